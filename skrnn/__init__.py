@@ -1,0 +1,18 @@
+"""Recurrent networks as ordinary scikit-learn estimators."""
+
+from skrnn import datasets
+from skrnn._classifier import BiRNNClassifier, RNNClassifier
+from skrnn._regressor import RNNRegressor
+from skrnn._windowing import SlidingWindow, make_windows
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BiRNNClassifier",
+    "RNNClassifier",
+    "RNNRegressor",
+    "SlidingWindow",
+
+    "datasets",
+    "make_windows",
+]

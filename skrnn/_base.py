@@ -1,0 +1,468 @@
+"""What the estimators share: parameters, `fit`, prediction, and persistence."""
+
+from abc import ABCMeta, abstractmethod
+from contextlib import contextmanager
+from copy import deepcopy
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skrnn._compat import Interval, StrOptions
+from skrnn._devices import limited_threads, resolve_device
+from skrnn._modules import RecurrentModule
+from skrnn._net import (
+    OPTIMIZERS,
+    EarlyStopping,
+    PlateauSchedule,
+    ProgressBar,
+    RecurrentNet,
+    SequenceDataset,
+)
+from skrnn._sequences import check_sequences, compute_dtype, feature_scaling
+from skrnn._targets import check_weights
+
+
+class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
+    """The whole of `fit` and the way to raw outputs; subclasses give the target.
+
+    A subclass lists its parameters in `__init__`, sets `_parameter_constraints`, and
+    says by `_make_target` what y means.
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple],
+        "num_layers": [Interval(Integral, 1, None, closed="left")],
+        "cell_type": [StrOptions({"rnn", "gru", "lstm"})],
+        "nonlinearity": [StrOptions({"tanh", "relu"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "bidirectional": ["boolean"],
+        "pooling": [StrOptions({"last", "mean", "max"})],
+        "standardize": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+        "optimizer_params": [dict, None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "lr_schedule": [StrOptions({"one_cycle", "cosine", "plateau"}), None],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "callbacks": [list, None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_strategy": [StrOptions({"random", "last"})],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # -- what a subclass says
+
+    @abstractmethod
+    def _make_target(self, y, classes=None):
+        """Return the target object for y."""
+
+    def _is_bidirectional(self):
+        return self.bidirectional
+
+    def _weigh_rows(self, target, y, weights):
+        """Return the weight of each row, None where all are equal."""
+        return weights
+
+    def _strata(self, target, y):
+        """Return what a random validation part is stratified by, or None."""
+        return None
+
+    # -- training
+
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, oldest step first: 2-D `(n_samples, n_timesteps)`, one
+            univariate sequence a row; 3-D `(n_samples, n_timesteps, n_features)`; or
+            a list, tuple or 1-D object array of arrays `(n_timesteps_i, n_features)`
+            or `(n_timesteps_i,)`, which may differ in length. float32 data is
+            computed in float32, all other in float64 (on a CPU).
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets: real numbers for a regressor; labels of any type, or an indicator
+            matrix of several labels, for a classifier.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative. Rows of weight zero count as if they were not
+            there.
+
+        X_val, y_val : default=None
+            Sequences and targets to compute `validation_loss_curve_` on, and to stop
+            early by, in place of a part of X and y.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or the weights break a rule; the message names the
+            rule, what came and the remedy. If the loss becomes infinite or NaN. An
+            earlier fit is left as it was.
+        """
+        continuing = self.warm_start and hasattr(self, "net_")
+        return self._fit(X, y, sample_weight, X_val, y_val, continuing=continuing)
+
+    def _partial_fit(self, X, y, sample_weight, classes=None):
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            classes=classes,
+            continuing=hasattr(self, "net_"),
+            one_epoch=True,
+        )
+
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        *,
+        classes=None,
+        continuing=False,
+        one_epoch=False,
+    ):
+        self._validate_params()
+        self._check_combinations(y, X_val, y_val)
+        with unchanged_on_failure(self), limited_threads(self.n_jobs):
+            device = resolve_device(self.device)
+            rng = check_random_state(self.random_state)
+            seed = int(rng.randint(np.iinfo(np.int32).max))
+            sequences = check_sequences(self, X, reset=not continuing)
+            check_consistent_length(sequences, y)
+            weights = check_weights(sample_weight, len(sequences))
+            target = deepcopy(self._target) if continuing else None
+            target = target or self._make_target(y, classes)
+            weights = self._weigh_rows(target, y, weights)
+            rows = np.arange(len(sequences))
+            if weights is not None:
+                rows = np.flatnonzero(weights > 0)
+            valid_rows = rows[:0]
+            if self.early_stopping and X_val is None and not one_epoch:
+                rows, valid_rows = self._split(sequences, rows, target, y, seed)
+            row_weights = None if weights is None else weights[rows]
+            if not continuing:
+                target.fit(y, rows, row_weights)
+                self._spec = self._describe_network(sequences, target, device)
+            self._check_same_network(sequences, target, device)
+            net = self._build_net(self._spec, target, device, seed, one_epoch)
+            if continuing:
+                net.import_state(self.net_.export_state())
+            elif self.standardize:
+                net.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
+            options = {
+                "dtype": net.module_.head.weight.dtype,
+                "input_dtype": net.module_.input_mean.dtype,
+                "device": device,
+            }
+            codes = target.encode(y)
+            dataset = SequenceDataset(sequences, rows, codes, weights, **options)
+            validation = None
+            if len(valid_rows):
+                validation = SequenceDataset(
+                    sequences, valid_rows, codes, weights, **options
+                )
+            elif X_val is not None:
+                validation = self._validation_set(X_val, y_val, target, options)
+            self._train(net, dataset, validation)
+        return self
+
+    def _train(self, net, dataset, validation):
+        """Run the loop and take over what it learned.
+
+        After Ctrl-C an estimator with `warm_start` keeps the finished epochs, any
+        other is left as it was.
+        """
+        try:
+            net.train(dataset, validation)
+        except KeyboardInterrupt:
+            epochs = net.history.to_list()
+            if epochs and "train_loss" not in epochs[-1]:
+                net.history.pop()
+            if self.warm_start and len(net.history):
+                self._take_over(net)
+            raise
+        self._take_over(net)
+
+    def _take_over(self, net):
+        history = net.history.to_list()
+        self._target = net.target
+        self.net_ = net
+        self.n_outputs_ = net.target.n_outputs
+        self.device_ = str(net.device)
+        self.n_iter_ = len(history)
+        self.loss_curve_ = [row["train_loss"] for row in history]
+        self.validation_loss_curve_ = None
+        if any("valid_loss" in row for row in history):
+            self.validation_loss_curve_ = [
+                row.get("valid_loss", np.nan) for row in history
+            ]
+        stoppers = [cb for _, cb in net.callbacks_ if isinstance(cb, EarlyStopping)]
+        self.best_epoch_ = stoppers[0].best_epoch_ if stoppers else None
+
+    # -- the parts of fit
+
+    def _check_combinations(self, y, X_val, y_val):
+        """Refuse parameters that contradict each other."""
+        owner = type(self).__name__
+        if y is None:
+            raise ValueError(
+                f"This {owner} estimator requires y to be passed, but the target y is "
+                "None."
+            )
+        if (X_val is None) != (y_val is None):
+            raise ValueError(
+                "X_val and y_val must be passed together. Got only "
+                f"{'y_val' if X_val is None else 'X_val'}."
+            )
+        self._hidden_sizes()
+        if self.nonlinearity != "tanh" and self.cell_type != "rnn":
+            raise ValueError(
+                f"The 'nonlinearity' parameter of {owner} must be 'tanh' for "
+                f"cell_type={self.cell_type!r}, whose equations fix it. Got "
+                f"{self.nonlinearity!r}. Use cell_type='rnn', or leave it out."
+            )
+        if isinstance(self.optimizer, type) and not issubclass(
+            self.optimizer, torch.optim.Optimizer
+        ):
+            raise ValueError(
+                f"The 'optimizer' parameter of {owner} must be a name or a subclass of "
+                f"torch.optim.Optimizer. Got {self.optimizer!r}."
+            )
+        taken = {"lr", "weight_decay"} & set(self.optimizer_params or ())
+        if taken:
+            raise ValueError(
+                f"The 'optimizer_params' parameter of {owner} must not hold what has a "
+                f"parameter of its own. Got {sorted(taken)}. Set "
+                f"{' and '.join(sorted(taken))} directly."
+            )
+        if self.optimizer in ("lbfgs", torch.optim.LBFGS) and self.weight_decay > 0:
+            raise ValueError(
+                f"The 'weight_decay' parameter of {owner} must be 0 for "
+                f"optimizer='lbfgs', which has none. Got {self.weight_decay}."
+            )
+
+    def _hidden_sizes(self):
+        """Return the hidden size of each layer as a tuple."""
+        if not isinstance(self.hidden_size, tuple):
+            return (self.hidden_size,) * self.num_layers
+        sizes = self.hidden_size
+        whole = all(isinstance(h, Integral) and h >= 1 for h in sizes)
+        if not sizes or not whole or self.num_layers not in (1, len(sizes)):
+            raise ValueError(
+                f"The 'hidden_size' parameter of {type(self).__name__} must be an int, "
+                "or a tuple with one int from 1 upwards for each of num_layers layers. "
+                f"Got {sizes!r} with num_layers={self.num_layers}."
+            )
+        return tuple(int(h) for h in sizes)
+
+    def _split(self, sequences, rows, target, y, seed):
+        """Split rows into a training and a validation part."""
+        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
+        if len(rows) - n_valid < 1:
+            raise ValueError(
+                "early_stopping=True must leave at least one row to train on. Got "
+                f"{len(rows)} rows and validation_fraction={self.validation_fraction}."
+                " Pass X_val and y_val, or set early_stopping=False."
+            )
+        if self.validation_strategy == "last":
+            train, valid = rows[:-n_valid], rows[-n_valid:]
+            # Windows that reach into the validation part would leak into it.
+            cut = valid[0] - sequences.overlap_before(valid[0])
+            kept = train[train < cut]
+            return (kept if len(kept) else train[:1]), valid
+        strata = self._strata(target, y)
+        if strata is not None:
+            strata = strata[rows]
+            _, sizes = np.unique(strata, return_counts=True)
+            if sizes.min() < 2 or min(n_valid, len(rows) - n_valid) < len(sizes):
+                strata = None  # too few rows to have every class in both parts
+        train, valid = train_test_split(
+            rows, test_size=n_valid, stratify=strata, random_state=seed
+        )
+        return np.sort(train), np.sort(valid)
+
+    def _describe_network(self, sequences, target, device):
+        """Return the network's plan as plain data: what `_build_net` needs."""
+        input_dtype = compute_dtype(sequences.dtype)
+        on_cpu = device.type == "cpu"
+        if device.type == "mps":  # knows no float64
+            input_dtype = np.dtype(np.float32)
+        return {
+            "n_features": sequences.n_features,
+            "n_outputs": target.n_outputs,
+            "hidden_sizes": self._hidden_sizes(),
+            "cell_type": self.cell_type,
+            "nonlinearity": self.nonlinearity,
+            "bidirectional": self._is_bidirectional(),
+            "dtype": input_dtype.name if on_cpu else "float32",
+            "input_dtype": input_dtype.name,
+        }
+
+    def _check_same_network(self, sequences, target, device):
+        """Refuse to continue training with another network than it began with."""
+        now = self._describe_network(sequences, target, device)
+        for key in ("hidden_sizes", "cell_type", "nonlinearity", "bidirectional"):
+            if now[key] != self._spec[key]:
+                name = "hidden_size" if key == "hidden_sizes" else key
+                raise ValueError(
+                    f"The '{name}' parameter must stay as it was while training goes "
+                    f"on with warm_start or partial_fit. Got {now[key]!r} after "
+                    f"{self._spec[key]!r}. Set warm_start=False and call fit."
+                )
+
+    def _build_net(self, spec, target, device, seed, one_epoch=False):
+        """Return an initialised net with new weights."""
+        spec = dict(spec)
+        dtypes = {
+            key: getattr(torch, spec.pop(key)) for key in ("dtype", "input_dtype")
+        }
+        module = RecurrentModule(
+            **spec,
+            **dtypes,
+            dropout=self.dropout,
+            pooling=self.pooling,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        optimizer, params = self._optimizer_options()
+        net = RecurrentNet(
+            module,
+            target,
+            seed=seed,
+            max_grad_norm=self.max_grad_norm,
+            lr_schedule=None if one_epoch else self.lr_schedule,
+            optimizer=optimizer,
+            lr=float(self.lr),
+            max_epochs=1 if one_epoch else self.max_epochs,
+            batch_size=self.batch_size,
+            callbacks=self._make_callbacks(one_epoch),
+            device=device,
+            verbose=0,
+            **{f"optimizer__{name}": value for name, value in params.items()},
+        )
+        return net.initialize()
+
+    def _optimizer_options(self):
+        optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
+        params = {}
+        if optimizer is torch.optim.LBFGS:
+            params["line_search_fn"] = "strong_wolfe"
+        if self.weight_decay > 0:
+            params["weight_decay"] = self.weight_decay
+        elif optimizer is torch.optim.AdamW:  # whose own default is not zero
+            params["weight_decay"] = 0.0
+        return optimizer, params | (self.optimizer_params or {})
+
+    def _make_callbacks(self, one_epoch):
+        # Copies: callbacks keep what they saw, and a parameter must not change.
+        callbacks = deepcopy(self.callbacks or [])
+        if one_epoch:
+            return callbacks
+        if self.lr_schedule == "plateau":
+            callbacks.append(PlateauSchedule())
+        if self.verbose:
+            callbacks.append(ProgressBar(type(self).__name__))
+        if self.early_stopping:  # last, for it may end the epoch for the others
+            callbacks.append(EarlyStopping(self.patience, self.tol))
+        return callbacks
+
+    def _validation_set(self, X_val, y_val, target, options):
+        sequences = check_sequences(self, X_val, reset=False, name="X_val")
+        check_consistent_length(sequences, y_val)
+        codes = target.encode(y_val)
+        rows = np.arange(len(sequences))
+        return SequenceDataset(sequences, rows, codes, None, **options)
+
+    # -- prediction
+
+    def _forward(self, X):
+        """Return the raw outputs of the network, `(n_samples, K)`."""
+        check_is_fitted(self)
+        dtype = np.dtype(self._spec["input_dtype"])
+        sequences = check_sequences(self, X, reset=False, dtype=dtype)
+        with limited_threads(self.n_jobs):
+            return self.net_.outputs(sequences)
+
+    # -- what is known after fit
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+    @property
+    def module_(self):
+        """The torch module, with the current weights."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    @property
+    def history_(self):
+        """What was recorded of each epoch, as a DataFrame with a row an epoch."""
+        check_is_fitted(self)
+        rows = [
+            {key: value for key, value in row.items() if key != "batches"}
+            for row in self.net_.history.to_list()
+        ]
+        return pd.DataFrame(rows)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # -- persistence: numpy arrays and plain data, no objects of torch or skorch
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        net = state.pop("net_", None)
+        if net is not None:
+            state["_net_state"] = net.export_state()
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        net_state = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            device = resolve_device(self.device_)
+            net = self._build_net(self._spec, self._target, device, seed=0)
+            self.net_ = net.import_state(net_state)
+
+
+@contextmanager
+def unchanged_on_failure(estimator):
+    """Give an estimator its attributes back if the body fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        kept = vars(estimator)
+        if isinstance(kept.get("net_"), RecurrentNet) and kept["net_"] is not (
+            before.get("net_")
+        ):
+            raise  # finished epochs were taken over on purpose
+        kept.clear()
+        kept.update(before)
+        raise

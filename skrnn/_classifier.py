@@ -1,0 +1,602 @@
+"""The classifiers."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from skrnn._base import BaseRecurrent
+from skrnn._compat import StrOptions
+from skrnn._targets import MultilabelTarget, class_target
+
+
+class BaseClassifier(ClassifierMixin, BaseRecurrent):
+    """What the classifiers share: labels in, labels and probabilities out."""
+
+    _parameter_constraints: dict = {
+        **BaseRecurrent._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch with a constant learning rate.
+
+        The first call fixes the scaling of X and the labels.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels, or an indicator matrix.
+
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come. Required at the first call, unless y is an
+            indicator matrix.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights, not negative.
+
+        Returns
+        -------
+        self : object
+            The estimator, trained for one epoch more.
+        """
+        first = not hasattr(self, "net_")
+        if first and classes is None and np.ndim(y) == 1:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit. Got None. "
+                "Pass all labels that will ever come."
+            )
+        return self._partial_fit(X, y, sample_weight, classes=classes)
+
+    def predict(self, X):
+        """Predict the most probable label of each sequence.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Labels, or an indicator matrix if y was one.
+        """
+        output = self._forward(X)
+        return self._target.decode(output)
+
+    def predict_proba(self, X):
+        """Predict the probability of each label.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. For an indicator matrix each column is the
+            probability that its label is present.
+        """
+        output = self._forward(X)
+        return self._target.probabilities(output)
+
+    def predict_log_proba(self, X):
+        """Predict the natural logarithm of each label's probability.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            More exact than the logarithm of `predict_proba` where that is near 0.
+        """
+        output = self._forward(X)
+        return self._target.log_probabilities(output)
+
+    def _make_target(self, y, classes=None):
+        return class_target(y, classes, owner=type(self).__name__)
+
+    def _weigh_rows(self, target, y, weights):
+        return target.row_weights(target.encode(y), self.class_weight, weights)
+
+    def _strata(self, target, y):
+        return None if isinstance(target, MultilabelTarget) else target.encode(y)
+
+    def _take_over(self, net):
+        super()._take_over(net)
+        self.classes_ = net.target.classes
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class RNNClassifier(BaseClassifier):
+    """Recurrent network for the class of each sequence.
+
+    Reads each sequence step by step with an RNN, GRU or LSTM and maps its pooled
+    states to the log-odds of the classes by a linear layer. Prefer it to a classifier
+    on the flattened sequence when sequences differ in length, when there are many
+    steps, or when what matters can stand at any step. Binary, multi-class and
+    multilabel (an indicator matrix as y); X is standardised inside.
+
+    Parameters
+    ----------
+    hidden_size : int or tuple of int, default=64
+        Hidden units of each layer and direction; a tuple has one size per layer.
+
+    num_layers : int, default=1
+        Recurrent layers on top of each other.
+
+    cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
+        The recurrence: Elman's, gated recurrent units, or long short-term memory.
+
+    nonlinearity : {'tanh', 'relu'}, default='tanh'
+        Of the 'rnn' cell; the other cells fix their own.
+
+    dropout : float in [0, 1), default=0.0
+        Probability of zeroing a value between layers and before the output layer,
+        in training.
+
+    bidirectional : bool, default=False
+        Whether each layer also reads the sequence from its end to its beginning.
+
+    pooling : {'last', 'mean', 'max'}, default='last'
+        How the last layer's states become one vector: the state after the last step
+        (of each direction), or the mean or maximum over all valid steps.
+
+    standardize : bool, default=True
+        Whether each feature of X is brought to mean 0 and deviation 1 over all valid
+        steps of the training rows. Columns of only zeros and ones stay as they are.
+
+    class_weight : dict, 'balanced', list of dicts or None, default=None
+        Weights of the labels, multiplied with `sample_weight`. 'balanced' gives every
+        class the same total weight. For an indicator matrix: 'balanced', or a list
+        with a dict of the weights of 0 and 1 for each label.
+
+    max_epochs : int, default=100
+        Passes over the training rows; with `warm_start`, of each call of `fit`.
+
+    lr : float, default=3e-3
+        Learning rate; with a schedule, its highest value.
+
+    batch_size : int, default=32
+        Rows of one step of the optimiser.
+
+    optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adam'
+        A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
+        and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
+
+    optimizer_params : dict or None, default=None
+        Further keyword arguments of the optimiser, for example
+        `{'momentum': 0.9}`.
+
+    weight_decay : float, default=0.0
+        The optimiser's own penalty on the size of weights; not for 'lbfgs'.
+
+    max_grad_norm : float or None, default=1.0
+        Gradients longer than this are shortened to it; None leaves them. Not applied
+        with 'lbfgs', whose line search needs the gradient as it is.
+
+    lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None, default='one_cycle'
+        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
+        'plateau' halves the rate when the validation loss, or without one the
+        training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+
+    patience : int, default=10
+        Epochs without improvement before early stopping.
+
+    tol : float, default=1e-4
+        Smallest fall of the validation loss that counts as an improvement.
+
+    callbacks : list of skorch callbacks or None, default=None
+        Copied in `fit`, so that the parameter stays as it was; they see encoded y.
+
+    early_stopping : bool, default=False
+        Whether to stop when the validation loss no longer improves, and to restore
+        the weights of the best epoch.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
+
+    validation_strategy : {'random', 'last'}, default='random'
+        Which rows are set aside: random ones, or the last. Windows that overlap the
+        last part are then left out of training.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights, optimiser and scaling of the last call.
+
+    device : str or torch.device, default='cpu'
+        Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
+        is one. Computation is float32 there.
+
+    n_jobs : int or None, default=None
+        Threads within an operation; None is 1, -1 all cores. Results differ in the
+        last digits between numbers of threads.
+
+    random_state : int, RandomState instance or None, default=None
+        Of initial weights, order of batches, dropout and validation rows. torch's
+        global generator is neither read nor changed.
+
+    verbose : int, default=0
+        1 shows a progress bar with losses and time left; 0 prints nothing.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; the column numbers for an indicator matrix.
+
+    net_ : skorch.NeuralNet
+        The training engine.
+
+    module_ : torch.nn.Module
+        The network, with the weights of the last, or of the best, epoch.
+
+    n_iter_ : int
+        Epochs run.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in standardised units.
+
+    validation_loss_curve_ : list of float or None
+        Validation loss after each epoch; None without validation rows.
+
+    best_epoch_ : int or None
+        The epoch, counted from 1, whose weights were restored by `early_stopping`.
+
+    history_ : DataFrame
+        A row an epoch with losses, learning rate, seconds, and what callbacks record.
+
+    n_outputs_ : int
+        Raw outputs of the network.
+
+    device_ : str
+        Where it was trained.
+
+    n_features_in_ : int
+        Steps of a sequence for 2-D X, features of a step for 3-D and ragged X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X was a DataFrame with string columns.
+
+    See Also
+    --------
+    BiRNNClassifier : Reads each sequence both ways.
+    RNNRegressor : The same for real targets.
+    TokenOneHotEncoder : Turns sentences into sequences.
+
+    Notes
+    -----
+    X with channels before time, as aeon, sktime and tsai have it, needs
+    `X.transpose(0, 2, 1)`. Pass float32 for speed.
+
+    References
+    ----------
+    Elman: Finding structure in time. Cognitive Science 14, 1990.
+
+    Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
+
+    Cho et al.: Learning phrase representations using RNN encoder-decoder for
+    statistical machine translation. EMNLP 2014.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skrnn import RNNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> rows = X.reshape(-1, 8, 8).astype("float32")  # 8 steps of 8 pixels
+    >>> model = RNNClassifier(max_epochs=20, random_state=0)
+    >>> model.fit(rows[:1000], y[:1000]).predict(rows[1000:1003])
+    array([1, 4, 0])
+    """
+
+    def __init__(
+        self,
+        hidden_size=64,
+        *,
+        num_layers=1,
+        cell_type="rnn",
+        nonlinearity="tanh",
+        dropout=0.0,
+        bidirectional=False,
+        pooling="last",
+        standardize=True,
+        class_weight=None,
+        max_epochs=100,
+        lr=3e-3,
+        batch_size=32,
+        optimizer="adam",
+        optimizer_params=None,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        lr_schedule="one_cycle",
+        patience=10,
+        tol=1e-4,
+        callbacks=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        validation_strategy="random",
+        warm_start=False,
+        device="cpu",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.cell_type = cell_type
+        self.nonlinearity = nonlinearity
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.standardize = standardize
+        self.class_weight = class_weight
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.optimizer_params = optimizer_params
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.lr_schedule = lr_schedule
+        self.patience = patience
+        self.tol = tol
+        self.callbacks = callbacks
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.validation_strategy = validation_strategy
+        self.warm_start = warm_start
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+class BiRNNClassifier(BaseClassifier):
+    """Recurrent network that reads each sequence both ways, for its class.
+
+    As `RNNClassifier` with every layer running in both directions of time, which helps
+    when the whole sequence is known before the answer is due: texts, recordings,
+    images read row by row. It cannot be used for a stream.
+
+    Parameters
+    ----------
+    hidden_size : int or tuple of int, default=64
+        Hidden units of each layer and direction; a tuple has one size per layer.
+
+    num_layers : int, default=1
+        Recurrent layers on top of each other.
+
+    cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
+        The recurrence: Elman's, gated recurrent units, or long short-term memory.
+
+    nonlinearity : {'tanh', 'relu'}, default='tanh'
+        Of the 'rnn' cell; the other cells fix their own.
+
+    dropout : float in [0, 1), default=0.0
+        Probability of zeroing a value between layers and before the output layer,
+        in training.
+
+    pooling : {'last', 'mean', 'max'}, default='last'
+        How the last layer's states become one vector: the state after the last step
+        (of each direction), or the mean or maximum over all valid steps.
+
+    standardize : bool, default=True
+        Whether each feature of X is brought to mean 0 and deviation 1 over all valid
+        steps of the training rows. Columns of only zeros and ones stay as they are.
+
+    class_weight : dict, 'balanced', list of dicts or None, default=None
+        Weights of the labels, multiplied with `sample_weight`. 'balanced' gives every
+        class the same total weight. For an indicator matrix: 'balanced', or a list
+        with a dict of the weights of 0 and 1 for each label.
+
+    max_epochs : int, default=100
+        Passes over the training rows; with `warm_start`, of each call of `fit`.
+
+    lr : float, default=3e-3
+        Learning rate; with a schedule, its highest value.
+
+    batch_size : int, default=32
+        Rows of one step of the optimiser.
+
+    optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adam'
+        A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
+        and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
+
+    optimizer_params : dict or None, default=None
+        Further keyword arguments of the optimiser, for example
+        `{'momentum': 0.9}`.
+
+    weight_decay : float, default=0.0
+        The optimiser's own penalty on the size of weights; not for 'lbfgs'.
+
+    max_grad_norm : float or None, default=1.0
+        Gradients longer than this are shortened to it; None leaves them. Not applied
+        with 'lbfgs', whose line search needs the gradient as it is.
+
+    lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None, default='one_cycle'
+        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
+        'plateau' halves the rate when the validation loss, or without one the
+        training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+
+    patience : int, default=10
+        Epochs without improvement before early stopping.
+
+    tol : float, default=1e-4
+        Smallest fall of the validation loss that counts as an improvement.
+
+    callbacks : list of skorch callbacks or None, default=None
+        Copied in `fit`, so that the parameter stays as it was; they see encoded y.
+
+    early_stopping : bool, default=False
+        Whether to stop when the validation loss no longer improves, and to restore
+        the weights of the best epoch.
+
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
+
+    validation_strategy : {'random', 'last'}, default='random'
+        Which rows are set aside: random ones, or the last. Windows that overlap the
+        last part are then left out of training.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights, optimiser and scaling of the last call.
+
+    device : str or torch.device, default='cpu'
+        Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
+        is one. Computation is float32 there.
+
+    n_jobs : int or None, default=None
+        Threads within an operation; None is 1, -1 all cores. Results differ in the
+        last digits between numbers of threads.
+
+    random_state : int, RandomState instance or None, default=None
+        Of initial weights, order of batches, dropout and validation rows. torch's
+        global generator is neither read nor changed.
+
+    verbose : int, default=0
+        1 shows a progress bar with losses and time left; 0 prints nothing.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; the column numbers for an indicator matrix.
+
+    net_ : skorch.NeuralNet
+        The training engine.
+
+    module_ : torch.nn.Module
+        The network, with the weights of the last, or of the best, epoch.
+
+    n_iter_ : int
+        Epochs run.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in standardised units.
+
+    validation_loss_curve_ : list of float or None
+        Validation loss after each epoch; None without validation rows.
+
+    best_epoch_ : int or None
+        The epoch, counted from 1, whose weights were restored by `early_stopping`.
+
+    history_ : DataFrame
+        A row an epoch with losses, learning rate, seconds, and what callbacks record.
+
+    n_outputs_ : int
+        Raw outputs of the network.
+
+    device_ : str
+        Where it was trained.
+
+    n_features_in_ : int
+        Steps of a sequence for 2-D X, features of a step for 3-D and ragged X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X was a DataFrame with string columns.
+
+    See Also
+    --------
+    RNNClassifier : Reads each sequence from its beginning to its end.
+
+    Notes
+    -----
+    X with channels before time, as aeon, sktime and tsai have it, needs
+    `X.transpose(0, 2, 1)`. Pass float32 for speed.
+
+    References
+    ----------
+    Elman: Finding structure in time. Cognitive Science 14, 1990.
+
+    Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
+
+    Cho et al.: Learning phrase representations using RNN encoder-decoder for
+    statistical machine translation. EMNLP 2014.
+
+    Schuster, Paliwal: Bidirectional recurrent neural networks. IEEE Transactions on
+    Signal Processing 45, 1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skrnn import BiRNNClassifier
+    >>> X = [np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])] * 9
+    >>> y = ["late", "early", "late"] * 9
+    >>> model = BiRNNClassifier(8, cell_type="lstm", random_state=0).fit(X, y)
+    >>> model.predict([np.array([1.0, 0.0, 0.0])])
+    array(['early'], dtype='<U5')
+    """
+
+    _parameter_constraints: dict = {
+        name: rule
+        for name, rule in BaseClassifier._parameter_constraints.items()
+        if name != "bidirectional"
+    }
+
+    def __init__(
+        self,
+        hidden_size=64,
+        *,
+        num_layers=1,
+        cell_type="rnn",
+        nonlinearity="tanh",
+        dropout=0.0,
+        pooling="last",
+        standardize=True,
+        class_weight=None,
+        max_epochs=100,
+        lr=3e-3,
+        batch_size=32,
+        optimizer="adam",
+        optimizer_params=None,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        lr_schedule="one_cycle",
+        patience=10,
+        tol=1e-4,
+        callbacks=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        validation_strategy="random",
+        warm_start=False,
+        device="cpu",
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.cell_type = cell_type
+        self.nonlinearity = nonlinearity
+        self.dropout = dropout
+        self.pooling = pooling
+        self.standardize = standardize
+        self.class_weight = class_weight
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.optimizer_params = optimizer_params
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.lr_schedule = lr_schedule
+        self.patience = patience
+        self.tol = tol
+        self.callbacks = callbacks
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.validation_strategy = validation_strategy
+        self.warm_start = warm_start
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _is_bidirectional(self):
+        return True

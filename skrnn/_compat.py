@@ -1,0 +1,12 @@
+"""The private names of scikit-learn that skrnn uses, all in one place."""
+
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Hidden,
+    Interval,
+    Options,
+    RealNotInt,
+    StrOptions,
+)
+
+__all__ = ["HasMethods", "Hidden", "Interval", "Options", "RealNotInt", "StrOptions"]

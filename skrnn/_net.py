@@ -1,0 +1,600 @@
+"""The training engine: skorch's loop over batches of sequences."""
+
+import math
+import time
+from contextlib import suppress
+from opcode import opname
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, PassthroughScoring
+from skorch.dataset import unpack_data
+from torch import nn
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "lbfgs": torch.optim.LBFGS,
+}
+
+# A row alone must equal the row in a batch, bit for bit. Libraries of linear algebra
+# choose other instructions for a remainder of rows; with multiples of 16 none is left.
+ROW_MULTIPLE = 16
+PREDICTION_ROWS = 256
+
+
+class StopTraining(Exception):  # noqa: N818 - a request, not an error
+    """Raised by a callback to end training in good order."""
+
+
+class SequenceDataset(torch.utils.data.Dataset):
+    """Rows of sequences with their encoded targets and weights.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        All the data.
+
+    rows : ndarray of int of shape (n,)
+        Which of them this data set holds.
+
+    targets : ndarray of shape (len(sequences), ...)
+        Encoded targets of all the data.
+
+    weights : ndarray of shape (len(sequences),) or None
+        Weights of all the data.
+
+    dtype, input_dtype : torch dtype
+        Of targets and weights, and of batches of sequences.
+
+    device : torch device
+        Where batches are wanted.
+    """
+
+    def __init__(
+        self, sequences, rows, targets, weights, *, dtype, input_dtype, device
+    ):
+        self.sequences = sequences
+        self.rows = rows
+        self.input_dtype = _numpy_dtype(input_dtype)
+        self.device = device
+        targets = torch.as_tensor(targets[rows])
+        if targets.is_floating_point():
+            targets = targets.to(dtype)
+        self.targets = targets.to(device)
+        self.weights = None
+        if weights is not None:  # relative to their mean, see `get_loss`
+            weights = weights[rows] / weights[rows].mean()
+            self.weights = torch.as_tensor(weights).to(device, dtype)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, position):
+        inputs, targets = self.batch(torch.tensor([position]))
+        return {key: value[0] for key, value in inputs.items()}, targets[0]
+
+    def batch(self, positions):
+        """Return `(inputs, targets)` for a tensor of positions in this data set."""
+        values, lengths = self.sequences.take(
+            self.rows[positions.numpy()], self.input_dtype
+        )
+        inputs = {"values": torch.from_numpy(values).to(self.device)}
+        if lengths is not None:
+            inputs["lengths"] = torch.from_numpy(lengths).to(self.device)
+        positions = positions.to(self.device)
+        if self.weights is not None:
+            inputs["sample_weight"] = self.weights[positions]
+        return inputs, self.targets[positions]
+
+
+class Batches:
+    """Iterate over a `SequenceDataset`, anew and in a new order each time.
+
+    Stands where skorch expects a DataLoader, which would index and collate row by
+    row and draw from torch's global generator.
+    """
+
+    def __init__(self, dataset, batch_size, generator=None):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self):
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def __iter__(self):
+        n = len(self.dataset)
+        if self.generator is None:
+            order = torch.arange(n)
+        else:
+            order = torch.randperm(n, generator=self.generator)
+        for positions in order.split(self.batch_size):
+            yield self.dataset.batch(positions)
+
+
+class RowLoss(nn.Module):
+    """The criterion that skorch asks for: the loss of each row, by the target."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+
+    def forward(self, output, target):
+        """Return losses `(N,)`."""
+        return self.target.row_loss(output, target)
+
+
+class RecurrentNet(NeuralNet):
+    """skorch's net over `SequenceDataset`, without its cost per sample and batch.
+
+    Parameters
+    ----------
+    module : RecurrentModule
+        Initialised.
+
+    target : target object
+        Gives the loss.
+
+    seed : int
+        Of the order of batches and of dropout.
+
+    max_grad_norm : float or None
+        Longest gradient, over all parameters.
+
+    lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None
+        How the learning rate changes during one call of `train`.
+
+    **options : dict
+        skorch's own.
+    """
+
+    def __init__(
+        self, module, target, *, seed=0, max_grad_norm=None, lr_schedule=None, **options
+    ):
+        self.target = target
+        self.seed = seed
+        self.max_grad_norm = max_grad_norm
+        self.lr_schedule = lr_schedule
+        options.setdefault("criterion", RowLoss(target))
+        options.setdefault("train_split", None)
+        super().__init__(module, **options)
+
+    # -- construction
+
+    def get_default_callbacks(self):
+        """Return none: losses are recorded by the loop itself."""
+        return []
+
+    def initialize(self):
+        """Initialise all components and the private random generators."""
+        super().initialize()
+        self.order_generator_ = torch.Generator().manual_seed(self.seed)
+        self.module_.dropout_generator = torch.Generator(self.device).manual_seed(
+            self.seed
+        )
+        return self
+
+    # -- the loop
+
+    def train(self, dataset, validation=None):
+        """Train for `max_epochs` epochs, or until a callback asks to stop.
+
+        Unlike skorch's `fit` this lets KeyboardInterrupt through.
+        """
+        self.validation_ = validation
+        self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
+        n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
+        self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
+        self.step_ = 0
+        self.notify("on_train_begin", X=dataset, y=None)
+        try:
+            with suppress(StopTraining):
+                self.fit_loop(dataset)
+            self.notify("on_train_end", X=dataset, y=None)
+        finally:
+            for _, callback in self.callbacks_:
+                if isinstance(callback, ProgressBar):
+                    callback.close()
+            # Needed on the way only; it would keep the data alive.
+            self.validation_ = self.lr_table_ = None
+        return self
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call a hook of all callbacks; a callback may stop training.
+
+        skorch's callbacks stop it by `raise KeyboardInterrupt`, which is also what
+        Ctrl-C raises. The two are told apart by where it came from: a raise
+        statement, or anywhere else.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as interrupt:
+            if _raised_on_purpose(interrupt):
+                raise StopTraining from interrupt
+            raise
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Return the two data sets that `train` was given."""
+        return X, self.validation_
+
+    def get_iterator(self, dataset, training=False):
+        """Return batches, shuffled in training."""
+        generator = self.order_generator_ if training else None
+        return Batches(dataset, self.batch_size, generator)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Run one epoch and record its loss, a mean over rows by weight.
+
+        Rows of the history for each batch, and the hooks around batches, are made
+        only if a callback reads them: they would cost more than a small batch.
+        """
+        if iterator is None:
+            return
+        began = time.perf_counter()
+        self._set_training(training)
+        total, n_rows, n_batches = 0.0, 0, 0
+        for batch in iterator:
+            if self.watched_:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            rows = len(batch[1])
+            # Stays on the device: reading it here would wait for each batch.
+            total = total + step["loss"].detach() * rows
+            n_rows, n_batches = n_rows + rows, n_batches + 1
+            if self.watched_:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", rows)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        loss = float(total) / n_rows
+        if not self.watched_:  # the one row that skorch's Checkpoint looks for
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", loss)
+            self.history.record_batch(f"{prefix}_batch_size", n_rows)
+        self.history.record(f"{prefix}_loss", loss)
+        self.history.record(f"{prefix}_batch_count", n_batches)
+        self.history.record(f"{prefix}_seconds", time.perf_counter() - began)
+        if training:
+            self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The loss became non-finite in epoch {len(self.history)}. Scale X, or "
+                f"lower lr (now {self.lr})."
+            )
+
+    def train_step(self, batch, **fit_params):
+        """Take one step of the optimiser."""
+        if self.lr_table_ is not None:
+            for group in self.optimizer_.param_groups:
+                group["lr"] = self.lr_table_[self.step_]
+            self.step_ += 1
+        if isinstance(self.optimizer_, torch.optim.LBFGS):
+            return super().train_step(batch)
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch)
+        if self.watched_:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=list(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
+        if self.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
+        self.optimizer_.step()
+        return step
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute the loss of one batch and its gradients."""
+        inputs, targets = batch
+        output = self.infer(inputs)
+        loss = self.get_loss(output, targets, X=inputs, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": output}
+
+    def validation_step(self, batch, **fit_params):
+        """Compute the loss of one batch without training on it."""
+        inputs, targets = batch
+        with torch.no_grad():
+            output = self.infer(inputs)
+            loss = self.get_loss(output, targets, X=inputs)
+        return {"loss": loss, "y_pred": output}
+
+    def infer(self, x, **fit_params):
+        """Run the module on the inputs of one batch."""
+        return self.module_(x["values"], x.get("lengths"))
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        r"""Return :math:`\sum_i w_i l_i / (N \bar w)`, the loss of a batch.
+
+        With the mean weight :math:`\bar w` of the whole data set this is unbiased
+        for batches of any make-up, and :math:`\sum w l / \sum w` for a single one.
+        The data set holds :math:`w_i / \bar w`.
+        """
+        losses = self.criterion_(y_pred, y_true)
+        if losses.shape != y_pred.shape[:1]:
+            raise RuntimeError(
+                f"The criterion must return one loss for each row. Got shape "
+                f"{tuple(losses.shape)} for {len(y_pred)} rows."
+            )
+        weights = X.get("sample_weight")
+        if weights is None:
+            return losses.mean()
+        return (losses * weights).mean()
+
+    # -- prediction
+
+    def outputs(self, sequences):
+        """Return the raw outputs `(n_samples, K)` of sequences, as numpy."""
+        n, module = len(sequences), self.module_
+        order = np.arange(n)
+        if sequences.lengths is not None:  # similar lengths together: little padding
+            order = np.argsort(sequences.lengths, kind="stable")
+        input_dtype = _numpy_dtype(module.input_mean.dtype)
+        result = None
+        module.eval()
+        with torch.inference_mode():
+            for first in range(0, n, PREDICTION_ROWS):
+                rows = order[first : first + PREDICTION_ROWS]
+                missing = -len(rows) % ROW_MULTIPLE
+                padded = np.concatenate([rows, np.repeat(rows[-1:], missing)])
+                values, lengths = sequences.take(padded, input_dtype)
+                values = torch.from_numpy(values).to(self.device)
+                if lengths is not None:
+                    lengths = torch.from_numpy(lengths).to(self.device)
+                output = module(values, lengths)[: len(rows)].cpu().numpy()
+                if result is None:
+                    result = np.empty((n, *output.shape[1:]), dtype=output.dtype)
+                result[rows] = output
+        return result
+
+    def predict_proba(self, X):
+        """Return probabilities, or y in its own units; for skorch's callbacks."""
+        output = np.concatenate([y.numpy() for y in self.forward_iter(X)])
+        probabilities = getattr(self.target, "probabilities", self.target.decode)
+        return probabilities(output)
+
+    def predict(self, X):
+        """Return encoded labels, or y in its own units; for skorch's callbacks."""
+        output = np.concatenate([y.numpy() for y in self.forward_iter(X)])
+        decoded = self.target.decode(output)
+        if hasattr(self.target, "classes"):
+            return self.target.encode(decoded)
+        return decoded
+
+    def evaluation_step(self, batch, training=False):
+        """Run the module on one batch, dropout off unless `training`."""
+        inputs, _ = unpack_data(batch)
+        with torch.set_grad_enabled(training):
+            self._set_training(training)
+            return self.infer(inputs)
+
+    # -- state as plain data
+
+    def export_state(self):
+        """Return everything learned as numpy arrays and plain data."""
+        optimizer = self.optimizer_
+        return {
+            "parameters": _to_plain(dict(self.module_.state_dict())),
+            "optimizer": type(optimizer).__name__,
+            "moments": _to_plain(optimizer.state_dict()["state"]),
+            "order_generator": self.order_generator_.get_state().numpy().copy(),
+            "dropout_generator": _generator_state(self.module_.dropout_generator),
+            "dropout_device": self.module_.dropout_generator.device.type,
+            "history": [
+                {key: value for key, value in row.items() if key != "batches"}
+                for row in self.history
+            ],
+        }
+
+    def import_state(self, state):
+        """Continue from what `export_state` returned."""
+        self.module_.load_state_dict(_to_tensors(state["parameters"]))
+        if state["optimizer"] == type(self.optimizer_).__name__ and state["moments"]:
+            groups = self.optimizer_.state_dict()["param_groups"]  # ours, the new ones
+            self.optimizer_.load_state_dict(
+                {"state": _to_tensors(state["moments"]), "param_groups": groups}
+            )
+        self.order_generator_.set_state(torch.tensor(state["order_generator"]))
+        generator = self.module_.dropout_generator
+        if generator.device.type == state["dropout_device"]:
+            generator.set_state(torch.tensor(state["dropout_generator"]))
+        for row in state["history"]:
+            self.history.append({**row, "batches": []})
+        return self
+
+
+# -- callbacks
+
+
+class EarlyStopping(Callback):
+    """Stop when the validation loss stops falling, and take the best weights back.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without an improvement of more than `tol` that are waited for.
+
+    tol : float
+        Smallest improvement that counts, in units of the loss.
+    """
+
+    def __init__(self, patience, tol):
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Forget earlier training."""
+        self.best_loss_ = self.reference_ = math.inf
+        self.best_epoch_ = self.best_weights_ = None
+        self.misses_ = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep the weights if they are the best, count the miss if not."""
+        loss = net.history[-1]["valid_loss"]
+        if loss < self.best_loss_:
+            self.best_loss_ = loss
+            self.best_epoch_ = len(net.history)
+            self.best_weights_ = {
+                name: value.clone() for name, value in net.module_.state_dict().items()
+            }
+        if loss < self.reference_ - self.tol:
+            self.reference_ = loss
+            self.misses_ = 0
+        else:
+            self.misses_ += 1
+        if self.misses_ >= self.patience:
+            raise StopTraining
+
+    def on_train_end(self, net, **kwargs):
+        """Restore the best weights."""
+        if self.best_weights_ is not None:
+            net.module_.load_state_dict(self.best_weights_)
+            self.best_weights_ = None
+
+
+class PlateauSchedule(Callback):
+    """Halve the learning rate when the loss has not fallen for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int, default=5
+        Epochs to wait.
+    """
+
+    def __init__(self, patience=5):
+        self.patience = patience
+
+    def on_train_begin(self, net, **kwargs):
+        """Start torch's own schedule on the optimiser of the net."""
+        self.schedule_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            net.optimizer_, factor=0.5, patience=self.patience
+        )
+
+    def on_epoch_end(self, net, **kwargs):
+        """Look at the validation loss if there is one, else at the training loss."""
+        row = net.history[-1]
+        self.schedule_.step(row.get("valid_loss", row["train_loss"]))
+
+
+class ProgressBar(Callback):
+    """Show the epochs, the losses and the time left on standard error.
+
+    Parameters
+    ----------
+    description : str
+        What stands before the bar.
+    """
+
+    def __init__(self, description):
+        self.description = description
+
+    def on_train_begin(self, net, **kwargs):
+        """Draw the empty bar."""
+        from tqdm import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        """Move the bar on by one epoch."""
+        losses = {
+            name: f"{net.history[-1][key]:.4g}"
+            for name, key in (("loss", "train_loss"), ("validation", "valid_loss"))
+            if key in net.history[-1]
+        }
+        self.bar_.set_postfix(losses, refresh=False)
+        self.bar_.update()
+
+    def close(self):
+        """Leave the bar as it stands."""
+        if hasattr(self, "bar_"):
+            self.bar_.close()
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the bar as it stands."""
+        self.close()
+
+
+# -- learning rates
+
+
+def learning_rates(schedule, lr, n_steps):
+    """Return the learning rate of each of `n_steps` steps, None if it is constant.
+
+    Both schedules are curves over training as a whole, read at the middle of each
+    step, so that they make sense for a single step too. 'cosine' falls from `lr` to
+    zero along half a cosine. 'one_cycle' rises from `lr / 25` to `lr` over the first
+    three tenths and falls to `lr / 250,000`, each along half a cosine, the defaults
+    of torch's OneCycleLR; momentum is left as it is.
+
+    References
+    ----------
+    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts.
+    ICLR 2017.
+
+    Smith, Topin: Super-convergence: very fast training of neural networks using
+    large learning rates. SPIE 2019.
+    """
+    progress = (np.arange(n_steps) + 0.5) / n_steps
+    if schedule == "cosine":
+        return _half_cosine(lr, 0.0, progress).tolist()
+    if schedule == "one_cycle":
+        summit = 0.3
+        rise = _half_cosine(lr / 25, lr, progress / summit)
+        fall = _half_cosine(lr, lr / 25e4, (progress - summit) / (1 - summit))
+        return np.where(progress < summit, rise, fall).tolist()
+    return None
+
+
+def _half_cosine(first, last, share):
+    return last + (first - last) / 2 * (1 + np.cos(np.pi * share))
+
+
+# -- helpers
+
+
+def _reads_batches(callback):
+    """Whether a callback needs hooks around batches or batch rows in the history."""
+    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    return isinstance(callback, PassthroughScoring) or any(
+        getattr(type(callback), hook, None) is not getattr(Callback, hook)
+        for hook in hooks
+    )
+
+
+def _raised_on_purpose(interrupt):
+    trace = interrupt.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _numpy_dtype(dtype):
+    return np.dtype(np.float32 if dtype == torch.float32 else np.float64)
+
+
+def _generator_state(generator):
+    return generator.get_state().cpu().numpy().copy()
+
+
+def _to_plain(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy().copy()
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(item) for item in value]
+    return value
+
+
+def _to_tensors(value):
+    if isinstance(value, np.ndarray):
+        return torch.tensor(value)
+    if isinstance(value, dict):
+        return {key: _to_tensors(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_tensors(item) for item in value]
+    return value

@@ -1,0 +1,309 @@
+"""What the network learns: y in the user's terms, and in the network's.
+
+A target object turns y into numbers the network is trained on (`encode`), measures
+the loss of each row on the raw outputs (`row_loss`), and turns raw outputs back into
+the user's units and labels (`decode`). It holds numpy arrays and plain data only.
+"""
+
+import numpy as np
+import torch
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
+from torch.nn import functional as F
+
+from skrnn._sequences import Sequences, feature_scaling
+
+ROW_LOSSES = {
+    "squared_error": lambda output, target: (output - target) ** 2,
+    "absolute_error": lambda output, target: (output - target).abs(),
+    "huber": lambda output, target: F.huber_loss(output, target, reduction="none"),
+}
+
+
+class RegressionTarget:
+    """One or several real numbers for each sequence, standardised for training.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'absolute_error', 'huber'}
+        Of one output, in standardised units; a row's loss is the mean over outputs.
+        The Huber loss turns from squared to absolute at one standard deviation.
+    """
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def fit(self, y, rows, weights):
+        """Learn the units of y from `rows` of it; encode may then be called."""
+        y = check_real_targets(y)
+        self.one_dimensional = y.ndim == 1
+        self.dtype = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
+        steps = y.reshape(len(y), 1, -1)
+        self.n_outputs = steps.shape[2]
+        self.mean, self.scale = feature_scaling(
+            Sequences(steps), rows, weights, spare_binary=False
+        )
+        return self
+
+    def encode(self, y):
+        """Return standardised targets `(n_samples, n_outputs)` in float64."""
+        y = check_real_targets(y)
+        if (y.ndim == 1) != self.one_dimensional or y[:1].size != self.n_outputs:
+            expected = "(n_samples,)"
+            if not self.one_dimensional:
+                expected = f"(n_samples, {self.n_outputs})"
+            raise ValueError(
+                f"y must have shape {expected}, as when the fit began. Got shape "
+                f"{y.shape}. Call fit without warm_start to change the targets."
+            )
+        y = y.reshape(len(y), -1).astype(np.float64)
+        return (y - self.mean) / self.scale
+
+    def row_loss(self, output, target):
+        """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
+        return ROW_LOSSES[self.loss](output, target).mean(dim=1)
+
+    def decode(self, output):
+        """Return predictions in the user's units, shaped as y was."""
+        y = output.astype(np.float64) * self.scale + self.mean
+        if self.one_dimensional:
+            y = y[:, 0]
+        return y.astype(self.dtype)
+
+
+class ClassTarget:
+    """One of two or more classes for each sequence.
+
+    Two classes share one raw output, the log-odds of the second.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+    """
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.n_outputs = 1 if len(classes) == 2 else len(classes)
+
+    def fit(self, y, rows, weights):
+        """Learn nothing: labels have no units."""
+        return self
+
+    def encode(self, y):
+        """Return the positions of labels in `classes`, as int64 `(n_samples,)`."""
+        y = check_labels(y)
+        if y.ndim != 1:
+            raise ValueError(
+                "y must hold one label for each sequence, as when the fit began. Got "
+                f"shape {y.shape}. Call fit without warm_start to change the targets."
+            )
+        unknown = np.setdiff1d(y, self.classes)
+        if len(unknown):
+            raise ValueError(
+                f"y must contain only the labels in classes_, {self.classes.tolist()}. "
+                f"Got {unknown.tolist()} as well. Pass all labels as classes to the "
+                "first call of partial_fit, or fit anew."
+            )
+        return np.searchsorted(self.classes, y)
+
+    def row_weights(self, codes, class_weight, weights):
+        """Return `weights` multiplied by the weight of each row's class."""
+        if class_weight is None:
+            return weights
+        if weights is None:
+            weights = np.ones(len(codes))
+        if isinstance(class_weight, str):
+            mass = np.bincount(codes, weights, minlength=len(self.classes))
+            present = np.count_nonzero(mass)
+            with np.errstate(divide="ignore"):
+                per_class = np.where(mass > 0, weights.sum() / (present * mass), 0.0)
+        else:
+            per_class = class_weights_from_dict(class_weight, self.classes)
+        return weights * per_class[codes]
+
+    def row_loss(self, output, target):
+        """Return each row's cross-entropy `(N,)` for raw outputs `(N, K)`."""
+        if self.n_outputs > 1:
+            return F.cross_entropy(output, target, reduction="none")
+        return F.binary_cross_entropy_with_logits(
+            output[:, 0], target.to(output.dtype), reduction="none"
+        )
+
+    def log_probabilities(self, output):
+        """Return log-probabilities `(n_samples, n_classes)`."""
+        output = torch.as_tensor(output)
+        if self.n_outputs == 1:
+            return torch.cat([F.logsigmoid(-output), F.logsigmoid(output)], 1).numpy()
+        return F.log_softmax(output, dim=1).numpy()
+
+    def probabilities(self, output):
+        """Return probabilities `(n_samples, n_classes)`; rows sum to 1."""
+        output = torch.as_tensor(output)
+        if self.n_outputs == 1:
+            return torch.cat([torch.sigmoid(-output), torch.sigmoid(output)], 1).numpy()
+        return F.softmax(output, dim=1).numpy()
+
+    def decode(self, output):
+        """Return the most probable labels."""
+        if self.n_outputs == 1:
+            return self.classes[(output[:, 0] > 0).astype(np.intp)]
+        return self.classes[output.argmax(axis=1)]
+
+
+class MultilabelTarget:
+    """Any number of labels for each sequence: an indicator matrix.
+
+    Parameters
+    ----------
+    n_labels : int
+        Number of columns of the indicator matrix.
+    """
+
+    def __init__(self, n_labels):
+        self.n_outputs = n_labels
+        self.classes = np.arange(n_labels)
+        self.label_weights = np.ones((n_labels, 2))
+
+    def fit(self, y, rows, weights):
+        """Learn nothing: labels have no units."""
+        return self
+
+    def encode(self, y):
+        """Return the indicator matrix as float64 `(n_samples, n_labels)`."""
+        y = check_labels(y)
+        if y.ndim != 2 or y.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"y must be an indicator matrix of shape (n_samples, {self.n_outputs}),"
+                f" as when the fit began. Got shape {y.shape}. Call fit without "
+                "warm_start to change the targets."
+            )
+        return y.astype(np.float64)
+
+    def row_weights(self, codes, class_weight, weights):
+        """Learn the weight of each label's absence and presence; rows keep theirs."""
+        if class_weight is None:
+            self.label_weights = np.ones((self.n_outputs, 2))
+        elif isinstance(class_weight, str):
+            mass = np.ones(len(codes)) if weights is None else weights
+            present = mass @ codes
+            both = np.stack([mass.sum() - present, present], axis=1)
+            with np.errstate(divide="ignore"):
+                self.label_weights = np.where(both > 0, mass.sum() / (2 * both), 0.0)
+        elif isinstance(class_weight, dict) or len(class_weight) != self.n_outputs:
+            raise ValueError(
+                "The 'class_weight' parameter must be None, 'balanced' or a list of "
+                f"{self.n_outputs} dicts, one for each label, when y is an indicator "
+                f"matrix. Got {class_weight!r}."
+            )
+        else:
+            self.label_weights = np.stack(
+                [class_weights_from_dict(w, np.arange(2)) for w in class_weight]
+            )
+        return weights
+
+    def row_loss(self, output, target):
+        """Return each row's mean binary cross-entropy `(N,)`."""
+        losses = F.binary_cross_entropy_with_logits(output, target, reduction="none")
+        absent, present = output.new_tensor(self.label_weights).unbind(1)
+        return (losses * torch.where(target > 0, present, absent)).mean(dim=1)
+
+    def log_probabilities(self, output):
+        """Return the log-probability of each label's presence."""
+        return F.logsigmoid(torch.as_tensor(output)).numpy()
+
+    def probabilities(self, output):
+        """Return the probability of each label's presence `(n_samples, n_labels)`."""
+        return torch.sigmoid(torch.as_tensor(output)).numpy()
+
+    def decode(self, output):
+        """Return the indicator matrix of the labels with probability above a half."""
+        return (output > 0).astype(np.int64)
+
+
+def class_target(y, classes=None, *, owner):
+    """Choose the target for labels y, or for the given `classes` of `partial_fit`."""
+    y = check_labels(y)
+    if y.ndim == 2:
+        return MultilabelTarget(y.shape[1])
+    classes = np.unique(y if classes is None else classes)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y must contain at least two classes for {owner}. Got one class: "
+            f"{classes.tolist()}."
+        )
+    return ClassTarget(classes)
+
+
+def check_labels(y):
+    """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
+    if getattr(y, "dtype", None) in (np.float64, np.float32):
+        assert_all_finite(y, input_name="y")
+    kind = type_of_target(y, input_name="y")
+    if kind == "multiclass-multioutput":
+        raise ValueError(
+            "Unknown label type: multiclass-multioutput. y must hold one label for "
+            "each sequence, or zeros and ones for each of several labels. Use "
+            "MultiOutputClassifier for several multi-class targets."
+        )
+    check_classification_targets(y)
+    if kind == "multilabel-indicator":
+        return check_array(y, input_name="y", accept_sparse=False)
+    return column_or_1d(y, warn=True)
+
+
+def check_real_targets(y):
+    """Return y as float `(n,)` or `(n, k)`, refusing what is not finite."""
+    y = check_array(
+        y, ensure_2d=False, dtype=[np.float64, np.float32], input_name="y"
+    )
+    if y.ndim not in (1, 2):
+        raise ValueError(
+            "y must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
+            f"{y.shape}."
+        )
+    return y
+
+
+def check_weights(sample_weight, n_samples):
+    """Return weights as float64 `(n_samples,)`, or None for equal weights."""
+    if sample_weight is None:
+        return None
+    if np.isscalar(sample_weight):
+        sample_weight = np.full(n_samples, sample_weight)
+    weights = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},), one weight for each "
+            f"sequence. Got shape {weights.shape}."
+        )
+    if weights.min() < 0:
+        raise ValueError(
+            f"sample_weight must not be negative. Got {weights.min()} for row "
+            f"{weights.argmin()}. Use 0 to leave a row out."
+        )
+    if weights.max() == 0:
+        raise ValueError(
+            "sample_weight must have a weight above zero for at least one row. Got "
+            f"zero for all {n_samples}."
+        )
+    return weights
+
+
+def class_weights_from_dict(class_weight, classes):
+    """Return the weight of each class, 1 for classes that the dict does not name."""
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(
+            f"The 'class_weight' parameter must name labels of y, {classes.tolist()}. "
+            f"Got {unknown} as well."
+        )
+    weights = [float(class_weight.get(label, 1.0)) for label in classes.tolist()]
+    if min(weights) < 0:
+        raise ValueError(
+            "The 'class_weight' parameter must not hold negative weights. Got "
+            f"{class_weight!r}."
+        )
+    return np.array(weights)
