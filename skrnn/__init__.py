@@ -3,6 +3,7 @@
 from skrnn import datasets
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._regressor import RNNRegressor
+from skrnn._tokens import TokenOneHotEncoder
 from skrnn._windowing import SlidingWindow, make_windows
 
 __version__ = "0.1.0"
@@ -12,7 +13,7 @@ __all__ = [
     "RNNClassifier",
     "RNNRegressor",
     "SlidingWindow",
-
+    "TokenOneHotEncoder",
     "datasets",
     "make_windows",
 ]

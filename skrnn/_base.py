@@ -49,7 +49,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],
         "optimizer_params": [dict, None],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "lr_schedule": [StrOptions({"one_cycle", "cosine", "plateau"}), None],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -259,9 +259,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 f"parameter of its own. Got {sorted(taken)}. Set "
                 f"{' and '.join(sorted(taken))} directly."
             )
-        if self.optimizer in ("lbfgs", torch.optim.LBFGS) and self.weight_decay > 0:
+        is_lbfgs = self.optimizer in ("lbfgs", torch.optim.LBFGS)
+        if is_lbfgs and self.weight_decay not in ("auto", 0):
             raise ValueError(
-                f"The 'weight_decay' parameter of {owner} must be 0 for "
+                f"The 'weight_decay' parameter of {owner} must be 0 or 'auto' for "
                 f"optimizer='lbfgs', which has none. Got {self.weight_decay}."
             )
 
@@ -370,10 +371,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         params = {}
         if optimizer is torch.optim.LBFGS:
             params["line_search_fn"] = "strong_wolfe"
-        if self.weight_decay > 0:
-            params["weight_decay"] = self.weight_decay
-        elif optimizer is torch.optim.AdamW:  # whose own default is not zero
-            params["weight_decay"] = 0.0
+        if self.weight_decay != "auto":
+            if optimizer is not torch.optim.LBFGS:
+                params["weight_decay"] = self.weight_decay
+        elif optimizer is torch.optim.AdamW:
+            params["weight_decay"] = 0.1
         return optimizer, params | (self.optimizer_params or {})
 
     def _make_callbacks(self, one_epoch):

@@ -116,7 +116,7 @@ class RecurrentModule(nn.Module):
         return self.head(self._drop(pooled))
 
     def _run_layer(self, layer, x, lengths):
-        """Return every step's output `(N, L, D * H)` and the last states `(N, D * H)`."""
+        """Return all outputs `(N, L, D * H)` and the last states `(N, D * H)`."""
         if x.device.type != "cpu":
             return run_on_accelerator(layer, x, lengths)
         runs = [

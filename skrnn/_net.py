@@ -26,7 +26,7 @@ ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
 
 
-class StopTraining(Exception):  # noqa: N818 - a request, not an error
+class StopTraining(Exception):
     """Raised by a callback to end training in good order."""
 
 

@@ -48,16 +48,16 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Of one output, in standardised units of y; 'huber' turns from squared to
         absolute at one standard deviation.
 
-    max_epochs : int, default=100
+    max_epochs : int, default=60
         Passes over the training rows; with `warm_start`, of each call of `fit`.
 
-    lr : float, default=3e-3
+    lr : float, default=1e-2
         Learning rate; with a schedule, its highest value.
 
     batch_size : int, default=32
         Rows of one step of the optimiser.
 
-    optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adam'
+    optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adamw'
         A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
         and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
 
@@ -65,8 +65,11 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Further keyword arguments of the optimiser, for example
         `{'momentum': 0.9}`.
 
-    weight_decay : float, default=0.0
-        The optimiser's own penalty on the size of weights; not for 'lbfgs'.
+    weight_decay : float or 'auto', default='auto'
+        Pull of the optimiser on all weights towards zero: of 'adamw' the share that
+        they lose in a step, divided by the learning rate; of the others the factor of
+        an L2 penalty. 'auto' is 0.1 for 'adamw' and the optimiser's own default for
+        the others. 'lbfgs' has none.
 
     max_grad_norm : float or None, default=1.0
         Gradients longer than this are shortened to it; None leaves them. Not applied
@@ -200,12 +203,12 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         pooling="last",
         standardize=True,
         loss="squared_error",
-        max_epochs=100,
-        lr=3e-3,
+        max_epochs=60,
+        lr=1e-2,
         batch_size=32,
-        optimizer="adam",
+        optimizer="adamw",
         optimizer_params=None,
-        weight_decay=0.0,
+        weight_decay="auto",
         max_grad_norm=1.0,
         lr_schedule="one_cycle",
         patience=10,

@@ -254,9 +254,7 @@ def check_labels(y):
 
 def check_real_targets(y):
     """Return y as float `(n,)` or `(n, k)`, refusing what is not finite."""
-    y = check_array(
-        y, ensure_2d=False, dtype=[np.float64, np.float32], input_name="y"
-    )
+    y = check_array(y, ensure_2d=False, dtype=[np.float64, np.float32], input_name="y")
     if y.ndim not in (1, 2):
         raise ValueError(
             "y must have shape (n_samples,) or (n_samples, n_outputs). Got shape "

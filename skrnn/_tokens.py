@@ -25,13 +25,13 @@ DOCUMENTS, SEQUENCES, TABLE = "documents", "token sequences", "table"
 
 
 class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
-    """Encode sequences of tokens, or the words of documents, as one-hot time steps.
+    r"""Encode sequences of tokens, or the words of documents, as one-hot time steps.
 
     Every token becomes one time step with a 1 in the column of that token, so the
     order of the tokens is kept, which `CountVectorizer` forgets. All time steps share
     one vocabulary, whereas `OneHotEncoder` gives each column of X its own. Prefer it
     for small vocabularies, such as characters, amino acids, states of a machine or a
-    few hundred words: an answer takes `n_tokens` numbers per time step.
+    few hundred words: the answer holds `n_tokens` numbers for every time step.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         Tokens that are given as such, and the documents a callable `analyzer` gets,
         stay as they are.
 
-    token_pattern : str, default=r"(?u)\\b\\w+\\b"
+    token_pattern : str, default=r"(?u)\b\w+\b"
         Regular expression of a token, for `analyzer='word'`. If it has a capturing
         group, the group is the token; there may be one at most. The default of
         `CountVectorizer` leaves out words of one letter, which say little in a count.
@@ -296,8 +296,8 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
             The encoder.
         """
         # `Pipeline.set_output` calls it on each of its steps and fails where it is
-        # missing. For the same reason there is no `get_feature_names_out`: having
-        # one makes scikit-learn wrap every answer.
+        # missing. There is no `get_feature_names_out`, because scikit-learn wraps
+        # every answer of a transformer that has one.
         return self
 
     def __sklearn_tags__(self):
@@ -306,7 +306,7 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         # Two tags stay False that one may look for here. `string` would claim that any
         # object is a token, even one without a hash. `categorical` makes the checks of
         # scikit-learn 1.6 subtract a float from integers in place, which numpy refuses.
-        tags.transformer_tags.preserves_dtype = []
+        tags.transformer_tags.preserves_dtype = []  # the parameter `dtype` decides
         return tags
 
     def _fit(self, X):
@@ -379,26 +379,14 @@ def read_tokens(estimator, X, *, reset):
     if kind == TABLE:
         # scikit-learn's own words for sparse, 1-D, empty or infinite X.
         return validate_data(estimator, X, reset=reset, dtype=None).tolist(), TABLE
-    if kind == SEQUENCES:
-        rows = [
-            # `tolist` turns numbers of numpy or torch into Python's.
-            item.tolist() if hasattr(item, "tolist") else list(item)
-            for item in items
-        ]
+    if kind == DOCUMENTS:
+        rows = tokenize(estimator, items)
+    else:
+        rows = [list_tokens(item) for item in items]
         if is_table(estimator, X, rows, reset):
             check_shape(estimator, rows, reset)
             return rows, TABLE
-    if reset:
-        for name in ("n_features_in_", "feature_names_in_"):
-            vars(estimator).pop(name, None)
-    elif hasattr(estimator, "n_features_in_"):
-        raise ValueError(
-            f"X must be 2-D (n_samples, {estimator.n_features_in_}), as the X that "
-            f"{type(estimator).__name__} was fitted on. Got {kind}. To use sequences "
-            "of any length, fit on documents or on a list of 1-D arrays."
-        )
-    if kind == DOCUMENTS:
-        rows = tokenize(estimator, items)
+    check_any_length(estimator, kind, reset)
     return rows, kind
 
 
@@ -478,6 +466,25 @@ def check_shape(estimator, rows, reset):
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
+def check_any_length(estimator, kind, reset):
+    """Remove what an earlier fit knew of columns; refuse ragged X if this one does."""
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(name, None)
+    elif hasattr(estimator, "n_features_in_"):
+        raise ValueError(
+            f"X must be 2-D (n_samples, {estimator.n_features_in_}), as the X that "
+            f"{type(estimator).__name__} was fitted on. Got {kind}. To use sequences "
+            "of any length, fit on documents or on a list of 1-D arrays."
+        )
+
+
+def list_tokens(sequence):
+    """List the tokens of one sequence."""
+    # `tolist` turns the numbers of numpy, pandas and torch into Python's.
+    return sequence.tolist() if hasattr(sequence, "tolist") else list(sequence)
+
+
 def tokenize(estimator, documents):
     """Cut documents into lists of tokens, exactly as CountVectorizer would."""
     analyze = CountVectorizer(
@@ -548,13 +555,14 @@ def check_vocabulary(vocabulary):
         if isinstance(vocabulary, Set):  # without an order of its own
             vocabulary = sort_tokens(vocabulary, "'vocabulary' parameter")
         tokens = list(vocabulary)
-        columns = {token: column for column, token in enumerate(tokens)}
-        if len(columns) < len(tokens):
-            twice = [token for token, count in Counter(tokens).items() if count > 1]
+        frequency = token_frequency([tokens], "'vocabulary' parameter")
+        twice = [token for token, count in frequency.items() if count > 1]
+        if twice:
             raise ValueError(
                 "The 'vocabulary' parameter must hold every token once. Got "
                 f"{twice[:10]} more than once. Pass each token once, or a mapping."
             )
+        columns = {token: column for column, token in enumerate(tokens)}
     if not columns:
         raise ValueError(
             "The 'vocabulary' parameter must hold at least one token. Got none. Set "
@@ -595,12 +603,12 @@ def look_up(rows, vocabulary):
     return columns, unknown
 
 
-def token_frequency(rows):
+def token_frequency(rows, source="X argument"):
     """Count how often each token occurs in all sequences together."""
     try:
         return Counter(chain.from_iterable(rows))
     except TypeError as error:  # what has no hash cannot be a token
-        raise not_tokens(chain.from_iterable(rows)) from error
+        raise not_tokens(chain.from_iterable(rows), source) from error
 
 
 def sort_tokens(tokens, source="X argument"):

@@ -164,7 +164,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
             history = X[:0]
         n_padded = n_missing - len(history)
         first = history[:1] if len(history) else X[:1]
-        pad = np.repeat(first if self.padding == "edge" else 0 * first, n_padded, axis=0)
+        if self.padding == "zeros":
+            first = np.zeros_like(first)
+        pad = np.repeat(first, n_padded, axis=0)
         series = np.concatenate([pad, history, X])
         return windows_of(series, self.window_size)
 

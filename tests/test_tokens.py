@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -74,7 +75,7 @@ def test_sum_over_steps_is_the_count_of_count_vectorizer(documents, **params):
     try:
         counts = counter.fit_transform(documents).toarray()
     except ValueError:  # no token is left
-        with pytest.raises(ValueError, match="^The vocabulary must hold at least one"):
+        with pytest.raises(ValueError, match=r"^The vocabulary must hold at least one"):
             encoder.fit(documents)
         return
 
@@ -228,6 +229,15 @@ def test_fit_then_transform_equals_fit_transform():
     assert_ragged_equal(steps, expected)
 
 
+def test_a_pattern_with_several_groups_is_refused_in_scikit_learns_words():
+    message = (
+        "More than 1 capturing group in token pattern. Only a single group should be "
+        "captured."
+    )
+    with raises(ValueError, message):
+        TokenOneHotEncoder(token_pattern="(a)(b)").fit(DOCUMENTS)
+
+
 def test_a_document_without_tokens_has_no_steps():
     encoder = TokenOneHotEncoder().fit(["a b", "..."])
 
@@ -235,6 +245,15 @@ def test_a_document_without_tokens_has_no_steps():
 
     assert steps.shape == (0, 2)
     assert_ragged_equal(encoder.inverse_transform([steps]), [np.array([], dtype="<U1")])
+
+
+def test_token_sequences_without_tokens_are_ragged():
+    encoder = TokenOneHotEncoder(vocabulary=["a"])
+
+    assert_ragged_equal(
+        encoder.fit_transform([[], []]), [np.empty((0, 1), dtype=np.float32)] * 2
+    )
+    assert not hasattr(encoder, "n_features_in_")
 
 
 @pytest.mark.parametrize("documents", [["a b"], ["a b", "b a"]])
@@ -285,6 +304,12 @@ def test_tokens_may_be_numbers():
     assert encoder.vocabulary_ == {10: 0, 20: 1, 30: 2}
     assert {type(token) for token in encoder.vocabulary_} == {int}
     assert_array_equal(steps[0], [[0, 0, 1], [1, 0, 0]])
+
+
+def test_tensors_are_read_by_value():
+    encoder = TokenOneHotEncoder().fit([torch.tensor([3, 1]), torch.tensor([1])])
+
+    assert encoder.vocabulary_ == {1: 0, 3: 1}
 
 
 def test_numpy_scalars_in_a_list_become_plain_tokens():
@@ -392,18 +417,18 @@ def test_another_number_of_columns_is_refused_in_scikit_learns_words(X):
 def test_other_column_names_are_refused():
     encoder = TokenOneHotEncoder().fit(pd.DataFrame(GENES, columns=list("abcdefg")))
 
-    with pytest.raises(ValueError, match="^The feature names should match those"):
+    with pytest.raises(ValueError, match=r"^The feature names should match those"):
         encoder.transform(pd.DataFrame(GENES, columns=list("gfedcba")))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_of_an_array_must_be_finite(bad):
-    with pytest.raises(ValueError, match="^Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"^Input X contains (NaN|infinity)"):
         TokenOneHotEncoder().fit(np.array([[1.0, bad]]))
 
 
 def test_sparse_x_is_refused():
-    with pytest.raises(TypeError, match="^Sparse data was passed"):
+    with pytest.raises(TypeError, match=r"^Sparse data was passed"):
         TokenOneHotEncoder().fit(csr_array(np.eye(3)))
 
 
@@ -600,11 +625,11 @@ def test_inverse_transform_reads_a_list_of_arrays():
 )
 def test_inverse_transform_refuses_what_is_not_one_hot(step):
     encoder = TokenOneHotEncoder().fit([["a", "b"]])
-    X = [np.eye(2), np.empty((0, 2)), np.array([[0, 1], step])]
+    X = [np.eye(2), np.empty((0, 2)), np.array([step, [0, 1]])]
 
     message = (
         "Every time step of X must be one-hot or all zeros. Got something else in step "
-        "1 of sequence 2. For probabilities pass np.eye(2)[X.argmax(axis=-1)]."
+        "0 of sequence 2. For probabilities pass np.eye(2)[X.argmax(axis=-1)]."
     )
     with raises(ValueError, message):
         encoder.inverse_transform(X)
@@ -640,6 +665,13 @@ def test_inverse_transform_refuses_other_shapes(X, given):
     )
     with raises(ValueError, message):
         encoder.inverse_transform(X)
+
+
+def test_inverse_transform_of_nothing_is_refused():
+    encoder = TokenOneHotEncoder().fit([["a", "b"]])
+
+    with raises(ValueError, "X must hold at least one sequence. Got none."):
+        encoder.inverse_transform([])
 
 
 # X that is refused
@@ -707,7 +739,7 @@ def test_1d_numbers_are_refused_in_scikit_learns_words(X):
 
 
 @pytest.mark.parametrize(
-    "X", [np.zeros((2, 3, 4)), {"a": 1}, {"a", "b"}, None, 3], ids=repr
+    "X", [np.zeros((2, 3, 4)), {"a": 1}, {"a"}, None, 3], ids=lambda X: type(X).__name__
 )
 def test_what_is_neither_a_table_nor_sequences_is_refused(X):
     with pytest.raises(ValueError, match=r"dim 3|Expected 2D array"):
@@ -740,7 +772,7 @@ def test_tokens_of_several_kinds_are_refused(X, given):
 def test_tokens_without_a_hash_are_refused_in_transform():
     encoder = TokenOneHotEncoder().fit([["a", "b"], ["a"]])
 
-    with pytest.raises(TypeError, match="must be all strings or all numbers. Got list"):
+    with pytest.raises(TypeError, match=r"all strings or all numbers[.] Got list"):
         encoder.transform([["a", ["b"]]])
 
 
@@ -822,6 +854,16 @@ def test_a_set_of_tokens_of_several_kinds_is_refused():
     )
     with raises(TypeError, message):
         TokenOneHotEncoder(vocabulary={"a", 1}).fit(["a"])
+
+
+def test_an_unhashable_token_in_the_vocabulary_is_refused():
+    message = (
+        "The tokens in the 'vocabulary' parameter must be all strings or all numbers. "
+        "Got list. Convert the tokens before, for example with str, or list them in "
+        "'vocabulary'."
+    )
+    with raises(TypeError, message):
+        TokenOneHotEncoder(vocabulary=[["a"], ["b"]]).fit(["a"])
 
 
 def test_a_missing_token_in_the_vocabulary_is_refused():
