@@ -68,8 +68,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     # -- what a subclass says
 
     @abstractmethod
-    def _make_target(self, y, classes=None):
-        """Return the target object for y."""
+    def _make_target(self, y, classes, one_epoch):
+        """Return the target object for y; `classes` as given to `partial_fit`."""
 
     def _is_bidirectional(self):
         return self.bidirectional
@@ -154,8 +154,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             sequences = check_sequences(self, X, reset=not continuing)
             check_consistent_length(sequences, y)
             weights = check_weights(sample_weight, len(sequences))
-            target = deepcopy(self._target) if continuing else None
-            target = target or self._make_target(y, classes)
+            if continuing:
+                target = deepcopy(self._target)
+            else:
+                target = self._make_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = np.arange(len(sequences))
             if weights is not None:

@@ -41,12 +41,6 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         self : object
             The estimator, trained for one epoch more.
         """
-        first = not hasattr(self, "net_")
-        if first and classes is None and np.ndim(y) == 1:
-            raise ValueError(
-                "classes must be passed on the first call to partial_fit. Got None. "
-                "Pass all labels that will ever come."
-            )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
     def predict(self, X):
@@ -98,7 +92,12 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         output = self._forward(X)
         return self._target.log_probabilities(output)
 
-    def _make_target(self, y, classes=None):
+    def _make_target(self, y, classes, one_epoch):
+        if one_epoch and classes is None and np.ndim(y) == 1:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit. Got None. "
+                "Pass all labels that will ever come."
+            )
         return class_target(y, classes, owner=type(self).__name__)
 
     def _weigh_rows(self, target, y, weights):

@@ -291,7 +291,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         output = self._forward(X)
         return self._target.decode(output)
 
-    def _make_target(self, y, classes=None):
+    def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)
 
     def __sklearn_tags__(self):

@@ -1,0 +1,338 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skrnn._kernels import N_GATES, last_valid, recurrence, reverse_valid
+from textbook import CELLS, run_cell
+
+N, L, F, H = 5, 7, 3, 4
+LENGTHS = torch.tensor([3, 7, 1, 5, 7])
+MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+cells = pytest.mark.parametrize(
+    ("cell_type", "nonlinearity"), CELLS, ids=["tanh", "relu", "gru", "lstm"]
+)
+directions = pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "back"])
+row_lengths = pytest.mark.parametrize(
+    "lengths", [None, LENGTHS], ids=["dense", "ragged"]
+)
+
+
+def draw(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(shape, generator=generator, dtype=dtype) * 2 - 1
+
+
+def draw_weights(cell_type, n_inputs=F, dtype=torch.float64):
+    rows = N_GATES[cell_type] * H
+    shapes = [(rows, n_inputs), (rows, H), (rows,), (rows,)]
+    return [draw(*shape, seed=i, dtype=dtype) for i, shape in enumerate(shapes, 1)]
+
+
+def valid_steps(lengths):
+    lengths = torch.full((N,), L) if lengths is None else lengths
+    return torch.arange(L) < lengths[:, None]
+
+
+def textbook_rows(cell_type, nonlinearity, x, weights, lengths, reverse):
+    """Return the textbook's states of the valid steps of each row."""
+    rows = []
+    for i in range(len(x)):
+        row = x[i].numpy() if lengths is None else x[i, : lengths[i]].numpy()
+        if reverse:
+            rows.append(run_cell(cell_type, nonlinearity, row[::-1], weights)[::-1])
+        else:
+            rows.append(run_cell(cell_type, nonlinearity, row, weights))
+    return rows
+
+
+def run_torch_module(cell_type, nonlinearity, x, weights, lengths, reverse):
+    """Run torch's own module, packed where rows differ in length.
+
+    A backward run is the second direction of a two-way module whose first direction
+    has weights of zero.
+    """
+    options = {"nonlinearity": nonlinearity} if cell_type == "rnn" else {}
+    module = MODULES[cell_type](
+        x.shape[2],
+        H,
+        batch_first=True,
+        bidirectional=reverse,
+        device="meta",
+        dtype=x.dtype,
+        **options,
+    )
+    names = [f"{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    state = dict(zip(names, weights, strict=True))
+    if reverse:
+        state |= {f"{name}_reverse": value for name, value in state.items()}
+        state |= {name: torch.zeros_like(state[name]) for name in names}
+    inputs = x
+    if lengths is not None:
+        inputs = nn.utils.rnn.pack_padded_sequence(
+            x, lengths, batch_first=True, enforce_sorted=False
+        )
+    output, h_n = torch.func.functional_call(module, state, (inputs,))
+    if lengths is not None:
+        output, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True)
+    h_n = h_n[0] if isinstance(h_n, tuple) else h_n
+    return output[:, :, -H:], h_n[-1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-6)]
+)
+@row_lengths
+@directions
+@cells
+def test_states_are_those_of_the_textbook(
+    cell_type, nonlinearity, reverse, lengths, dtype, tolerance
+):
+    x, weights = draw(N, L, F, dtype=dtype), draw_weights(cell_type, dtype=dtype)
+
+    output, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+
+    expected = textbook_rows(cell_type, nonlinearity, x, weights, lengths, reverse)
+    assert output.shape == (N, L, H)
+    assert output.dtype == h_n.dtype == dtype
+    for i, states in enumerate(expected):
+        np.testing.assert_allclose(output[i, : len(states)], states, atol=tolerance)
+        np.testing.assert_allclose(
+            h_n[i], states[0 if reverse else -1], atol=tolerance
+        )
+
+
+@row_lengths
+@directions
+@cells
+def test_states_are_those_of_torchs_own_module(
+    cell_type, nonlinearity, reverse, lengths
+):
+    x, weights = draw(N, L, F), draw_weights(cell_type)
+
+    output, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+
+    expected = run_torch_module(cell_type, nonlinearity, x, weights, lengths, reverse)
+    valid = valid_steps(lengths)
+    torch.testing.assert_close(output[valid], expected[0][valid], atol=1e-13, rtol=0)
+    torch.testing.assert_close(h_n, expected[1], atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("use", ["output", "h_n", "both"])
+@row_lengths
+@directions
+@cells
+def test_gradients_are_those_of_torchs_own_module(
+    cell_type, nonlinearity, reverse, lengths, use
+):
+    x, weights = draw(N, L, F), draw_weights(cell_type)
+    for tensor in (x, *weights):
+        tensor.requires_grad_()
+    valid = valid_steps(lengths)
+
+    def gradients(output, h_n):
+        loss = 0.0
+        if use != "h_n":
+            loss = loss + (output * draw(N, L, H, seed=8))[valid].sum()
+        if use != "output":
+            loss = loss + (h_n * draw(N, H, seed=9)).sum()
+        return torch.autograd.grad(loss, [x, *weights])
+
+    arguments = (cell_type, nonlinearity, x, weights, lengths, reverse)
+    found = gradients(*recurrence(*arguments))
+    expected = gradients(*run_torch_module(*arguments))
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
+
+
+@row_lengths
+@directions
+@cells
+def test_gradients_are_those_of_finite_differences(
+    cell_type, nonlinearity, reverse, lengths
+):
+    x, weights = draw(N, L, F), draw_weights(cell_type)
+    tensors = [tensor.requires_grad_() for tensor in (x, *weights)]
+    valid = valid_steps(lengths)
+
+    def states(x, *weights):
+        output, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+        return output[valid], h_n
+
+    assert torch.autograd.gradcheck(states, tensors, fast_mode=True)
+
+
+@directions
+@cells
+def test_gradients_stop_at_what_is_frozen(cell_type, nonlinearity, reverse):
+    tensors = [draw(N, L, F), *draw_weights(cell_type)]
+    gradients = []
+    for trained in (tensors, tensors[1:2]):  # everything, the input weights alone
+        leaves = [tensor.clone() for tensor in tensors]
+        for leaf, tensor in zip(leaves, tensors, strict=True):
+            leaf.requires_grad_(any(tensor is other for other in trained))
+        x, *weights = leaves
+        _, h_n = recurrence(cell_type, nonlinearity, x, weights, None, reverse)
+        h_n.sum().backward()
+        gradients.append([leaf.grad for leaf in leaves])
+
+    everything, alone = gradients
+    torch.testing.assert_close(alone[1], everything[1])
+    assert [gradient is None for gradient in alone] == [True, False, True, True, True]
+
+
+@directions
+@cells
+def test_padding_reaches_neither_states_nor_gradients(
+    cell_type, nonlinearity, reverse
+):
+    weights = [w.requires_grad_() for w in draw_weights(cell_type)]
+    valid = valid_steps(LENGTHS)
+    results = []
+    for padding in (0.0, 1e3, -1e3):
+        x = torch.where(valid[:, :, None], draw(N, L, F), padding).requires_grad_()
+        output, h_n = recurrence(cell_type, nonlinearity, x, weights, LENGTHS, reverse)
+        loss = (output * draw(N, L, H, seed=8))[valid].sum() + h_n.sum()
+        gradients = torch.autograd.grad(loss, [x, *weights])
+        results.append([output[valid], h_n, *gradients])
+
+    for found in results[1:]:
+        torch.testing.assert_close(found, results[0], atol=1e-14, rtol=1e-14)
+    assert (results[0][2][~valid] == 0).all()
+
+
+@directions
+@cells
+def test_a_state_depends_on_nothing_that_is_read_later(
+    cell_type, nonlinearity, reverse
+):
+    x, weights = draw(N, L, F).requires_grad_(), draw_weights(cell_type)
+    step = 3
+
+    output, _ = recurrence(cell_type, nonlinearity, x, weights, None, reverse)
+    (gradient,) = torch.autograd.grad(output[:, step].sum(), [x])
+
+    later = gradient[:, :step] if reverse else gradient[:, step + 1 :]
+    assert (later == 0).all()
+
+
+@row_lengths
+@directions
+@cells
+def test_last_state_depends_on_the_step_that_is_read_first(
+    cell_type, nonlinearity, reverse, lengths
+):
+    x = draw(N, L, F).abs().requires_grad_()
+    weights = [w.abs() for w in draw_weights(cell_type)]  # no 'relu' is ever shut
+
+    _, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+    (gradient,) = torch.autograd.grad(h_n.sum(), [x])
+
+    ends = torch.full((N,), L) if lengths is None else lengths
+    first = gradient[torch.arange(N), ends - 1] if reverse else gradient[:, 0]
+    assert (first != 0).any(dim=1).all()
+
+
+@row_lengths
+@directions
+@cells
+def test_states_are_the_same_without_gradients(
+    cell_type, nonlinearity, reverse, lengths
+):
+    x, weights = draw(N, L, F), draw_weights(cell_type)
+    valid = valid_steps(lengths)
+    trained = recurrence(
+        cell_type,
+        nonlinearity,
+        x,
+        [w.clone().requires_grad_() for w in weights],
+        lengths,
+        reverse,
+    )
+
+    with torch.inference_mode():
+        output, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+
+    torch.testing.assert_close(output[valid], trained[0][valid], atol=1e-15, rtol=0)
+    torch.testing.assert_close(h_n, trained[1], atol=1e-15, rtol=0)
+
+
+@directions
+@cells
+def test_order_of_memory_does_not_matter(cell_type, nonlinearity, reverse):
+    x, weights = draw(N, L, F), draw_weights(cell_type)
+    strided = [w.repeat_interleave(2, dim=0)[::2] for w in weights]
+    x_strided = x.transpose(0, 1).contiguous().transpose(0, 1)
+
+    found = recurrence(cell_type, nonlinearity, x_strided, strided, LENGTHS, reverse)
+
+    expected = recurrence(cell_type, nonlinearity, x, weights, LENGTHS, reverse)
+    assert not x_strided.is_contiguous()
+    assert not strided[0].is_contiguous()
+    torch.testing.assert_close(found, expected, atol=1e-14, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, L, F), (N, 1, F), (N, L, 1)], ids=str)
+@directions
+@cells
+def test_smallest_shapes_work(cell_type, nonlinearity, reverse, shape):
+    x, weights = draw(*shape), draw_weights(cell_type, n_inputs=shape[2])
+
+    output, h_n = recurrence(cell_type, nonlinearity, x, weights, None, reverse)
+
+    expected = textbook_rows(cell_type, nonlinearity, x, weights, None, reverse)
+    np.testing.assert_allclose(output, np.stack(expected), atol=1e-13)
+    assert h_n.shape == (shape[0], H)
+
+
+@cells
+def test_arguments_stay_as_they_were(cell_type, nonlinearity):
+    x, weights = draw(N, L, F).requires_grad_(), draw_weights(cell_type)
+    before = [tensor.detach().clone() for tensor in (x, *weights, LENGTHS)]
+
+    recurrence(cell_type, nonlinearity, x, weights, LENGTHS, True)[1].sum().backward()
+
+    after = [tensor.detach() for tensor in (x, *weights, LENGTHS)]
+    assert all(map(torch.equal, after, before))
+
+
+@cells
+def test_threads_do_not_disturb_each_other(cell_type, nonlinearity):
+    weights = [w.requires_grad_() for w in draw_weights(cell_type)]
+
+    def gradients(seed):
+        x = draw(N, L, F, seed=seed)
+        h_n = recurrence(cell_type, nonlinearity, x, weights, LENGTHS)[1]
+        return torch.autograd.grad(h_n.sum(), weights)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(gradients, range(12)))
+
+    for seed, of_thread in enumerate(found):
+        assert all(map(torch.equal, of_thread, gradients(seed)))
+
+
+def test_reversing_keeps_padding_behind_the_row():
+    x = torch.tensor([[[1.0], [2.0], [3.0], [0.0]], [[4.0], [0.0], [0.0], [0.0]]])
+
+    reversed_ = reverse_valid(x, torch.tensor([3, 1]))
+
+    assert reversed_[:, :, 0].tolist() == [[3.0, 2.0, 1.0, 0.0], [4.0, 0.0, 0.0, 0.0]]
+
+
+@row_lengths
+def test_reversing_twice_changes_nothing(lengths):
+    x = draw(N, L, F)
+
+    assert torch.equal(reverse_valid(reverse_valid(x, lengths), lengths), x)
+
+
+def test_last_valid_step_is_taken_from_each_row():
+    x = draw(N, L, H)
+
+    last = last_valid(x, LENGTHS)
+
+    assert torch.equal(last, torch.stack([x[0, 2], x[1, 6], x[2, 0], x[3, 4], x[4, 6]]))
+    assert torch.equal(last_valid(x), x[:, 6])

@@ -1,0 +1,669 @@
+import pickle
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special
+from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
+
+from skrnn._targets import (
+    ClassTarget,
+    MultilabelTarget,
+    RegressionTarget,
+    check_weights,
+    class_target,
+)
+
+N_ROWS = 20
+
+# The loss of each output by its formula, with the error in units of its deviation.
+LOSS_FORMULAS = {
+    "squared_error": np.square,
+    "absolute_error": np.abs,
+    "huber": lambda error: special.huber(1.0, error),
+}
+
+
+def raises(error, message):
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def indicator(n_rows=N_ROWS, n_labels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 2, (n_rows, n_labels))
+
+
+def fit_target(y, loss="squared_error", rows=None, weights=None):
+    rows = np.arange(len(y)) if rows is None else rows
+    return RegressionTarget(loss).fit(y, rows, weights)
+
+
+def row_loss(target, output, encoded):
+    return target.row_loss(torch.tensor(output), torch.tensor(encoded)).numpy()
+
+
+# Real numbers: the loss
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("loss", LOSS_FORMULAS)
+def test_row_loss_is_the_mean_of_the_formula_over_outputs(loss, n_outputs):
+    output, encoded = random(N_ROWS, n_outputs), 2 * random(N_ROWS, n_outputs, seed=1)
+    target = RegressionTarget(loss)
+
+    expected = LOSS_FORMULAS[loss](output - encoded).mean(axis=1)
+    assert_allclose(row_loss(target, output, encoded), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "torch_loss"),
+    [
+        ("squared_error", torch.nn.MSELoss()),
+        ("absolute_error", torch.nn.L1Loss()),
+        ("huber", torch.nn.HuberLoss(delta=1.0)),
+    ],
+)
+def test_mean_row_loss_is_the_loss_of_torch(loss, torch_loss):
+    output = torch.tensor(random(N_ROWS, 3))
+    encoded = torch.tensor(2 * random(N_ROWS, 3, seed=1))
+
+    actual = RegressionTarget(loss).row_loss(output, encoded).mean()
+    assert_allclose(actual.item(), torch_loss(output, encoded).item(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("loss", "metric"),
+    [("squared_error", mean_squared_error), ("absolute_error", mean_absolute_error)],
+)
+def test_mean_row_loss_is_the_metric_of_scikit_learn(loss, metric):
+    output, encoded = random(N_ROWS, 3), random(N_ROWS, 3, seed=1)
+
+    actual = row_loss(RegressionTarget(loss), output, encoded).mean()
+    assert_allclose(actual, metric(encoded, output), rtol=1e-12)
+
+
+def test_huber_turns_from_squared_to_absolute_at_one_deviation():
+    y = np.array([-30.0, 30.0])  # a deviation of 30
+    target = fit_target(y, loss="huber")
+    errors = np.array([15.0, 30.0, 90.0])  # in units of y
+
+    encoded = target.encode(y)[:1].repeat(3, axis=0)
+    actual = row_loss(target, encoded + errors[:, None] / 30, encoded)
+    assert_allclose(actual, [0.125, 0.5, 2.5])
+
+
+def test_row_loss_keeps_the_precision_of_the_output():
+    output = torch.zeros(4, 2, dtype=torch.float32)
+
+    losses = RegressionTarget("huber").row_loss(output, output + 1)
+    assert losses.dtype == torch.float32
+
+
+# Real numbers: the units
+
+
+@pytest.mark.parametrize("shape", [(N_ROWS,), (N_ROWS, 1), (N_ROWS, 3)])
+def test_encode_takes_off_the_mean_and_divides_by_the_deviation(shape):
+    y = 5 * random(*shape) + 40
+
+    expected = ((y - y.mean(axis=0)) / y.std(axis=0)).reshape(N_ROWS, -1)
+    assert_allclose(fit_target(y).encode(y), expected, rtol=1e-10)
+
+
+def test_units_are_weighted():
+    y, weights = random(N_ROWS, 2), np.random.default_rng(1).uniform(size=N_ROWS)
+
+    mean = np.average(y, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+    actual = fit_target(y, weights=weights).encode(y)
+    assert_allclose(actual, (y - mean) / deviation, rtol=1e-10)
+
+
+def test_units_are_those_of_the_given_rows():
+    y, rows = random(N_ROWS), np.array([2, 3, 11, 12])
+
+    expected = (y - y[rows].mean()) / y[rows].std()
+    assert_allclose(fit_target(y, rows=rows).encode(y)[:, 0], expected, rtol=1e-10)
+
+
+def test_weights_belong_to_the_given_rows_in_order():
+    y, rows = random(N_ROWS), np.array([2, 3, 11, 12])
+    weights = np.array([1.0, 2.0, 1.0, 3.0])
+
+    repeated = np.repeat(rows, weights.astype(int))
+    actual = fit_target(y, rows=rows, weights=weights).encode(y)
+    assert_allclose(actual, fit_target(y, rows=repeated).encode(y), rtol=1e-10)
+
+
+def test_targets_of_zeros_and_ones_are_standardised_too():
+    y = np.array([0.0, 1.0, 1.0, 1.0])
+
+    assert_allclose(fit_target(y).encode(y)[:, 0], (y - 0.75) / np.sqrt(0.1875))
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e300, 1e-300, 0.1])
+def test_constant_y_is_encoded_as_zeros(value):
+    y = np.full(N_ROWS, value)
+
+    assert_allclose(fit_target(y).encode(y), 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e300])
+def test_constant_y_has_the_unit_one(value):
+    target = fit_target(np.full(N_ROWS, value))
+
+    assert_array_equal(target.decode(np.array([[0.5]])), [value + 0.5])
+
+
+def test_a_constant_output_leaves_the_units_of_the_others_alone():
+    y = np.stack([np.full(N_ROWS, 7.0), random(N_ROWS)], axis=1)
+
+    expected = (y[:, 1] - y[:, 1].mean()) / y[:, 1].std()
+    assert_allclose(fit_target(y).encode(y)[:, 1], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300, 1e150, 1.0])
+def test_encode_does_not_depend_on_the_unit_of_y(unit):
+    y = random(N_ROWS)
+
+    actual = fit_target(y * unit).encode(y * unit)
+    assert_allclose(actual, fit_target(y).encode(y), rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e300, 1e-300, 1.0])
+@pytest.mark.parametrize("shape", [(N_ROWS,), (N_ROWS, 1), (N_ROWS, 3)])
+def test_decode_undoes_encode(shape, unit):
+    y = (random(*shape) + 3) * unit
+    target = fit_target(y)
+
+    decoded = target.decode(target.encode(y))
+    assert decoded.shape == shape
+    assert_allclose(decoded, y, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("float64", "float64"),
+        ("float32", "float32"),
+        ("float16", "float64"),
+        ("int64", "float64"),
+        ("int8", "float64"),
+        ("uint64", "float64"),
+        ("bool", "float64"),
+    ],
+)
+def test_answers_are_float64_unless_y_was_float32(dtype, expected):
+    y = (3 * random(N_ROWS)).round().clip(0).astype(dtype)
+    target = fit_target(y)
+
+    assert target.encode(y).dtype == np.float64
+    assert target.decode(np.zeros((2, 1))).dtype == expected
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_answers_do_not_take_the_precision_of_the_network(precision):
+    target = fit_target(random(N_ROWS))
+
+    assert target.decode(np.zeros((2, 1), dtype=precision)).dtype == np.float64
+
+
+def test_the_precision_of_float32_targets_is_theirs_after_the_first_fit():
+    y = random(N_ROWS).astype(np.float32)
+    target = fit_target(y)
+
+    target.encode(y.astype(np.float64))
+    assert target.decode(np.zeros((2, 1))).dtype == np.float32
+
+
+def test_large_float32_targets_are_encoded_without_overflow():
+    y = (random(N_ROWS) * 3e37).astype(np.float32)
+
+    y_64 = y.astype(np.float64)
+    expected = (y_64 - y_64.mean()) / y_64.std()
+    assert_allclose(fit_target(y).encode(y)[:, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "shape"),
+    [
+        (list, (N_ROWS,)),
+        (pd.Series, (N_ROWS,)),
+        (pd.DataFrame, (N_ROWS, 1)),
+        (lambda y: pd.DataFrame({"a": y, "b": y}), (N_ROWS, 2)),
+        (lambda y: [[v, v] for v in y], (N_ROWS, 2)),
+        (lambda y: y.astype(object), (N_ROWS,)),
+        (lambda y: np.stack([y, y], axis=1)[:, ::-1], (N_ROWS, 2)),
+    ],
+    ids=["list", "Series", "one column", "frame", "nested", "object", "reversed"],
+)
+def test_y_may_come_in_any_container(wrap, shape):
+    y = random(N_ROWS)
+    target = fit_target(wrap(y))
+
+    decoded = target.decode(target.encode(wrap(y)))
+    assert decoded.shape == shape
+    assert_allclose(decoded.reshape(N_ROWS, -1)[:, -1], y, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ((9,), (9, 1), "(n_samples,), as when the fit began. Got shape (9, 1)"),
+        ((9,), (9, 2), "(n_samples,), as when the fit began. Got shape (9, 2)"),
+        ((9, 1), (9,), "(n_samples, 1), as when the fit began. Got shape (9,)"),
+        ((9, 2), (9, 3), "(n_samples, 2), as when the fit began. Got shape (9, 3)"),
+        ((9, 2), (9,), "(n_samples, 2), as when the fit began. Got shape (9,)"),
+    ],
+)
+def test_y_of_another_shape_than_at_first_is_refused(first, then, message):
+    target = fit_target(random(*first))
+
+    message = (
+        f"y must have shape {message}. Call fit without warm_start to change the "
+        "targets."
+    )
+    with raises(ValueError, message):
+        target.encode(random(*then))
+
+
+# One of several classes
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_two_classes_share_one_output(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+
+    assert target.n_outputs == (1 if n_classes == 2 else n_classes)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["b", "a", "c", "a"]),
+        np.array(["b", "a", "c", "a"], dtype=object),
+        np.array([10, -7, 300, -7]),
+        np.array([True, False, True]),
+        np.array([1.0, -2.0, 0.0, 1.0]),
+    ],
+    ids=lambda labels: str(labels.dtype),
+)
+def test_codes_are_those_of_label_encoder(labels):
+    codes = class_target(labels, owner="RNNClassifier").encode(labels)
+
+    assert_array_equal(codes, LabelEncoder().fit_transform(labels))
+    assert codes.dtype == np.int64
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_decode_undoes_encode_for_labels(n_classes):
+    labels = np.array(["w", "x", "y", "z"])[np.arange(N_ROWS) % n_classes]
+    target = class_target(labels, owner="RNNClassifier")
+    codes = target.encode(labels)
+
+    certain = 9.0 * (2 * codes[:, None] - 1)  # the log-odds of the second class
+    if n_classes > 2:
+        certain = 9.0 * np.eye(n_classes)[codes]
+    assert_array_equal(target.decode(certain), labels, strict=True)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_row_loss_of_labels_is_minus_the_log_of_their_probability(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+    output = 3 * random(N_ROWS, target.n_outputs)
+    codes = np.arange(N_ROWS) % n_classes
+
+    logits = output
+    if n_classes == 2:
+        logits = np.concatenate([np.zeros_like(output), output], axis=1)
+    expected = -special.log_softmax(logits, axis=1)[np.arange(N_ROWS), codes]
+    assert_allclose(row_loss(target, output, codes), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_weighted_row_loss_of_labels_is_log_loss(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+    output, codes = random(N_ROWS, target.n_outputs), np.arange(N_ROWS) % n_classes
+    weights = np.random.default_rng(1).uniform(size=N_ROWS)
+
+    actual = np.average(row_loss(target, output, codes), weights=weights)
+    probabilities = target.probabilities(output)
+    expected = log_loss(codes, probabilities, sample_weight=weights)
+    assert_allclose(actual, expected, rtol=1e-10)
+
+
+def test_probabilities_of_many_classes_are_the_softmax():
+    output = 3 * random(N_ROWS, 4)
+
+    actual = ClassTarget(np.arange(4)).probabilities(output)
+    assert_allclose(actual, special.softmax(output, axis=1), rtol=1e-12)
+
+
+def test_probabilities_of_two_classes_are_the_logistic_function_and_the_rest():
+    output = 3 * random(N_ROWS, 1)
+
+    expected = np.concatenate([special.expit(-output), special.expit(output)], axis=1)
+    actual = ClassTarget(np.arange(2)).probabilities(output)
+    assert_allclose(actual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_log_probabilities_are_the_logarithm_of_the_probabilities(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+    output = 3 * random(N_ROWS, target.n_outputs)
+
+    expected = np.log(target.probabilities(output))
+    assert_allclose(target.log_probabilities(output), expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_probabilities_of_two_classes_stay_finite(dtype):
+    output = np.array([[1e4], [-1e4]], dtype=dtype)
+
+    actual = ClassTarget(np.arange(2)).log_probabilities(output)
+    assert_array_equal(actual, [[-1e4, 0.0], [0.0, -1e4]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_probabilities_of_many_classes_stay_finite(dtype):
+    output = np.array([[1e4, 0.0, -1e4]], dtype=dtype)
+
+    actual = ClassTarget(np.arange(3)).log_probabilities(output)
+    assert_array_equal(actual, [[0.0, -1e4, -2e4]])
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_loss_of_a_certain_mistake_stays_finite(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+    output = np.full((1, target.n_outputs), -1e4)
+    output[0, 0] = 1e4
+
+    wrong = np.array([0 if n_classes == 2 else 1])
+    assert_allclose(row_loss(target, output, wrong), 1e4 * min(target.n_outputs, 2))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_decode_takes_the_most_probable_label(n_classes):
+    target = ClassTarget(np.arange(n_classes) * 10)
+    output = random(N_ROWS, target.n_outputs)
+
+    expected = 10 * target.probabilities(output).argmax(axis=1)
+    assert_array_equal(target.decode(output), expected)
+
+
+def test_a_tie_of_two_classes_goes_to_the_first_as_in_scikit_learn():
+    assert_array_equal(ClassTarget(np.array(["a", "b"])).decode(np.zeros((1, 1))), "a")
+
+
+@pytest.mark.parametrize(
+    ("known", "came", "message"),
+    [
+        (
+            ["a", "b"],
+            ["a", "c", "d"],
+            "y must contain only the labels in classes_, ['a', 'b']. Got ['c', 'd'] as "
+            "well.",
+        ),
+        (
+            [-1, 3],
+            [3, 4],
+            "y must contain only the labels in classes_, [-1, 3]. Got [4] as well.",
+        ),
+    ],
+)
+def test_unknown_labels_are_refused_by_name(known, came, message):
+    remedy = (
+        " Pass all labels as classes to the first call of partial_fit, or fit anew."
+    )
+    with raises(ValueError, message + remedy):
+        ClassTarget(np.array(known)).encode(np.array(came))
+
+
+def test_an_indicator_matrix_is_refused_where_labels_were():
+    message = (
+        "y must hold one label for each sequence, as when the fit began. Got shape "
+        "(20, 3). Call fit without warm_start to change the targets."
+    )
+    with raises(ValueError, message):
+        ClassTarget(np.arange(2)).encode(indicator())
+
+
+def test_one_class_is_refused():
+    message = (
+        "y must contain at least two classes for RNNClassifier. Got one class: "
+        "['only']."
+    )
+    with raises(ValueError, message):
+        class_target(np.array(["only"] * 4), owner="RNNClassifier")
+
+
+def test_given_classes_are_sorted_and_made_unique():
+    target = class_target(np.array(["b"]), ["c", "a", "b", "a"], owner="RNNClassifier")
+
+    assert_array_equal(target.classes, ["a", "b", "c"])
+
+
+# The weights of classes
+
+LABELS = np.array(["few"] * 3 + ["many"] * 11 + ["some"] * 6)
+LABEL_WEIGHTS = {"few": 5.0, "some": 0.5}
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", LABEL_WEIGHTS, {}])
+def test_row_weights_are_those_of_scikit_learn(class_weight):
+    target = class_target(LABELS, owner="RNNClassifier")
+
+    actual = target.row_weights(target.encode(LABELS), class_weight, None)
+    assert_allclose(actual, compute_sample_weight(class_weight, LABELS), rtol=1e-12)
+
+
+def test_class_weights_multiply_sample_weights():
+    target = class_target(LABELS, owner="RNNClassifier")
+    weights = np.random.default_rng(1).uniform(size=N_ROWS)
+
+    actual = target.row_weights(target.encode(LABELS), LABEL_WEIGHTS, weights)
+    expected = weights * compute_sample_weight(LABEL_WEIGHTS, LABELS)
+    assert_allclose(actual, expected, rtol=1e-12)
+
+
+def test_balanced_classes_have_equal_total_weights():
+    target = class_target(LABELS, owner="RNNClassifier")
+    weights = np.random.default_rng(1).uniform(size=N_ROWS)
+    codes = target.encode(LABELS)
+
+    balanced = target.row_weights(codes, "balanced", weights)
+    assert_allclose(np.bincount(codes, balanced), weights.sum() / 3, rtol=1e-12)
+
+
+def test_balanced_counts_only_rows_with_weight():
+    target = class_target(LABELS, owner="RNNClassifier")
+    codes, weights = target.encode(LABELS), np.ones(N_ROWS)
+    weights[4] = 0
+
+    kept = np.delete(np.arange(N_ROWS), 4)
+    actual = target.row_weights(codes, "balanced", weights)
+    expected = compute_sample_weight("balanced", LABELS[kept])
+    assert_allclose(actual[kept], expected, rtol=1e-12)
+
+
+def test_balanced_leaves_out_a_class_without_rows():
+    target = ClassTarget(np.array(["absent", "few", "many", "some"]))
+
+    actual = target.row_weights(target.encode(LABELS), "balanced", None)
+    assert_allclose(actual, compute_sample_weight("balanced", LABELS), rtol=1e-12)
+
+
+def test_no_class_weight_leaves_rows_as_they_are():
+    target = class_target(LABELS, owner="RNNClassifier")
+
+    assert target.row_weights(target.encode(LABELS), None, None) is None
+
+
+# Several labels
+
+
+def test_row_loss_of_an_indicator_is_the_mean_cross_entropy_of_its_labels():
+    encoded, output = indicator().astype(float), 3 * random(N_ROWS, 3)
+
+    p = special.expit(output)
+    expected = -(encoded * np.log(p) + (1 - encoded) * np.log(1 - p)).mean(axis=1)
+    actual = row_loss(MultilabelTarget(3), output, encoded)
+    assert_allclose(actual, expected, rtol=1e-10)
+
+
+def test_mean_row_loss_of_an_indicator_is_the_mean_log_loss_of_its_columns():
+    target, encoded = MultilabelTarget(3), indicator().astype(float)
+    output = random(N_ROWS, 3)
+
+    columns = zip(encoded.T, target.probabilities(output).T, strict=True)
+    expected = np.mean([log_loss(y, p) for y, p in columns])
+    assert_allclose(row_loss(target, output, encoded).mean(), expected, rtol=1e-10)
+
+
+def test_probability_of_a_label_is_the_logistic_function():
+    output = random(N_ROWS, 3)
+
+    actual = MultilabelTarget(3).probabilities(output)
+    assert_allclose(actual, special.expit(output), rtol=1e-12)
+
+
+def test_log_probability_of_a_label_stays_finite():
+    actual = MultilabelTarget(2).log_probabilities(np.array([[-1e4, 1e4]]))
+
+    assert_array_equal(actual, [[-1e4, 0.0]])
+
+
+def test_decode_of_an_indicator_takes_labels_above_a_half():
+    target, output = MultilabelTarget(3), random(N_ROWS, 3)
+
+    decoded = target.decode(output)
+    assert_array_equal(decoded, target.probabilities(output) > 0.5)
+    assert decoded.dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", [int, float, bool, np.int8])
+def test_an_indicator_may_have_any_dtype(dtype):
+    y = indicator().astype(dtype)
+    target = class_target(y, owner="RNNClassifier")
+
+    assert_array_equal(target.encode(y), indicator().astype(np.float64), strict=True)
+
+
+def test_balanced_labels_weigh_as_in_scikit_learn():
+    target, y = MultilabelTarget(3), indicator()
+
+    rows = target.row_weights(target.encode(y), "balanced", None)
+    both = np.array([0, 1])
+    expected = [compute_class_weight("balanced", classes=both, y=c) for c in y.T]
+    assert rows is None
+    assert_allclose(target.label_weights, expected, rtol=1e-12)
+
+
+def test_balanced_labels_take_sample_weights_as_repeated_rows():
+    y, times = indicator(), np.arange(N_ROWS) % 3
+    weighted, repeated = MultilabelTarget(3), MultilabelTarget(3)
+
+    weighted.row_weights(weighted.encode(y), "balanced", times.astype(float))
+    repeated.row_weights(repeated.encode(y.repeat(times, axis=0)), "balanced", None)
+    assert_allclose(weighted.label_weights, repeated.label_weights, rtol=1e-12)
+
+
+def test_label_weights_multiply_the_cross_entropy_of_absence_and_presence():
+    target, y, output = MultilabelTarget(2), indicator(n_labels=2), random(N_ROWS, 2)
+    target.row_weights(y, [{0: 0.5, 1: 4.0}, {1: 3.0}], None)
+
+    p = special.expit(output)
+    present, absent = np.array([4.0, 3.0]), np.array([0.5, 1.0])
+    expected = -(present * y * np.log(p) + absent * (1 - y) * np.log(1 - p))
+    actual = row_loss(target, output, y.astype(float))
+    assert_allclose(actual, expected.mean(axis=1), rtol=1e-10)
+
+
+def test_an_indicator_of_another_width_is_refused():
+    message = (
+        "y must be an indicator matrix of shape (n_samples, 2), as when the fit began. "
+        "Got shape (20, 3). Call fit without warm_start to change the targets."
+    )
+    with raises(ValueError, message):
+        MultilabelTarget(2).encode(indicator())
+
+
+def test_labels_are_refused_where_an_indicator_was():
+    message = (
+        "y must be an indicator matrix of shape (n_samples, 2), as when the fit began. "
+        "Got shape (3,). Call fit without warm_start to change the targets."
+    )
+    with raises(ValueError, message):
+        MultilabelTarget(2).encode(np.array([0, 1, 0]))
+
+
+# The weights of rows
+
+
+@pytest.mark.parametrize("given", [[1, 2, 3], (1.0, 2.0, 3.0), pd.Series([1, 2, 3])])
+def test_weights_become_float64(given):
+    assert_array_equal(check_weights(given, 3), np.array([1.0, 2.0, 3.0]), strict=True)
+
+
+def test_a_scalar_weight_is_that_of_every_row():
+    assert_array_equal(check_weights(2, 3), np.array([2.0, 2.0, 2.0]), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            [1, 2],
+            "sample_weight must have shape (3,), one weight for each sequence. Got "
+            "shape (2,).",
+        ),
+        (
+            [[1], [2], [3]],
+            "sample_weight must have shape (3,), one weight for each sequence. Got "
+            "shape (3, 1).",
+        ),
+        (
+            [1, -2.5, 3],
+            "sample_weight must not be negative. Got -2.5 for row 1. Use 0 to leave a "
+            "row out.",
+        ),
+        (
+            [0, 0, 0],
+            "sample_weight must have a weight above zero for at least one row. Got "
+            "zero for all 3.",
+        ),
+        ([1, np.nan, 1], "Input sample_weight contains NaN."),
+        (
+            [1, np.inf, 1],
+            "Input sample_weight contains infinity or a value too large for "
+            "dtype('float64').",
+        ),
+    ],
+)
+def test_weights_that_break_a_rule_are_refused(given, message):
+    with raises(ValueError, message):
+        check_weights(given, 3)
+
+
+# Plain data
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        fit_target(random(N_ROWS, 2)),
+        class_target(LABELS, owner="RNNClassifier"),
+        MultilabelTarget(3),
+    ],
+    ids=lambda target: type(target).__name__,
+)
+def test_a_target_holds_no_objects_of_torch(target):
+    assert b"torch" not in pickle.dumps(target)
