@@ -20,6 +20,7 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_selection import SequentialFeatureSelector
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -278,7 +279,8 @@ def test_a_bad_candidate_scores_nan_and_the_search_goes_on():
     grid = {"lr": [1e-3, -1.0]}
     failing = GridSearchCV(small(), grid, cv=2, error_score=np.nan)
 
-    with pytest.warns(UserWarning, match="fits failed|non-finite"):
+    failed = pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 4")
+    with failed, pytest.warns(UserWarning, match="test scores are non-finite"):
         failing.fit(INPUTS["2-D"], NUMBERS)
     assert_array_equal(np.isnan(failing.cv_results_["mean_test_score"]), [False, True])
     assert failing.best_params_ == {"lr": 1e-3}
@@ -400,7 +402,7 @@ def test_a_pipeline_lets_its_output_be_set():
 
 def test_a_function_may_give_the_rows_of_a_table_their_time_axis():
     table = VALUES.reshape(N_ROWS, -1)
-    to_steps = FunctionTransformer(np.reshape, kw_args={"shape": (-1, 6, 2)})
+    to_steps = FunctionTransformer(lambda table: table.reshape(-1, 6, 2))
     pipeline = make_pipeline(StandardScaler(), to_steps, small(standardize=False))
     pipeline.fit(table, NUMBERS)
 

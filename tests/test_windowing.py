@@ -526,7 +526,7 @@ def test_every_form_of_a_1d_series_is_cut_alike(form):
 
     windows, targets = make_windows(form(values), form(values), window_size=3)
 
-    assert_array_equal(windows, [values[i : i + 3] for i in range(5)], strict=False)
+    assert_array_equal(windows, [values[i : i + 3] for i in range(5)])
     assert_array_equal(targets, values[3:])
     assert type(windows) is type(targets) is np.ndarray
 
@@ -677,8 +677,10 @@ def test_make_windows_refuses_by_what_is_wrong(arguments, message):
         make_windows(**{"X": np.arange(10.0), "window_size": 3, **arguments})
 
 
-def test_missing_groups_are_refused():
-    groups = [None] * 5 + ["a"] * 5
+@pytest.mark.parametrize(
+    "groups", [[None] * 5 + ["a"] * 5, [np.nan] * 5 + [1.0] * 5], ids=["None", "NaN"]
+)
+def test_missing_groups_are_refused(groups):
     message = (
         "groups must name the group of every row of X. Got a missing value for row 0."
     )

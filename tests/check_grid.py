@@ -1,0 +1,71 @@
+"""Run scikit-learn's checks on the full grid of configurations.
+
+`python tests/check_grid.py` takes about half an hour on two cores and prints a line a
+configuration, then every check that failed. The test suite runs a pairwise selection
+of the same parameters, see `test_common.py`.
+"""
+
+import os
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import sys
+import time
+import warnings
+from itertools import product
+
+from joblib import Parallel, delayed
+from sklearn.utils.estimator_checks import check_estimator
+
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+
+CELLS = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
+LAYERS = [1, 2]
+DIRECTIONS = [False, True]
+POOLINGS = ["last", "mean", "max"]
+LOSSES = ["squared_error", "absolute_error", "huber"]
+
+
+def configurations():
+    """Yield an estimator for every combination of the parameters of the network."""
+    for (cell, nonlinearity), layers, two_way, pooling in product(
+        CELLS, LAYERS, DIRECTIONS, POOLINGS
+    ):
+        shared = dict(
+            cell_type=cell, nonlinearity=nonlinearity, num_layers=layers, pooling=pooling
+        )
+        for loss in LOSSES:
+            epochs = 60 if loss == "squared_error" else 100
+            yield RNNRegressor(
+                16, **shared, bidirectional=two_way, loss=loss, max_epochs=epochs
+            )
+        yield RNNClassifier(16, **shared, bidirectional=two_way)
+        if two_way:
+            yield BiRNNClassifier(16, **shared)
+
+
+def failures_of(estimator):
+    """Return the failed checks of one configuration and print its line."""
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator, on_skip=None, on_fail=None)
+    failed = [row for row in results if row["status"] == "failed"]
+    skipped = sum(row["status"] == "skipped" for row in results)
+    line = " ".join(repr(estimator).split())
+    print(
+        f"{len(results)} checks, {len(failed)} failed, {skipped} skipped, "
+        f"{time.perf_counter() - began:.0f} s: {line}",
+        flush=True,
+    )
+    return [(line, row["check_name"], str(row["exception"])[:300]) for row in failed]
+
+
+if __name__ == "__main__":
+    estimators = list(configurations())
+    found = Parallel(n_jobs=-1)(delayed(failures_of)(e) for e in estimators)
+    failures = [failure for failures in found for failure in failures]
+    print(f"\n{len(estimators)} configurations, {len(failures)} failed checks")
+    for line, name, message in failures:
+        print(f"\n{line}\n  {name}: {message}")
+    sys.exit(bool(failures))

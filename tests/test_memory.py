@@ -1,0 +1,189 @@
+"""A million windows of a hundred steps cost the memory of the series.
+
+Each scenario runs in a process of its own, forked from one that has imported, made
+the data and fitted once, so that only what the scenario adds is counted.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MEGABYTES_ALLOWED = 100  # the series has 16, all its windows 1600
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(),
+    reason="needs /proc/self/clear_refs of Linux to measure peak memory",
+)
+
+SCRIPT = """
+import json
+import os
+
+import numpy as np
+
+from skrnn import RNNRegressor, SlidingWindow, make_windows
+
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024  # megabytes
+
+
+def peak_of(scenario):
+    small_fit()  # a fork has to map again the parts of libraries that it uses
+    with open("/proc/self/clear_refs", "w") as refs:
+        refs.write("5")  # VmHWM, the peak, begins anew
+    before = resident("VmRSS")
+    scenario()
+    return resident("VmHWM") - before
+
+
+def in_a_fork(scenario):
+    receive, send = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(send, repr(peak_of(scenario)).encode())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(send)
+    with os.fdopen(receive) as answer:
+        text = answer.read()
+    _, status = os.waitpid(child, 0)
+    return float(text) if status == 0 else None
+
+
+def normal(*shape):
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+def model(**params):
+    return RNNRegressor(8, max_epochs=1, batch_size=250, random_state=0, **params)
+
+
+def windows_of(series):
+    return SlidingWindow(100).fit_transform(series)
+
+
+series = normal(1_000_000, 4)
+y = series[:, 0].copy()
+few = windows_of(series[:400])
+fitted = model().fit(few, y[:400])
+one_in_a_hundred = np.zeros(len(y))
+one_in_a_hundred[::100] = 1.0
+# So many columns that a copy of the windows of either part would be noticed.
+wide = normal(10_000, 64)
+
+
+def small_fit():
+    model().fit(few, y[:400]).predict(few)
+
+
+def fit_the_first_rows():
+    model().fit(windows_of(series)[:10_000], y[:10_000])
+
+
+def fit_every_hundredth_row():
+    model().fit(windows_of(series)[::100], y[::100])
+
+
+def fit_the_rows_of_weight():
+    model().fit(windows_of(series), y, sample_weight=one_in_a_hundred)
+
+
+def fit_windows_cut_with_targets():
+    X, target = make_windows(series, y, window_size=100, stride=100)
+    model().fit(X, target)
+
+
+def split_the_last_off():
+    X = windows_of(wide)
+    model(early_stopping=True, validation_fraction=0.5).fit(X, y[:10_000])
+
+
+def split_at_random():
+    X = windows_of(wide)
+    halves = model(
+        early_stopping=True, validation_fraction=0.5, validation_strategy="random"
+    )
+    halves.fit(X, y[:10_000])
+
+
+def validate_on_rows_given():
+    X = windows_of(wide)
+    model().fit(X[:5000], y[:5000], X_val=X[5000:], y_val=y[5000:10_000])
+
+
+def train_for_one_epoch_more():
+    model().partial_fit(windows_of(series)[:10_000], y[:10_000])
+
+
+def predict():
+    fitted.predict(windows_of(series)[:100_000])
+
+
+def copy_a_tenth():
+    windows_of(series)[:100_000].copy()
+
+
+scenarios = [
+    fit_the_first_rows,
+    fit_every_hundredth_row,
+    fit_the_rows_of_weight,
+    fit_windows_cut_with_targets,
+    split_the_last_off,
+    split_at_random,
+    validate_on_rows_given,
+    train_for_one_epoch_more,
+    predict,
+    copy_a_tenth,
+]
+print(json.dumps({each.__name__: in_a_fork(each) for each in scenarios}))
+"""
+
+
+@pytest.fixture(scope="module")
+def peaks():
+    """Return the peak memory that each scenario adds, in megabytes."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    peaks = json.loads(done.stdout)
+    assert None not in peaks.values(), done.stderr
+    return peaks
+
+
+def test_a_copy_of_windows_is_noticed(peaks):
+    assert peaks["copy_a_tenth"] > 160 > MEGABYTES_ALLOWED
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "fit_the_first_rows",
+        "fit_every_hundredth_row",
+        "fit_the_rows_of_weight",
+        "fit_windows_cut_with_targets",
+        "train_for_one_epoch_more",
+    ],
+)
+def test_fit_copies_no_more_than_a_batch(scenario, peaks):
+    assert peaks[scenario] < MEGABYTES_ALLOWED
+
+
+@pytest.mark.parametrize(
+    "scenario", ["split_the_last_off", "split_at_random", "validate_on_rows_given"]
+)
+def test_a_validation_part_is_not_copied(scenario, peaks):
+    assert peaks[scenario] < MEGABYTES_ALLOWED
+
+
+def test_predict_copies_no_more_than_a_batch(peaks):
+    assert peaks["predict"] < MEGABYTES_ALLOWED
