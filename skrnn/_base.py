@@ -288,8 +288,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         if len(rows) - n_valid < 1:
             raise ValueError(
                 "early_stopping=True must leave at least one row to train on. Got "
-                f"{len(rows)} rows and validation_fraction={self.validation_fraction}."
-                " Pass X_val and y_val, or set early_stopping=False."
+                f"n_samples={len(rows)} and validation_fraction="
+                f"{self.validation_fraction}. Pass X_val and y_val, or set early_stopping=False."
             )
         if self.validation_strategy == "last":
             train, valid = rows[:-n_valid], rows[-n_valid:]

@@ -48,13 +48,10 @@ class RegressionTarget:
     def encode(self, y):
         """Return standardised targets `(n_samples, n_outputs)` in float64."""
         y = check_real_targets(y)
-        if (y.ndim == 1) != self.one_dimensional or y[:1].size != self.n_outputs:
-            expected = "(n_samples,)"
-            if not self.one_dimensional:
-                expected = f"(n_samples, {self.n_outputs})"
+        if y[:1].size != self.n_outputs:
             raise ValueError(
-                f"y must have shape {expected}, as when the fit began. Got shape "
-                f"{y.shape}. Call fit without warm_start to change the targets."
+                f"y must have {self.n_outputs} columns, as when the fit began. Got "
+                f"shape {y.shape}. Call fit without warm_start to change the targets."
             )
         y = y.reshape(len(y), -1).astype(np.float64)
         return (y - self.mean) / self.scale

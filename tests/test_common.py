@@ -21,8 +21,9 @@ from skrnn import (
     TokenOneHotEncoder,
 )
 
-# What cannot hold: estimator, a value of one of its parameters (None: any), the
-# check, and why. Every row must really fail, or the test of it does.
+# What cannot hold: the estimator, a parameter with the value that is to blame (None:
+# any), the check, and why. Every row must really fail, or the test of it does.
+EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 CANNOT_HOLD = [
     (
         SlidingWindow,
@@ -35,6 +36,36 @@ CANNOT_HOLD = [
         None,
         "check_methods_subset_invariance",
         "a window depends on the rows before it",
+    ),
+    (
+        RNNClassifier,
+        ("dropout", 0.2),
+        EQUIVALENCE,
+        "a repeated row gets other masks each time, a weighted row one",
+    ),
+    (
+        RNNRegressor,
+        ("batch_size", 8),
+        EQUIVALENCE,
+        "repeated rows make more batches, and so more steps, than weighted rows",
+    ),
+    (
+        RNNRegressor,
+        ("early_stopping", True),
+        EQUIVALENCE,
+        "the validation part is a share of the rows, not of their weight",
+    ),
+    (
+        RNNClassifier,
+        ("early_stopping", True),
+        EQUIVALENCE,
+        "the validation part is a share of the rows, not of their weight",
+    ),
+    (
+        RNNRegressor,
+        ("warm_start", True),
+        "check_supervised_y_2d",
+        "it compares two fits of one object, and the second goes on from the first",
     ),
 ]
 
@@ -96,6 +127,10 @@ CONFIGURATIONS = [
     RNNClassifier(8, num_layers=2, lr_schedule="plateau"),
     RNNClassifier(8, optimizer="rmsprop"),
     BiRNNClassifier(8, cell_type="lstm", pooling="mean"),
+    RNNClassifier(8, dropout=0.2, class_weight="balanced"),
+    RNNRegressor(8, batch_size=8, standardize=False, max_epochs=20),
+    RNNRegressor(8, early_stopping=True, warm_start=True),
+    RNNClassifier(8, early_stopping=True, validation_strategy="last"),
 ]
 
 
