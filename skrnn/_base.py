@@ -60,7 +60,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         "validation_strategy": [StrOptions({"random", "last"})],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -104,7 +108,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             Weights, not negative. Rows of weight zero count as if they were not
             there.
 
-        X_val, y_val : default=None
+        X_val, y_val : as X and y, default=None
             Sequences and targets to compute `validation_loss_curve_` on, and to stop
             early by, in place of a part of X and y.
 
@@ -151,7 +155,12 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             device = resolve_device(self.device)
             rng = check_random_state(self.random_state)
             seed = int(rng.randint(np.iinfo(np.int32).max))
-            sequences = check_sequences(self, X, reset=not continuing)
+            sequences = check_sequences(
+                self,
+                X,
+                reset=not continuing,
+                dtype=self._input_dtype() if continuing else None,
+            )
             check_consistent_length(sequences, y)
             weights = check_weights(sample_weight, len(sequences))
             if continuing:
@@ -162,6 +171,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             rows = np.arange(len(sequences))
             if weights is not None:
                 rows = np.flatnonzero(weights > 0)
+                if not len(rows):
+                    raise ValueError(
+                        "sample_weight times class_weight must be above zero for at "
+                        f"least one row. Got zero for all {len(sequences)}."
+                    )
             valid_rows = rows[:0]
             if self.early_stopping and X_val is None and not one_epoch:
                 rows, valid_rows = self._split(sequences, rows, target, y, seed)
@@ -170,7 +184,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target.fit(y, rows, row_weights)
                 self._spec = self._describe_network(sequences, target, device)
             self._check_same_network(sequences, target, device)
-            net = self._build_net(self._spec, target, device, seed, one_epoch)
+            self._plan = self._describe_training(one_epoch)
+            callbacks = self._make_callbacks(one_epoch)
+            net = build_net(self._spec, self._plan, target, device, seed, callbacks)
             if continuing:
                 net.import_state(self.net_.export_state())
             elif self.standardize:
@@ -201,9 +217,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         try:
             net.train(dataset, validation)
         except KeyboardInterrupt:
-            epochs = net.history.to_list()
-            if epochs and "train_loss" not in epochs[-1]:
-                net.history.pop()
             if self.warm_start and len(net.history):
                 self._take_over(net)
             raise
@@ -289,7 +302,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             raise ValueError(
                 "early_stopping=True must leave at least one row to train on. Got "
                 f"n_samples={len(rows)} and validation_fraction="
-                f"{self.validation_fraction}. Pass X_val and y_val, or set early_stopping=False."
+                f"{self.validation_fraction}. Pass X_val and y_val, or set "
+                "early_stopping=False."
             )
         if self.validation_strategy == "last":
             train, valid = rows[:-n_valid], rows[-n_valid:]
@@ -321,6 +335,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "cell_type": self.cell_type,
             "nonlinearity": self.nonlinearity,
             "bidirectional": self._is_bidirectional(),
+            "pooling": self.pooling,
             "dtype": input_dtype.name if on_cpu else "float32",
             "input_dtype": input_dtype.name,
         }
@@ -328,7 +343,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     def _check_same_network(self, sequences, target, device):
         """Refuse to continue training with another network than it began with."""
         now = self._describe_network(sequences, target, device)
-        for key in ("hidden_sizes", "cell_type", "nonlinearity", "bidirectional"):
+        for key in now.keys() - {"n_features", "n_outputs", "dtype", "input_dtype"}:
             if now[key] != self._spec[key]:
                 name = "hidden_size" if key == "hidden_sizes" else key
                 raise ValueError(
@@ -337,48 +352,21 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                     f"{self._spec[key]!r}. Set warm_start=False and call fit."
                 )
 
-    def _build_net(self, spec, target, device, seed, one_epoch=False):
-        """Return an initialised net with new weights."""
-        spec = dict(spec)
-        dtypes = {
-            key: getattr(torch, spec.pop(key)) for key in ("dtype", "input_dtype")
-        }
-        module = RecurrentModule(
-            **spec,
-            **dtypes,
-            dropout=self.dropout,
-            pooling=self.pooling,
-            generator=torch.Generator().manual_seed(seed),
+    def _describe_training(self, one_epoch):
+        """Return what the engine needs to know of the parameters, as it is now."""
+        names = (
+            "dropout",
+            "max_grad_norm",
+            "lr",
+            "batch_size",
+            "optimizer",
+            "optimizer_params",
+            "weight_decay",
         )
-        optimizer, params = self._optimizer_options()
-        net = RecurrentNet(
-            module,
-            target,
-            seed=seed,
-            max_grad_norm=self.max_grad_norm,
-            lr_schedule=None if one_epoch else self.lr_schedule,
-            optimizer=optimizer,
-            lr=float(self.lr),
-            max_epochs=1 if one_epoch else self.max_epochs,
-            batch_size=self.batch_size,
-            callbacks=self._make_callbacks(one_epoch),
-            device=device,
-            verbose=0,
-            **{f"optimizer__{name}": value for name, value in params.items()},
-        )
-        return net.initialize()
-
-    def _optimizer_options(self):
-        optimizer = OPTIMIZERS.get(self.optimizer, self.optimizer)
-        params = {}
-        if optimizer is torch.optim.LBFGS:
-            params["line_search_fn"] = "strong_wolfe"
-        if self.weight_decay != "auto":
-            if optimizer is not torch.optim.LBFGS:
-                params["weight_decay"] = self.weight_decay
-        elif optimizer is torch.optim.AdamW:
-            params["weight_decay"] = 0.1
-        return optimizer, params | (self.optimizer_params or {})
+        plan = {name: deepcopy(getattr(self, name)) for name in names}
+        plan["lr_schedule"] = None if one_epoch else self.lr_schedule
+        plan["max_epochs"] = 1 if one_epoch else self.max_epochs
+        return plan
 
     def _make_callbacks(self, one_epoch):
         # Copies: callbacks keep what they saw, and a parameter must not change.
@@ -394,21 +382,34 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         return callbacks
 
     def _validation_set(self, X_val, y_val, target, options):
-        sequences = check_sequences(self, X_val, reset=False, name="X_val")
+        sequences = check_sequences(
+            self, X_val, reset=False, dtype=self._input_dtype(), name="X_val"
+        )
         check_consistent_length(sequences, y_val)
-        codes = target.encode(y_val)
+        codes = target.encode(y_val, "y_val")
         rows = np.arange(len(sequences))
         return SequenceDataset(sequences, rows, codes, None, **options)
 
     # -- prediction
 
-    def _forward(self, X):
-        """Return the raw outputs of the network, `(n_samples, K)`."""
+    def _answer(self, X, decode):
+        """Return `decode(raw outputs)` for the raw outputs `(n_samples, K)`."""
         check_is_fitted(self)
-        dtype = np.dtype(self._spec["input_dtype"])
-        sequences = check_sequences(self, X, reset=False, dtype=dtype)
+        sequences = check_sequences(self, X, reset=False, dtype=self._input_dtype())
         with limited_threads(self.n_jobs):
-            return self.net_.outputs(sequences)
+            output = self.net_.outputs(sequences)
+            finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+            if not finite.all():
+                raise ValueError(
+                    "The output of the network must be finite. Got NaN or infinity for "
+                    f"row {finite.argmin()} of X. Compare its scale with that of the X "
+                    f"in fit, or fit again with a lower lr (now {self.lr})."
+                )
+            return decode(output)
+
+    def _input_dtype(self):
+        """Return the numpy dtype that the network takes its input in."""
+        return np.dtype(self._spec["input_dtype"])
 
     # -- what is known after fit
 
@@ -450,9 +451,78 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         net_state = state.pop("_net_state", None)
         super().__setstate__(state)
         if net_state is not None:
-            device = resolve_device(self.device_)
-            net = self._build_net(self._spec, self._target, device, seed=0)
-            self.net_ = net.import_state(net_state)
+            try:
+                device = resolve_device(self.device_)
+            except ValueError:  # trained on a GPU that is not here
+                device = torch.device("cpu")
+                self.device_ = "cpu"
+            with limited_threads(None):
+                net = build_net(self._spec, self._plan, self._target, device)
+                self.net_ = net.import_state(net_state)
+
+
+def build_net(spec, plan, target, device, seed=0, callbacks=None):
+    """Return an initialised net with new weights.
+
+    Parameters
+    ----------
+    spec : dict
+        The network, as `_describe_network` returns it.
+
+    plan : dict
+        The training, as `_describe_training` returns it.
+
+    target : target object
+        What is learned.
+
+    device : torch device
+        Where.
+
+    seed : int, default=0
+        Of the weights, the order of batches, and dropout.
+
+    callbacks : list or None, default=None
+        Of skorch.
+
+    Returns
+    -------
+    net : RecurrentNet
+    """
+    spec, plan = dict(spec), dict(plan)
+    optimizer, params = optimizer_options(
+        plan.pop("optimizer"), plan.pop("optimizer_params"), plan.pop("weight_decay")
+    )
+    module = RecurrentModule(
+        **spec
+        | {key: getattr(torch, spec[key]) for key in ("dtype", "input_dtype")}
+        | {"dropout": plan.pop("dropout")},
+        generator=torch.Generator().manual_seed(seed),
+    )
+    net = RecurrentNet(
+        module,
+        target,
+        seed=seed,
+        optimizer=optimizer,
+        callbacks=callbacks,
+        device=device,
+        verbose=0,
+        **plan,
+        **{f"optimizer__{name}": value for name, value in params.items()},
+    )
+    return net.initialize()
+
+
+def optimizer_options(optimizer, optimizer_params, weight_decay):
+    """Return the class of an optimiser and its arguments, but for the rate."""
+    optimizer = OPTIMIZERS.get(optimizer, optimizer)
+    params = {}
+    if optimizer is torch.optim.LBFGS:
+        params["line_search_fn"] = "strong_wolfe"
+    elif weight_decay != "auto":
+        params["weight_decay"] = weight_decay
+    elif optimizer is torch.optim.AdamW:
+        params["weight_decay"] = 0.1
+    return optimizer, params | (optimizer_params or {})
 
 
 @contextmanager

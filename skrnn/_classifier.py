@@ -41,6 +41,13 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         self : object
             The estimator, trained for one epoch more.
         """
+        if hasattr(self, "net_") and classes is not None:
+            known, given = self.classes_.tolist(), np.unique(classes).tolist()
+            if given != known:
+                raise ValueError(
+                    f"classes must stay as in the first call of partial_fit, {known}. "
+                    f"Got {given}. Leave classes out, or call fit."
+                )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
     def predict(self, X):
@@ -56,8 +63,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels, or an indicator matrix if y was one.
         """
-        output = self._forward(X)
-        return self._target.decode(output)
+        return self._answer(X, lambda output: self._target.decode(output))
 
     def predict_proba(self, X):
         """Predict the probability of each label.
@@ -73,8 +79,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             In the order of `classes_`. For an indicator matrix each column is the
             probability that its label is present.
         """
-        output = self._forward(X)
-        return self._target.probabilities(output)
+        return self._answer(X, lambda output: self._target.probabilities(output))
 
     def predict_log_proba(self, X):
         """Predict the natural logarithm of each label's probability.
@@ -89,8 +94,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             More exact than the logarithm of `predict_proba` where that is near 0.
         """
-        output = self._forward(X)
-        return self._target.log_probabilities(output)
+        return self._answer(X, lambda output: self._target.log_probabilities(output))
 
     def _make_target(self, y, classes, one_epoch):
         if one_epoch and classes is None and np.ndim(y) == 1:

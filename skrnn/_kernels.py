@@ -5,11 +5,18 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 """
 
 import torch
+from torch.nn import functional as F
+
+# The result of a matrix product for one row depends, in the last bit, on where in
+# memory the row begins. Rows whose lengths are multiples of this begin alike.
+ROW_BLOCK = 16
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
-def recurrence(cell_type, nonlinearity, x, weights, lengths=None, reverse=False):
+def recurrence(
+    cell_type, nonlinearity, x, weights, lengths=None, reverse=False, aligned=False
+):
     """Run one recurrent layer in one direction from a state of zeros.
 
     Parameters
@@ -33,6 +40,10 @@ def recurrence(cell_type, nonlinearity, x, weights, lengths=None, reverse=False)
     reverse : bool, default=False
         Whether to run from the last valid step of each row to its first.
 
+    aligned : bool, default=False
+        Whether to pad features and units with zeros so that a row's output is the
+        same, bit for bit, wherever in the batch it stands.
+
     Returns
     -------
     output : tensor of shape (N, L, H)
@@ -42,10 +53,16 @@ def recurrence(cell_type, nonlinearity, x, weights, lengths=None, reverse=False)
         The hidden state after the last step run: of step `length - 1`, or of step 0
         with `reverse`.
     """
+    n_hidden = weights[1].shape[1]
     if reverse:
         x = reverse_valid(x, lengths)
-    h_0 = x.new_zeros(1, len(x), weights[1].shape[1])
-    flags = (True, 1, 0.0, False, False, True)  # biases, layers, ..., batch first
+    if aligned:
+        x, weights = pad_last(x), pad_weights(weights, N_GATES[cell_type])
+    # Time first and contiguous, whatever L is: torch would choose another product for
+    # sequences of one step.
+    x = x.transpose(0, 1).contiguous()
+    h_0 = x.new_zeros(1, x.shape[1], weights[1].shape[1])
+    flags = (True, 1, 0.0, False, False, False)  # biases, layers, ..., batch first
     if cell_type == "lstm":
         output = torch.lstm(x, (h_0, h_0), weights, *flags)[0]
     elif cell_type == "gru":
@@ -54,10 +71,42 @@ def recurrence(cell_type, nonlinearity, x, weights, lengths=None, reverse=False)
         output = torch.rnn_relu(x, h_0, weights, *flags)[0]
     else:
         output = torch.rnn_tanh(x, h_0, weights, *flags)[0]
+    output = output.transpose(0, 1)[:, :, :n_hidden]
     h_n = last_valid(output, lengths)
     if reverse:
         output = reverse_valid(output, lengths)
     return output, h_n
+
+
+def aligned_linear(x, weight, bias):
+    """Return `x @ weight.T + bias`, see `aligned` of `recurrence`."""
+    padding = -len(weight) % ROW_BLOCK
+    weight, bias = pad_last(F.pad(weight, (0, 0, 0, padding))), pad_last(bias)
+    return F.linear(pad_last(x), weight, bias)[:, : len(weight) - padding]
+
+
+def pad_last(x):
+    """Pad the last axis with zeros to a multiple of `ROW_BLOCK`."""
+    padding = -x.shape[-1] % ROW_BLOCK
+    return F.pad(x, (0, padding)) if padding else x
+
+
+def pad_weights(weights, n_gates):
+    """Pad a layer's features and units with zeros; added units stay at zero.
+
+    With zero weights and biases every cell computes 0 from a state of 0.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    padding = -weight_hh.shape[1] % ROW_BLOCK
+    if padding:
+        weight_ih, weight_hh, bias_ih, bias_hh = (
+            F.pad(
+                w.reshape(n_gates, -1, *w.shape[1:]),
+                (0, 0) * (w.ndim - 1) + (0, padding),
+            ).flatten(0, 1)
+            for w in weights
+        )
+    return pad_last(weight_ih), pad_last(weight_hh), bias_ih, bias_hh
 
 
 def reverse_valid(x, lengths=None):

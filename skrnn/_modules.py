@@ -7,7 +7,7 @@ D directions (1 or 2), K outputs.
 import torch
 from torch import nn
 
-from skrnn._kernels import N_GATES, recurrence
+from skrnn._kernels import N_GATES, aligned_linear, last_valid, recurrence
 
 LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -113,7 +113,13 @@ class RecurrentModule(nn.Module):
                 x = self._drop(x)
             x, h_n = self._run_layer(layer, x, lengths)
         pooled = h_n if self.pooling == "last" else pool(x, lengths, self.pooling)
+        if self._aligned(x):
+            return aligned_linear(pooled, self.head.weight, self.head.bias)
         return self.head(self._drop(pooled))
+
+    def _aligned(self, x):
+        """Whether a row must not feel its place in the batch: in prediction."""
+        return not self.training and x.device.type == "cpu"
 
     def _run_layer(self, layer, x, lengths):
         """Return all outputs `(N, L, D * H)` and the last states `(N, D * H)`."""
@@ -121,7 +127,13 @@ class RecurrentModule(nn.Module):
             return run_on_accelerator(layer, x, lengths)
         runs = [
             recurrence(
-                self.cell_type, self.nonlinearity, x, weights, lengths, direction == 1
+                self.cell_type,
+                self.nonlinearity,
+                x,
+                weights,
+                lengths,
+                reverse=direction == 1,
+                aligned=self._aligned(x),
             )
             for direction, weights in enumerate(layer.all_weights)
         ]
@@ -161,13 +173,15 @@ def run_on_accelerator(layer, x, lengths):
 
 def pool(output, lengths, pooling):
     """Pool every valid step's output `(N, L, D * H)` into `(N, D * H)`."""
-    if lengths is None:
-        return output.mean(dim=1) if pooling == "mean" else output.amax(dim=1)
-    steps = torch.arange(output.shape[1], device=output.device)
-    padding = (steps >= lengths[:, None])[:, :, None]
     if pooling == "mean":
-        return output.masked_fill(padding, 0.0).sum(dim=1) / lengths[:, None]
-    return output.masked_fill(padding, -torch.inf).amax(dim=1)
+        # A sum adds in an order that depends on L, a running sum does not.
+        total = last_valid(output.cumsum(dim=1), lengths)
+        return total / (output.shape[1] if lengths is None else lengths[:, None])
+    if lengths is not None:
+        steps = torch.arange(output.shape[1], device=output.device)
+        padding = (steps >= lengths[:, None])[:, :, None]
+        output = output.masked_fill(padding, -torch.inf)
+    return output.amax(dim=1)
 
 
 @torch.no_grad()

@@ -183,18 +183,34 @@ class RecurrentNet(NeuralNet):
     def train(self, dataset, validation=None):
         """Train for `max_epochs` epochs, or until a callback asks to stop.
 
-        Unlike skorch's `fit` this lets KeyboardInterrupt through.
+        Unlike skorch's `fit` this lets KeyboardInterrupt through, after it has put
+        in order what the finished epochs left.
         """
         self.validation_ = validation
         self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
         self.step_ = 0
+        self.best_losses_ = {
+            prefix: min(
+                (row.get(f"{prefix}_loss", math.inf) for row in self.history),
+                default=math.inf,
+            )
+            for prefix in ("train", "valid")
+        }
         self.notify("on_train_begin", X=dataset, y=None)
         try:
             with suppress(StopTraining):
                 self.fit_loop(dataset)
+            self._drop_unfinished_epoch(validation)
             self.notify("on_train_end", X=dataset, y=None)
+            self._check_weights()
+        except KeyboardInterrupt:
+            self._drop_unfinished_epoch(validation)
+            for _, callback in self.callbacks_:
+                if isinstance(callback, EarlyStopping):
+                    callback.on_train_end(self)
+            raise
         finally:
             for _, callback in self.callbacks_:
                 if isinstance(callback, ProgressBar):
@@ -202,6 +218,19 @@ class RecurrentNet(NeuralNet):
             # Needed on the way only; it would keep the data alive.
             self.validation_ = self.lr_table_ = None
         return self
+
+    def _drop_unfinished_epoch(self, validation):
+        last = "train_loss" if validation is None else "valid_loss"
+        if len(self.history) and last not in self.history[-1]:
+            self.history.pop()
+
+    def _check_weights(self):
+        """Refuse weights that the last step, after the last loss, has ruined."""
+        if not all(p.isfinite().all() for p in self.module_.parameters()):
+            raise ValueError(
+                f"The weights became non-finite in epoch {len(self.history)}. Scale X, "
+                f"or lower lr (now {self.lr})."
+            )
 
     def notify(self, method_name, **cb_kwargs):
         """Call a hook of all callbacks; a callback may stop training.
@@ -254,6 +283,8 @@ class RecurrentNet(NeuralNet):
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", loss)
             self.history.record_batch(f"{prefix}_batch_size", n_rows)
+        self.history.record(f"{prefix}_loss_best", loss < self.best_losses_[prefix])
+        self.best_losses_[prefix] = min(loss, self.best_losses_[prefix])
         self.history.record(f"{prefix}_loss", loss)
         self.history.record(f"{prefix}_batch_count", n_batches)
         self.history.record(f"{prefix}_seconds", time.perf_counter() - began)
@@ -352,18 +383,29 @@ class RecurrentNet(NeuralNet):
         return result
 
     def predict_proba(self, X):
-        """Return probabilities, or y in its own units; for skorch's callbacks."""
-        output = np.concatenate([y.numpy() for y in self.forward_iter(X)])
-        probabilities = getattr(self.target, "probabilities", self.target.decode)
-        return probabilities(output)
+        """Return probabilities, or standardised y; for skorch's callbacks."""
+        output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
+        if hasattr(self.target, "classes"):
+            return self.target.probabilities(output)
+        return output
 
     def predict(self, X):
-        """Return encoded labels, or y in its own units; for skorch's callbacks."""
-        output = np.concatenate([y.numpy() for y in self.forward_iter(X)])
-        decoded = self.target.decode(output)
+        """Return y as encoded: codes of labels, or standardised numbers."""
+        output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
         if hasattr(self.target, "classes"):
-            return self.target.encode(decoded)
-        return decoded
+            return self.target.encode(self.target.decode(output))
+        return output
+
+    @property
+    def classes_(self):
+        """The codes of the labels, for scorers that skorch's callbacks call."""
+        return np.arange(len(self.target.classes))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        is_classifier = hasattr(self.target, "classes")
+        tags.estimator_type = "classifier" if is_classifier else "regressor"
+        return tags
 
     def evaluation_step(self, batch, training=False):
         """Run the module on one batch, dropout off unless `training`."""
@@ -398,6 +440,8 @@ class RecurrentNet(NeuralNet):
             self.optimizer_.load_state_dict(
                 {"state": _to_tensors(state["moments"]), "param_groups": groups}
             )
+        for group in self.optimizer_.param_groups:  # torch's schedules look for it
+            group.setdefault("initial_lr", group["lr"])
         self.order_generator_.set_state(torch.tensor(state["order_generator"]))
         generator = self.module_.dropout_generator
         if generator.device.type == state["dropout_device"]:

@@ -288,8 +288,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the units of y; float64 unless y was float32.
         """
-        output = self._forward(X)
-        return self._target.decode(output)
+        return self._answer(X, lambda output: self._target.decode(output))
 
     def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)

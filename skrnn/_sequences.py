@@ -7,8 +7,6 @@ ragged in a known way, and oldest step first. Legend of shapes:
     N, L, F                               a batch: rows, steps (padded), features
 """
 
-from numbers import Number
-
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
@@ -164,6 +162,12 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
                 f"{name} must have at least one sample, one time step and one feature."
                 f" Got an array of shape {sequences.values.shape}."
             )
+    elif _n_dimensions(X) > 3:
+        raise ValueError(
+            f"{name} must be 2-D (n_samples, n_timesteps), 3-D (n_samples, "
+            "n_timesteps, n_features) or a list of sequences. Got an array of shape "
+            f"{np.shape(X)}."
+        )
     else:
         if not reset and estimator._input_kind == FREE and _n_dimensions(X) == 2:
             raise ValueError(
@@ -262,32 +266,46 @@ def _n_dimensions(X):
 
 
 def _ragged_pieces(X, nested):
-    """Return X as a list of arrays if it is a ragged form, else None.
+    """Return X as a list of sequences if it is a ragged form, else None.
 
-    A list of arrays always is one. A list of lists is one if its lengths differ, or,
-    with `nested`, if the estimator was fitted on sequences of any length: whether a
-    part of ragged data happens to have equal lengths must not matter.
+    A list of arrays always is one, and so is a 1-D object array or a Series of
+    sequences. A list of lists is one if its lengths differ, or, with `nested`, if the
+    estimator was fitted on sequences of any length: whether a part of ragged data
+    happens to have equal lengths must not matter.
     """
     if isinstance(X, pd.Series):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):
         if X.ndim != 1 or X.dtype != object:
             return None
-        X = list(X)
+        X, nested = list(X), True
     if not isinstance(X, (list, tuple)) or len(X) == 0:
         return None
-    if any(isinstance(row, (str, bytes, Number, dict)) or row is None for row in X):
-        return None
-    if any(hasattr(row, "shape") or hasattr(row, "__array__") for row in X):
-        return list(X) if all(np.ndim(row) > 0 for row in X) else None
+    if any(len(getattr(row, "shape", ())) > 0 for row in X):
+        return list(X)
     if not all(isinstance(row, (list, tuple)) for row in X):
         return None
     return list(X) if nested or len({len(row) for row in X}) > 1 else None
 
 
+def _as_array(piece, i, name):
+    if hasattr(piece, "toarray"):
+        raise TypeError(
+            f"Sparse data was passed for sequence {i} of {name}, but dense data is "
+            "required. Use '.toarray()' to convert to a dense numpy array."
+        )
+    try:
+        return np.asarray(piece)
+    except ValueError as error:
+        raise ValueError(
+            f"Every step of a sequence of {name} must have the same number of "
+            f"features. Got different numbers in sequence {i}."
+        ) from error
+
+
 def _concatenate(pieces, name):
     """Lay ragged sequences end to end, checking that they belong together."""
-    arrays = [np.asarray(piece) for piece in pieces]
+    arrays = [_as_array(piece, i, name) for i, piece in enumerate(pieces)]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2):
             raise ValueError(

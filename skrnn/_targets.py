@@ -45,13 +45,14 @@ class RegressionTarget:
         )
         return self
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return standardised targets `(n_samples, n_outputs)` in float64."""
-        y = check_real_targets(y)
+        y = check_real_targets(y, name)
         if y[:1].size != self.n_outputs:
             raise ValueError(
-                f"y must have {self.n_outputs} columns, as when the fit began. Got "
-                f"shape {y.shape}. Call fit without warm_start to change the targets."
+                f"{name} must have as many outputs as when the fit began, "
+                f"{self.n_outputs}. Got shape {y.shape}. Call fit without warm_start "
+                "to change the targets."
             )
         y = y.reshape(len(y), -1).astype(np.float64)
         return (y - self.mean) / self.scale
@@ -87,18 +88,20 @@ class ClassTarget:
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return the positions of labels in `classes`, as int64 `(n_samples,)`."""
-        y = check_labels(y)
+        y = check_labels(y, name)
         if y.ndim != 1:
             raise ValueError(
-                "y must hold one label for each sequence, as when the fit began. Got "
-                f"shape {y.shape}. Call fit without warm_start to change the targets."
+                f"{name} must hold one label for each sequence, as when the fit began. "
+                f"Got shape {y.shape}. Call fit without warm_start to change the "
+                "targets."
             )
         unknown = np.setdiff1d(y, self.classes)
         if len(unknown):
             raise ValueError(
-                f"y must contain only the labels in classes_, {self.classes.tolist()}. "
+                f"{name} must contain only the labels in classes_, "
+                f"{self.classes.tolist()}. "
                 f"Got {unknown.tolist()} as well. Pass all labels as classes to the "
                 "first call of partial_fit, or fit anew."
             )
@@ -129,17 +132,15 @@ class ClassTarget:
 
     def log_probabilities(self, output):
         """Return log-probabilities `(n_samples, n_classes)`."""
-        output = torch.as_tensor(output)
-        if self.n_outputs == 1:
-            return torch.cat([F.logsigmoid(-output), F.logsigmoid(output)], 1).numpy()
-        return F.log_softmax(output, dim=1).numpy()
+        return F.log_softmax(self._log_odds(output), dim=-1).numpy()
 
     def probabilities(self, output):
         """Return probabilities `(n_samples, n_classes)`; rows sum to 1."""
+        return F.softmax(self._log_odds(output), dim=-1).numpy()
+
+    def _log_odds(self, output):
         output = torch.as_tensor(output)
-        if self.n_outputs == 1:
-            return torch.cat([torch.sigmoid(-output), torch.sigmoid(output)], 1).numpy()
-        return F.softmax(output, dim=1).numpy()
+        return with_zero(output)[:, 0] if self.n_outputs == 1 else output
 
     def decode(self, output):
         """Return the most probable labels."""
@@ -166,14 +167,14 @@ class MultilabelTarget:
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y):
+    def encode(self, y, name="y"):
         """Return the indicator matrix as float64 `(n_samples, n_labels)`."""
-        y = check_labels(y)
+        y = check_labels(y, name)
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
             raise ValueError(
-                f"y must be an indicator matrix of shape (n_samples, {self.n_outputs}),"
-                f" as when the fit began. Got shape {y.shape}. Call fit without "
-                "warm_start to change the targets."
+                f"{name} must be an indicator matrix of shape (n_samples, "
+                f"{self.n_outputs}), as when the fit began. Got shape {y.shape}. Call "
+                "fit without warm_start to change the targets."
             )
         return y.astype(np.float64)
 
@@ -207,15 +208,26 @@ class MultilabelTarget:
 
     def log_probabilities(self, output):
         """Return the log-probability of each label's presence."""
-        return F.logsigmoid(torch.as_tensor(output)).numpy()
+        both = F.log_softmax(with_zero(torch.as_tensor(output)), dim=-1)
+        return both[..., 1].numpy()
 
     def probabilities(self, output):
         """Return the probability of each label's presence `(n_samples, n_labels)`."""
-        return torch.sigmoid(torch.as_tensor(output)).numpy()
+        both = F.softmax(with_zero(torch.as_tensor(output)), dim=-1)
+        return both[..., 1].numpy()
 
     def decode(self, output):
         """Return the indicator matrix of the labels with probability above a half."""
         return (output > 0).astype(np.int64)
+
+
+def with_zero(log_odds):
+    """Return `(..., 2)`: 0 for absence and the log-odds for presence.
+
+    The softmax of the pair is the sigmoid, with one difference: torch's sigmoid
+    rounds the last few values of an array in another way than the others.
+    """
+    return torch.stack([torch.zeros_like(log_odds), log_odds], dim=-1)
 
 
 def class_target(y, classes=None, *, owner):
@@ -232,30 +244,41 @@ def class_target(y, classes=None, *, owner):
     return ClassTarget(classes)
 
 
-def check_labels(y):
+def check_labels(y, name="y"):
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
     if getattr(y, "dtype", None) in (np.float64, np.float32):
-        assert_all_finite(y, input_name="y")
-    kind = type_of_target(y, input_name="y")
+        assert_all_finite(y, input_name=name)
+    kind = type_of_target(y, input_name=name)
     if kind == "multiclass-multioutput":
         raise ValueError(
-            "Unknown label type: multiclass-multioutput. y must hold one label for "
-            "each sequence, or zeros and ones for each of several labels. Use "
+            f"Unknown label type: multiclass-multioutput. {name} must hold one label "
+            "for each sequence, or zeros and ones for each of several labels. Use "
             "MultiOutputClassifier for several multi-class targets."
         )
     check_classification_targets(y)
     if kind == "multilabel-indicator":
-        return check_array(y, input_name="y", accept_sparse=False)
+        return check_array(y, input_name=name)
     return column_or_1d(y, warn=True)
 
 
-def check_real_targets(y):
+def check_real_targets(y, name="y"):
     """Return y as float `(n,)` or `(n, k)`, refusing what is not finite."""
-    y = check_array(y, ensure_2d=False, dtype=[np.float64, np.float32], input_name="y")
+    y = check_array(
+        y,
+        ensure_2d=False,
+        allow_nd=True,
+        dtype=[np.float64, np.float32],
+        input_name=name,
+    )
     if y.ndim not in (1, 2):
         raise ValueError(
-            "y must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
+            f"{name} must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
             f"{y.shape}."
+        )
+    if np.abs(y).max() > np.finfo(y.dtype).max / 4:  # room for taking the mean off
+        raise ValueError(
+            f"Input {name} contains infinity or a value too large for {y.dtype!r}. "
+            "Remove it, or scale the data."
         )
     return y
 
@@ -284,21 +307,29 @@ def check_weights(sample_weight, n_samples):
             "sample_weight must have a weight above zero for at least one row. Got "
             f"zero for all {n_samples}."
         )
-    return weights
+    # Only ratios count; sums of weights near the largest float would overflow.
+    return weights / weights.max() if weights.max() > 1e300 else weights
 
 
 def class_weights_from_dict(class_weight, classes):
     """Return the weight of each class, 1 for classes that the dict does not name."""
-    unknown = [label for label in class_weight if label not in classes]
-    if unknown:
+    if not isinstance(class_weight, dict):
         raise ValueError(
-            f"The 'class_weight' parameter must name labels of y, {classes.tolist()}. "
-            f"Got {unknown} as well."
-        )
-    weights = [float(class_weight.get(label, 1.0)) for label in classes.tolist()]
-    if min(weights) < 0:
-        raise ValueError(
-            "The 'class_weight' parameter must not hold negative weights. Got "
+            "The 'class_weight' parameter must be None, 'balanced', a dict from labels "
+            "to weights, or, for an indicator matrix, a list of such dicts. Got "
             f"{class_weight!r}."
         )
-    return np.array(weights)
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"The 'class_weight' parameter must name labels of y, {labels}. "
+            f"Got {unknown} as well."
+        )
+    weights = np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            "The 'class_weight' parameter must hold finite weights that are not "
+            f"negative, and not zero for all classes. Got {class_weight!r}."
+        )
+    return weights

@@ -1,9 +1,11 @@
 """Windows over a time series, as views of its memory."""
 
 import hashlib
+from collections.abc import Iterable
 from numbers import Integral
 
 import numpy as np
+import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -238,7 +240,7 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
            [4, 5]])
     """
     X = _check_series(X, "X")
-    horizons = _check_horizon(horizon, y)
+    horizons, several = _check_horizon(horizon, y)
     for name, value in (("window_size", window_size), ("stride", stride)):
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an int from 1 upwards. Got {value!r}.")
@@ -255,7 +257,9 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
         raise ValueError(
             f"y must have a value for each row of X. Got {len(y)} for {len(X)} rows."
         )
-    if y.ndim == 2 and np.ndim(horizon) > 0:
+    if several and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if several and y.ndim == 2:
         raise ValueError(
             "y must have one column when several horizons are asked for. Got shape "
             f"{y.shape}. Call make_windows for each column."
@@ -274,7 +278,7 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
         starts = _starts_within_groups(groups, len(X), last, stride)
         windows = windows[starts]
     ends = starts + window_size - 1
-    if np.ndim(horizon) == 0:
+    if not several:
         return windows, y[ends + horizons[0]]
     return windows, np.stack([y[ends + h] for h in horizons], axis=1)
 
@@ -287,14 +291,14 @@ def windows_of(series, window_size):
 
 def fingerprint(X):
     """Return a digest of shape and values, in pieces that need little memory."""
-    digest = hashlib.blake2b(repr((X.shape, X.dtype.str)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr(X.shape).encode(), digest_size=16)
     for first in range(0, len(X), 2**16):
-        digest.update(np.ascontiguousarray(X[first : first + 2**16]))
+        digest.update(np.ascontiguousarray(X[first : first + 2**16], dtype=np.float64))
     return digest.digest()
 
 
 def _check_series(X, name):
-    X = check_array(X, ensure_2d=False, dtype=None, input_name=name)
+    X = check_array(X, ensure_2d=False, allow_nd=True, dtype=None, input_name=name)
     if X.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_rows,) or (n_rows, n_columns). Got shape "
@@ -304,11 +308,9 @@ def _check_series(X, name):
 
 
 def _check_horizon(horizon, y):
-    several = np.ndim(horizon) > 0 or not isinstance(horizon, Integral)
-    try:
-        horizons = list(horizon) if several else [horizon]
-    except TypeError:
-        horizons = [None]
+    """Return the horizons as a list, and whether several were asked for."""
+    several = isinstance(horizon, Iterable)
+    horizons = list(horizon) if several else [horizon]
     lowest = 0 if y is not None else 1
     whole = all(isinstance(h, Integral) and h >= lowest for h in horizons)
     if not horizons or not whole:
@@ -316,7 +318,7 @@ def _check_horizon(horizon, y):
             f"horizon must be an int from {lowest} upwards, or several. Got "
             f"{horizon!r}. 0 labels the last row of a window and needs y."
         )
-    return [int(h) for h in horizons]
+    return [int(h) for h in horizons], several
 
 
 def _starts_within_groups(groups, n_rows, last, stride):
@@ -326,6 +328,12 @@ def _starts_within_groups(groups, n_rows, last, stride):
         raise ValueError(
             f"groups must have shape ({n_rows},), one entry for each row of X. Got "
             f"shape {groups.shape}."
+        )
+    missing = pd.isna(groups)
+    if missing.any():
+        raise ValueError(
+            "groups must name the group of every row of X. Got a missing value for "
+            f"row {missing.argmax()}."
         )
     borders = np.flatnonzero(groups[1:] != groups[:-1]) + 1
     firsts = np.concatenate([[0], borders])

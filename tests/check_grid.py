@@ -32,7 +32,10 @@ def configurations():
         CELLS, LAYERS, DIRECTIONS, POOLINGS
     ):
         shared = dict(
-            cell_type=cell, nonlinearity=nonlinearity, num_layers=layers, pooling=pooling
+            cell_type=cell,
+            nonlinearity=nonlinearity,
+            num_layers=layers,
+            pooling=pooling,
         )
         for loss in LOSSES:
             epochs = 60 if loss == "squared_error" else 100

@@ -8,8 +8,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
+from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -365,7 +365,8 @@ def test_class_weights_of_an_indicator_multiply_the_loss_of_each_label(
         (
             CODES,
             {0: -1},
-            "The 'class_weight' parameter must not hold negative weights. Got {0: -1}.",
+            "The 'class_weight' parameter must hold finite weights that are not "
+            "negative, and not zero for all classes. Got {0: -1}.",
         ),
         (
             INDICATOR,
@@ -421,6 +422,11 @@ def test_class_weights_without_a_meaning_are_refused_by_name(y, class_weight):
         small(class_weight=class_weight).fit(X, y)
 
 
+def test_weights_of_classes_and_rows_that_leave_no_row_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"class_weight"):
+        small(class_weight={0: 0.0}).fit(X, CODES, sample_weight=CODES == 0)
+
+
 # The score
 
 
@@ -459,6 +465,13 @@ def test_partial_fit_of_an_indicator_needs_no_classes():
     model = small().partial_fit(X, INDICATOR).partial_fit(X, INDICATOR)
 
     assert model.n_iter_ == 2
+
+
+def test_partial_fit_refuses_other_classes_than_at_first():
+    model = small().partial_fit(X, WORDS, classes=["down", "flat", "up"])
+
+    with pytest.raises(ValueError, match=r"classes"):
+        model.partial_fit(X, WORDS, classes=["down", "flat", "sideways"])
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first call", "second call"])
@@ -501,8 +514,8 @@ def test_a_new_fit_takes_new_labels():
 
 def test_unknown_validation_labels_are_refused():
     message = (
-        "y must contain only the labels in classes_, [0, 1]. Got [2] as well. Pass all "
-        "labels as classes to the first call of partial_fit, or fit anew."
+        "y_val must contain only the labels in classes_, [0, 1]. Got [2] as well. Pass "
+        "all labels as classes to the first call of partial_fit, or fit anew."
     )
     with raises(ValueError, message):
         small().fit(X, BINARY, X_val=X, y_val=CODES)
@@ -679,7 +692,7 @@ def test_sentences_are_told_apart_by_the_order_of_their_words(cls):
 
 def test_counts_of_words_cannot_tell_the_sentences_apart():
     documents, labels = sentences()
-    model = make_pipeline(CountVectorizer(), LogisticRegression())
+    model = make_pipeline(CountVectorizer(), MultinomialNB())
     model.fit(documents[:90], labels[:90])
 
     assert model.score(documents[90:], labels[90:]) <= 0.5

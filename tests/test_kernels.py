@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from textbook import CELLS, run_cell
 from torch import nn
 
 from skrnn._kernels import N_GATES, last_valid, recurrence, reverse_valid
-from textbook import CELLS, run_cell
 
 N, L, F, H = 5, 7, 3, 4
 LENGTHS = torch.tensor([3, 7, 1, 5, 7])
@@ -100,9 +100,7 @@ def test_states_are_those_of_the_textbook(
     assert output.dtype == h_n.dtype == dtype
     for i, states in enumerate(expected):
         np.testing.assert_allclose(output[i, : len(states)], states, atol=tolerance)
-        np.testing.assert_allclose(
-            h_n[i], states[0 if reverse else -1], atol=tolerance
-        )
+        np.testing.assert_allclose(h_n[i], states[0 if reverse else -1], atol=tolerance)
 
 
 @row_lengths
@@ -185,9 +183,7 @@ def test_gradients_stop_at_what_is_frozen(cell_type, nonlinearity, reverse):
 
 @directions
 @cells
-def test_padding_reaches_neither_states_nor_gradients(
-    cell_type, nonlinearity, reverse
-):
+def test_padding_reaches_neither_states_nor_gradients(cell_type, nonlinearity, reverse):
     weights = [w.requires_grad_() for w in draw_weights(cell_type)]
     valid = valid_steps(LENGTHS)
     results = []

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import expit, softmax
+from textbook import CELLS, run_network, sigmoid
 from torch import nn
 
 from skrnn import RNNClassifier, RNNRegressor
 from skrnn._modules import RecurrentModule
-from textbook import CELLS, run_network, sigmoid
 
 N_FEATURES = 2
 LENGTHS = [6, 2, 5, 1, 6, 3, 4, 6, 1, 5]
@@ -213,9 +213,7 @@ def test_padding_reaches_neither_outputs_nor_gradients(
         values, lengths = pad_rows(X, padding=padding)
         values.requires_grad_()
         outputs = module(values, lengths)
-        gradients = torch.autograd.grad(
-            outputs.sum(), [values, *module.parameters()]
-        )
+        gradients = torch.autograd.grad(outputs.sum(), [values, *module.parameters()])
         results.append([outputs, *gradients])
 
     for found in results[1:]:
@@ -304,9 +302,7 @@ def test_recurrent_weights_start_orthogonal_gate_by_gate(
         for suffix in ["", "_reverse"][: 1 + bidirectional]:
             weight_hh = getattr(layer, f"weight_hh_l0{suffix}").detach().numpy()
             for gate in weight_hh.reshape(-1, layer.hidden_size, layer.hidden_size):
-                np.testing.assert_allclose(
-                    gate @ gate.T, np.eye(len(gate)), atol=1e-13
-                )
+                np.testing.assert_allclose(gate @ gate.T, np.eye(len(gate)), atol=1e-13)
 
 
 @directions

@@ -353,9 +353,7 @@ def test_weight_decay_of_other_optimizers_shrinks_the_weights(optimizer):
     norms = [
         np.linalg.norm(
             flatten(
-                RNNRegressor(
-                    **TINY, optimizer=optimizer, weight_decay=decay, lr=0.05
-                )
+                RNNRegressor(**TINY, optimizer=optimizer, weight_decay=decay, lr=0.05)
                 .fit(X, y)
                 .module_.state_dict()
             )
@@ -417,7 +415,7 @@ def test_learning_rates_lie_between_zero_and_lr(schedule, n_steps):
     rates = learning_rates(schedule, 0.2, n_steps)
 
     assert len(rates) == n_steps
-    assert 0 < min(rates)
+    assert min(rates) > 0
     assert max(rates) <= 0.2
 
 
@@ -782,9 +780,7 @@ def test_print_log_prints_to_its_sink():
 
 
 def test_freezer_keeps_weights_still():
-    model = RNNRegressor(
-        **TINY, callbacks=[Freezer("layers*"), Recorder()]
-    ).fit(X, y)
+    model = RNNRegressor(**TINY, callbacks=[Freezer("layers*"), Recorder()]).fit(X, y)
 
     before = callback_of(model, Recorder).initial_
     for name, value in model.module_.named_parameters():
@@ -931,16 +927,12 @@ def test_non_finite_loss_names_epoch_and_remedy():
 @pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_row_alone_is_predicted_as_in_a_batch(
-    dtype, ragged, cell_type, hidden_size
-):
+def test_a_row_alone_is_predicted_as_in_a_batch(dtype, ragged, cell_type, hidden_size):
     rng = np.random.default_rng(0)
     many = rng.normal(size=(300, 6, 2)).astype(dtype)  # more than one chunk
     if ragged:
         many = [row[: 1 + i % 6] for i, row in enumerate(many)]
-    model = RNNRegressor(
-        hidden_size, cell_type=cell_type, max_epochs=1, random_state=0
-    )
+    model = RNNRegressor(hidden_size, cell_type=cell_type, max_epochs=1, random_state=0)
     model.fit(many, rng.normal(size=300))
 
     together = model.predict(many)

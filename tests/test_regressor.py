@@ -278,16 +278,16 @@ def test_partial_fit_refuses_another_number_of_outputs():
     model = small().partial_fit(X, Y)
 
     message = (
-        "y must have shape (n_samples, 3), as when the fit began. Got shape (24, 2). "
-        "Call fit without warm_start to change the targets."
+        "y must have as many outputs as when the fit began, 3. Got shape (24, 2). Call "
+        "fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
         model.partial_fit(X, Y[:, :2])
 
 
-def test_validation_targets_of_another_shape_are_refused():
+def test_validation_targets_of_another_width_are_refused():
     message = (
-        "y must have shape (n_samples,), as when the fit began. Got shape (24, 3). "
+        "y_val must have as many outputs as when the fit began, 1. Got shape (24, 3). "
         "Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):

@@ -720,27 +720,11 @@ def infinity_message(dtype):
     )
 
 
-def spoilt(form, value, dtype):
-    """Return sequences in some form with one bad value in the middle."""
-    X = three_dimensional().astype(dtype)
+def with_value(form, value):
+    """Return sequences in some form with the given value in the middle."""
+    X = three_dimensional()
     X[7, 2, 0] = value
-    if form == "2-D":
-        return X[:, :, 0]
-    if form == "DataFrame":
-        return pd.DataFrame(X[:, :, 0])
-    if form == "polars":
-        return pl.DataFrame(X[:, :, 0])
-    if form == "objects":
-        return X.astype(object) if dtype == np.float64 else X
-    if form == "ragged":
-        return [row[: 3 + i % 3] for i, row in enumerate(X)]
-    if form == "lists":
-        return [row[: 3 + i % 3].tolist() for i, row in enumerate(X)]
-    if form == "negative strides":
-        return negative_strides(X)
-    if form == "windows":
-        return windows(X[:, 2], 4)
-    return X
+    return FORMS_WITH_A_FAULT[form](X)
 
 
 def windows(series, size):
@@ -748,24 +732,24 @@ def windows(series, size):
     return view.transpose(0, 2, 1)
 
 
-FORMS_WITH_A_FAULT = [
-    "2-D",
-    "3-D",
-    "DataFrame",
-    "polars",
-    "objects",
-    "ragged",
-    "lists",
-    "negative strides",
-    "windows",
-]
+FORMS_WITH_A_FAULT = {
+    "2-D": lambda X: X[:, :, 0],
+    "3-D": lambda X: X,
+    "DataFrame": lambda X: pd.DataFrame(X[:, :, 0]),
+    "polars": lambda X: pl.DataFrame(X[:, :, 0]),
+    "objects": lambda X: X.astype(object),
+    "ragged": lambda X: [row[: 3 + i % 3] for i, row in enumerate(X)],
+    "lists": lambda X: [row[: 3 + i % 3].tolist() for i, row in enumerate(X)],
+    "negative strides": negative_strides,
+    "windows": lambda X: windows(X[:, 2], 4),
+}
 
 
 @pytest.mark.parametrize("method", ["fit", "predict"])
 @pytest.mark.parametrize("form", FORMS_WITH_A_FAULT)
 def test_nan_is_refused_in_every_form(form, method):
-    X = spoilt(form, np.nan, np.float64)
-    good = spoilt(form, 0.0, np.float64)
+    X = with_value(form, np.nan)
+    good = with_value(form, 0.0)
     y = np.arange(len(X))
     estimator = tiny(RNNRegressor, max_epochs=1)
     if method == "predict":
@@ -778,8 +762,8 @@ def test_nan_is_refused_in_every_form(form, method):
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 @pytest.mark.parametrize("form", FORMS_WITH_A_FAULT)
 def test_infinity_is_refused_in_every_form(form, value, method):
-    X = spoilt(form, value, np.float64)
-    good = spoilt(form, 0.0, np.float64)
+    X = with_value(form, value)
+    good = with_value(form, 0.0)
     y = np.arange(len(X))
     estimator = tiny(RNNRegressor, max_epochs=1)
     if method == "predict":

@@ -257,22 +257,30 @@ def test_y_may_come_in_any_container(wrap, shape):
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
-        ((9,), (9, 1), "(n_samples,), as when the fit began. Got shape (9, 1)"),
-        ((9,), (9, 2), "(n_samples,), as when the fit began. Got shape (9, 2)"),
-        ((9, 1), (9,), "(n_samples, 1), as when the fit began. Got shape (9,)"),
-        ((9, 2), (9, 3), "(n_samples, 2), as when the fit began. Got shape (9, 3)"),
-        ((9, 2), (9,), "(n_samples, 2), as when the fit began. Got shape (9,)"),
+        ((9,), (9, 2), "as many outputs as when the fit began, 1. Got shape (9, 2)"),
+        ((9, 2), (9, 3), "as many outputs as when the fit began, 2. Got shape (9, 3)"),
+        ((9, 2), (9,), "as many outputs as when the fit began, 2. Got shape (9,)"),
     ],
 )
-def test_y_of_another_shape_than_at_first_is_refused(first, then, message):
+def test_y_of_another_width_than_at_first_is_refused(first, then, message):
     target = fit_target(random(*first))
 
     message = (
-        f"y must have shape {message}. Call fit without warm_start to change the "
-        "targets."
+        f"y must have {message}. Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
         target.encode(random(*then))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [((9,), (9, 1)), ((9, 1), (9,))], ids=["column", "no column"]
+)
+def test_one_column_may_come_with_or_without_its_axis(first, then):
+    y = random(9)
+    target = fit_target(y.reshape(first))
+
+    assert_array_equal(target.encode(y.reshape(then)), target.encode(y.reshape(first)))
+    assert target.decode(np.zeros((9, 1))).shape == first
 
 
 # One of several classes
