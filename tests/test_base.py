@@ -442,6 +442,24 @@ def test_failure_leaves_the_earlier_model_as_it_was(failure, again):
     assert_same_model(model.fit(X, y), before.fit(X, y))
 
 
+@pytest.mark.parametrize(
+    "sequences",
+    [X[:, :, 0], np.dstack([X, X]), pd.DataFrame(X[:, :, 0]).add_prefix("step")],
+    ids=["2-D", "more features", "DataFrame"],
+)
+def test_new_fit_that_fails_leaves_the_earlier_model_as_it_was(sequences):
+    model = RNNRegressor(**TINY).fit(X, y)
+    params, before = model.get_params(), copy.deepcopy(model)
+    attributes = dict(vars(model))
+
+    with pytest.raises(RuntimeError, match=r"^as planned$"):
+        model.set_params(callbacks=[Fail()]).fit(sequences, np.c_[y, y])
+
+    model.set_params(**params)
+    assert vars(model) == attributes
+    assert_same_model(model, before)
+
+
 def test_first_fit_that_fails_leaves_nothing():
     model = RNNRegressor(**TINY, callbacks=[Fail()])
     params = model.get_params()
@@ -840,7 +858,7 @@ def test_history_has_a_row_an_epoch_of_plain_numbers():
     assert history["train_loss"].tolist() == model.loss_curve_
     assert history["valid_loss"].tolist() == model.validation_loss_curve_
     assert history["train_batch_count"].tolist() == [3, 3, 3]
-    assert all(dtype.kind in "if" for dtype in history.dtypes)
+    assert all(dtype.kind in "ifb" for dtype in history.dtypes)
 
 
 def test_history_is_a_fresh_frame_each_time():
@@ -986,6 +1004,26 @@ def test_random_rows_validate_and_do_not_train(fraction):
     assert len(rows[False]) == fraction * N_ROWS
     assert rows[True] == set(range(N_ROWS)) - rows[False]
     assert rows[False] != set(range(N_ROWS - len(rows[False]), N_ROWS))
+
+
+def test_random_rows_that_validate_follow_the_seed():
+    split = [
+        frozenset(
+            probe_of(
+                RNNRegressor(
+                    **TINY | {"random_state": seed},
+                    early_stopping=True,
+                    validation_strategy="random",
+                    validation_fraction=0.5,
+                    callbacks=[Probe()],
+                ).fit(X, y)
+            ).rows_[False]
+        )
+        for seed in (0, 0, 1, 2)
+    ]
+
+    assert split[0] == split[1]
+    assert len(set(split)) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))
