@@ -22,9 +22,8 @@ from skrnn._net import (
     PlateauSchedule,
     ProgressBar,
     RecurrentNet,
-    SequenceDataset,
 )
-from skrnn._sequences import check_sequences, compute_dtype, feature_scaling
+from skrnn._sequences import check_sequences, compute_dtype
 from skrnn._targets import check_weights
 
 
@@ -155,56 +154,34 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             device = resolve_device(self.device)
             rng = check_random_state(self.random_state)
             seed = int(rng.randint(np.iinfo(np.int32).max))
-            sequences = check_sequences(
-                self,
-                X,
-                reset=not continuing,
-                dtype=self._input_dtype() if continuing else None,
-            )
+            dtype = self._input_dtype() if continuing else None
+            sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
             check_consistent_length(sequences, y)
-            weights = check_weights(sample_weight, len(sequences))
             if continuing:
                 target = deepcopy(self._target)
             else:
                 target = self._make_target(y, classes, one_epoch)
+            weights = check_weights(sample_weight, len(sequences))
             weights = self._weigh_rows(target, y, weights)
-            rows = np.arange(len(sequences))
-            if weights is not None:
-                rows = np.flatnonzero(weights > 0)
-                if not len(rows):
-                    raise ValueError(
-                        "sample_weight times class_weight must be above zero for at "
-                        f"least one row. Got zero for all {len(sequences)}."
-                    )
-            valid_rows = rows[:0]
+            rows = rows_with_weight(len(sequences), weights)
+            held_out = rows[:0]
             if self.early_stopping and X_val is None and not one_epoch:
-                rows, valid_rows = self._split(sequences, rows, target, y, seed)
-            row_weights = None if weights is None else weights[rows]
+                rows, held_out = self._split(sequences, rows, target, y, seed)
             if not continuing:
-                target.fit(y, rows, row_weights)
+                target.fit(y, rows, None if weights is None else weights[rows])
                 self._spec = self._describe_network(sequences, target, device)
-            self._check_same_network(sequences, target, device)
-            self._plan = self._describe_training(one_epoch)
-            callbacks = self._make_callbacks(one_epoch)
-            net = build_net(self._spec, self._plan, target, device, seed, callbacks)
+            net = self._prepare_net(target, device, seed, one_epoch)
             if continuing:
                 net.import_state(self.net_.export_state())
             elif self.standardize:
-                net.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
-            options = {
-                "dtype": net.module_.head.weight.dtype,
-                "input_dtype": net.module_.input_mean.dtype,
-                "device": device,
-            }
+                net.set_scaling(sequences, rows, weights)
             codes = target.encode(y)
-            dataset = SequenceDataset(sequences, rows, codes, weights, **options)
+            dataset = net.make_dataset(sequences, rows, codes, weights)
             validation = None
-            if len(valid_rows):
-                validation = SequenceDataset(
-                    sequences, valid_rows, codes, weights, **options
-                )
+            if len(held_out):
+                validation = net.make_dataset(sequences, held_out, codes, weights)
             elif X_val is not None:
-                validation = self._validation_set(X_val, y_val, target, options)
+                validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
         return self
 
@@ -322,35 +299,46 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         )
         return np.sort(train), np.sort(valid)
 
-    def _describe_network(self, sequences, target, device):
-        """Return the network's plan as plain data: what `_build_net` needs."""
-        input_dtype = compute_dtype(sequences.dtype)
-        on_cpu = device.type == "cpu"
-        if device.type == "mps":  # knows no float64
-            input_dtype = np.dtype(np.float32)
+    def _network_parameters(self):
+        """Return what the parameters say of the network."""
         return {
-            "n_features": sequences.n_features,
-            "n_outputs": target.n_outputs,
             "hidden_sizes": self._hidden_sizes(),
             "cell_type": self.cell_type,
             "nonlinearity": self.nonlinearity,
             "bidirectional": self._is_bidirectional(),
             "pooling": self.pooling,
-            "dtype": input_dtype.name if on_cpu else "float32",
+        }
+
+    def _describe_network(self, sequences, target, device):
+        """Return the network's plan as plain data: what `build_net` needs."""
+        input_dtype = compute_dtype(sequences.dtype)
+        if device.type == "mps":  # knows no float64
+            input_dtype = np.dtype(np.float32)
+        return self._network_parameters() | {
+            "n_features": sequences.n_features,
+            "n_outputs": target.n_outputs,
+            "dtype": input_dtype.name if device.type == "cpu" else "float32",
             "input_dtype": input_dtype.name,
         }
 
-    def _check_same_network(self, sequences, target, device):
-        """Refuse to continue training with another network than it began with."""
-        now = self._describe_network(sequences, target, device)
-        for key in now.keys() - {"n_features", "n_outputs", "dtype", "input_dtype"}:
-            if now[key] != self._spec[key]:
-                name = "hidden_size" if key == "hidden_sizes" else key
+    def _prepare_net(self, target, device, seed, one_epoch):
+        """Return a net with new weights, of the kind that `_spec` describes.
+
+        The parameters may have been set since, and must not ask for another network
+        than training began with.
+        """
+        for name, value in self._network_parameters().items():
+            if value != self._spec[name]:
+                before = self._spec[name]
+                name = "hidden_size" if name == "hidden_sizes" else name
                 raise ValueError(
                     f"The '{name}' parameter must stay as it was while training goes "
-                    f"on with warm_start or partial_fit. Got {now[key]!r} after "
-                    f"{self._spec[key]!r}. Set warm_start=False and call fit."
+                    f"on with warm_start or partial_fit. Got {value!r} after "
+                    f"{before!r}. Set warm_start=False and call fit."
                 )
+        self._plan = self._describe_training(one_epoch)
+        callbacks = self._make_callbacks(one_epoch)
+        return build_net(self._spec, self._plan, target, device, seed, callbacks)
 
     def _describe_training(self, one_epoch):
         """Return what the engine needs to know of the parameters, as it is now."""
@@ -381,14 +369,13 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             callbacks.append(EarlyStopping(self.patience, self.tol))
         return callbacks
 
-    def _validation_set(self, X_val, y_val, target, options):
+    def _validation_set(self, net, X_val, y_val):
         sequences = check_sequences(
             self, X_val, reset=False, dtype=self._input_dtype(), name="X_val"
         )
         check_consistent_length(sequences, y_val)
-        codes = target.encode(y_val, "y_val")
-        rows = np.arange(len(sequences))
-        return SequenceDataset(sequences, rows, codes, None, **options)
+        codes = net.target.encode(y_val, "y_val")
+        return net.make_dataset(sequences, np.arange(len(sequences)), codes)
 
     # -- prediction
 
@@ -459,6 +446,19 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             with limited_threads(None):
                 net = build_net(self._spec, self._plan, self._target, device)
                 self.net_ = net.import_state(net_state)
+
+
+def rows_with_weight(n_samples, weights):
+    """Return the rows that count; the others leave before anything is learned."""
+    if weights is None:
+        return np.arange(n_samples)
+    rows = np.flatnonzero(weights > 0)
+    if not len(rows):
+        raise ValueError(
+            "sample_weight times class_weight must be above zero for at least one row. "
+            f"Got zero for all {n_samples}."
+        )
+    return rows
 
 
 def build_net(spec, plan, target, device, seed=0, callbacks=None):

@@ -12,6 +12,8 @@ from skorch.callbacks import Callback, PassthroughScoring
 from skorch.dataset import unpack_data
 from torch import nn
 
+from skrnn._sequences import feature_scaling
+
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -177,6 +179,25 @@ class RecurrentNet(NeuralNet):
             self.seed
         )
         return self
+
+    # -- data
+
+    def make_dataset(self, sequences, rows, targets, weights=None):
+        """Return rows of sequences as a data set in the precision of the module."""
+        return SequenceDataset(
+            sequences,
+            rows,
+            targets,
+            weights,
+            dtype=self.module_.head.weight.dtype,
+            input_dtype=self.module_.input_mean.dtype,
+            device=self.device,
+        )
+
+    def set_scaling(self, sequences, rows, weights):
+        """Standardise the features by their mean and deviation over some rows."""
+        row_weights = None if weights is None else weights[rows]
+        self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
     # -- the loop
 

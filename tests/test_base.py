@@ -497,6 +497,19 @@ def test_ctrl_c_in_a_first_fit_leaves_it_unfitted(ctrl_c_raises):
     assert vars(model) == model.get_params()
 
 
+def test_ctrl_c_is_heard_under_a_handler_of_the_users_own(ctrl_c_raises):
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    model = RNNRegressor(**TINY, callbacks=[CtrlC(2)])
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+
+    assert vars(model) == model.get_params()
+
+
 @pytest.mark.parametrize(
     ("callback", "n_finished"), [(CtrlC(2), 2), (CtrlC(3, in_the_middle=True), 2)]
 )

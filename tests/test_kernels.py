@@ -6,7 +6,13 @@ import torch
 from textbook import CELLS, run_cell
 from torch import nn
 
-from skrnn._kernels import N_GATES, last_valid, recurrence, reverse_valid
+from skrnn._kernels import (
+    N_GATES,
+    aligned_linear,
+    last_valid,
+    recurrence,
+    reverse_valid,
+)
 
 N, L, F, H = 5, 7, 3, 4
 LENGTHS = torch.tensor([3, 7, 1, 5, 7])
@@ -26,9 +32,9 @@ def draw(*shape, seed=0, dtype=torch.float64):
     return torch.rand(shape, generator=generator, dtype=dtype) * 2 - 1
 
 
-def draw_weights(cell_type, n_inputs=F, dtype=torch.float64):
-    rows = N_GATES[cell_type] * H
-    shapes = [(rows, n_inputs), (rows, H), (rows,), (rows,)]
+def draw_weights(cell_type, n_inputs=F, n_hidden=H, dtype=torch.float64):
+    rows = N_GATES[cell_type] * n_hidden
+    shapes = [(rows, n_inputs), (rows, n_hidden), (rows,), (rows,)]
     return [draw(*shape, seed=i, dtype=dtype) for i, shape in enumerate(shapes, 1)]
 
 
@@ -85,15 +91,18 @@ def run_torch_module(cell_type, nonlinearity, x, weights, lengths, reverse):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-6)]
 )
+@pytest.mark.parametrize("aligned", [False, True], ids=["", "aligned"])
 @row_lengths
 @directions
 @cells
 def test_states_are_those_of_the_textbook(
-    cell_type, nonlinearity, reverse, lengths, dtype, tolerance
+    cell_type, nonlinearity, reverse, lengths, aligned, dtype, tolerance
 ):
     x, weights = draw(N, L, F, dtype=dtype), draw_weights(cell_type, dtype=dtype)
 
-    output, h_n = recurrence(cell_type, nonlinearity, x, weights, lengths, reverse)
+    output, h_n = recurrence(
+        cell_type, nonlinearity, x, weights, lengths, reverse, aligned
+    )
 
     expected = textbook_rows(cell_type, nonlinearity, x, weights, lengths, reverse)
     assert output.shape == (N, L, H)
@@ -292,6 +301,45 @@ def test_arguments_stay_as_they_were(cell_type, nonlinearity):
 
     after = [tensor.detach() for tensor in (x, *weights, LENGTHS)]
     assert all(map(torch.equal, after, before))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("n_inputs", [1, 2, 5])
+@pytest.mark.parametrize("n_hidden", [1, 5, 7, 16, 33])
+@directions
+@cells
+def test_aligned_states_are_the_same_bits_wherever_a_row_stands(
+    cell_type, nonlinearity, reverse, n_hidden, n_inputs, dtype
+):
+    weights = draw_weights(cell_type, n_inputs, n_hidden, dtype)
+    x = draw(1, L, n_inputs, dtype=dtype).repeat(48, 1, 1)
+
+    states = [
+        recurrence(cell_type, nonlinearity, rows, weights, None, reverse, aligned=True)
+        for rows in (x, x[:16])
+    ]
+
+    for output, h_n in states:
+        assert torch.equal(output, states[0][0][:1].expand_as(output))
+        assert torch.equal(h_n, states[0][1][:1].expand_as(h_n))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("n_outputs", [1, 3, 16, 21])
+@pytest.mark.parametrize("n_inputs", [1, 7, 16, 33])
+def test_aligned_outputs_are_the_same_bits_wherever_a_row_stands(
+    n_inputs, n_outputs, dtype
+):
+    weight, bias = draw(n_outputs, n_inputs, dtype=dtype), draw(n_outputs, dtype=dtype)
+    x = draw(1, n_inputs, seed=1, dtype=dtype).repeat(48, 1)
+
+    outputs = [aligned_linear(rows, weight, bias) for rows in (x, x[:16])]
+
+    expected = weight.double().numpy() @ x[0].double().numpy() + bias.double().numpy()
+    tolerance = 1e-13 if dtype == torch.float64 else 1e-5
+    np.testing.assert_allclose(outputs[0][0], expected, atol=tolerance)
+    for output in outputs:
+        assert torch.equal(output, outputs[0][:1].expand_as(output))
 
 
 @cells

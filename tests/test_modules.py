@@ -471,10 +471,12 @@ def test_dropout_is_off_in_predict(ragged):
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64], ids=str)
-def test_module_can_be_called_by_the_user(dtype):
+def test_module_can_be_called_by_the_user(dtype, dropout):
     X, y = draw_data(ragged=False)
-    model = RNNRegressor(5, max_epochs=2, random_state=0).fit(X.round(), y)
+    model = RNNRegressor(5, dropout=dropout, max_epochs=2, random_state=0)
+    model.fit(X.round(), y)
 
     with torch.no_grad():
         outputs = model.module_(torch.tensor(X.round(), dtype=dtype))
