@@ -3,6 +3,7 @@
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
+from inspect import signature
 from numbers import Integral, Real
 
 import numpy as np
@@ -73,6 +74,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     @abstractmethod
     def _make_target(self, y, classes, one_epoch):
         """Return the target object for y; `classes` as given to `partial_fit`."""
+
+    def _continue_target(self):
+        """Return a copy of the target object to go on with."""
+        return deepcopy(self._target)
 
     def _is_bidirectional(self):
         return self.bidirectional
@@ -158,7 +163,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
             check_consistent_length(sequences, y)
             if continuing:
-                target = deepcopy(self._target)
+                target = self._continue_target()
             else:
                 target = self._make_target(y, classes, one_epoch)
             weights = check_weights(sample_weight, len(sequences))
@@ -338,7 +343,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 )
         self._plan = self._describe_training(one_epoch)
         callbacks = self._make_callbacks(one_epoch)
-        return build_net(self._spec, self._plan, target, device, seed, callbacks)
+        net = build_net(self._spec, self._plan, target, device, seed, callbacks)
+        net.verbose = int(self.verbose)  # for callbacks that print
+        return net
 
     def _describe_training(self, one_epoch):
         """Return what the engine needs to know of the parameters, as it is now."""
@@ -519,7 +526,8 @@ def optimizer_options(optimizer, optimizer_params, weight_decay):
     if optimizer is torch.optim.LBFGS:
         params["line_search_fn"] = "strong_wolfe"
     elif weight_decay != "auto":
-        params["weight_decay"] = weight_decay
+        if weight_decay > 0 or "weight_decay" in signature(optimizer).parameters:
+            params["weight_decay"] = weight_decay
     elif optimizer is torch.optim.AdamW:
         params["weight_decay"] = 0.1
     return optimizer, params | (optimizer_params or {})

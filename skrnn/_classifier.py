@@ -535,11 +535,11 @@ class BiRNNClassifier(BaseClassifier):
     --------
     >>> import numpy as np
     >>> from skrnn import BiRNNClassifier
-    >>> X = [np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])] * 9
-    >>> y = ["late", "early", "late"] * 9
-    >>> model = BiRNNClassifier(8, cell_type="lstm", random_state=0).fit(X, y)
-    >>> model.predict([np.array([1.0, 0.0, 0.0])])
-    array(['early'], dtype='<U5')
+    >>> X = [np.array(x) for x in ([0, 0, 1], [1, 0], [0, 1], [1, 0, 0, 0])] * 8
+    >>> y = ["late", "early", "late", "early"] * 8
+    >>> model = BiRNNClassifier(cell_type="lstm", random_state=0).fit(X, y)
+    >>> model.predict([np.array([1, 0, 0]), np.array([0, 0, 0, 1])])
+    array(['early', 'late'], dtype='<U5')
     """
 
     _parameter_constraints: dict = {

@@ -44,7 +44,7 @@ def limited_threads(n_jobs):
         small fits many times slower, and results differ between numbers of threads.
         Negative numbers count from all cores, -1, downwards.
     """
-    n_cores = os.cpu_count() or 1
+    n_cores = _count_cores()
     wanted = 1 if n_jobs is None else n_jobs
     if wanted < 0:
         wanted = max(1, n_cores + 1 + wanted)
@@ -59,3 +59,10 @@ def limited_threads(n_jobs):
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _count_cores():
+    """Count the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,6 +1,7 @@
 """The training engine: skorch's loop over batches of sequences."""
 
 import math
+import signal
 import time
 from contextlib import suppress
 from opcode import opname
@@ -219,12 +220,13 @@ class RecurrentNet(NeuralNet):
             )
             for prefix in ("train", "valid")
         }
-        self.notify("on_train_begin", X=dataset, y=None)
         try:
             with suppress(StopTraining):
+                self.notify("on_train_begin", X=dataset, y=None)
                 self.fit_loop(dataset)
             self._drop_unfinished_epoch(validation)
-            self.notify("on_train_end", X=dataset, y=None)
+            with suppress(StopTraining):
+                self.notify("on_train_end", X=dataset, y=None)
             self._check_weights()
         except KeyboardInterrupt:
             self._drop_unfinished_epoch(validation)
@@ -236,6 +238,7 @@ class RecurrentNet(NeuralNet):
             for _, callback in self.callbacks_:
                 if isinstance(callback, ProgressBar):
                     callback.close()
+            self._set_training(False)  # for a user who calls the module
             # Needed on the way only; it would keep the data alive.
             self.validation_ = self.lr_table_ = None
         return self
@@ -631,9 +634,13 @@ def _reads_batches(callback):
 
 
 def _raised_on_purpose(interrupt):
+    """Whether a raise statement made the interrupt, but not that of a handler."""
+    handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
     trace = interrupt.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next
+        if trace.tb_frame.f_code is handler:
+            return False
     return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 

@@ -293,6 +293,11 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)
 
+    def _continue_target(self):
+        target = super()._continue_target()
+        target.loss = self.loss
+        return target
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True

@@ -23,6 +23,7 @@ CELLS = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
 LAYERS = [1, 2]
 DIRECTIONS = [False, True]
 POOLINGS = ["last", "mean", "max"]
+QUICK = {"hidden_size": 16, "batch_size": 64, "lr": 0.03}  # as in `test_common.py`
 LOSSES = ["squared_error", "absolute_error", "huber"]
 
 
@@ -36,15 +37,13 @@ def configurations():
             nonlinearity=nonlinearity,
             num_layers=layers,
             pooling=pooling,
+            **QUICK,
         )
         for loss in LOSSES:
-            epochs = 60 if loss == "squared_error" else 100
-            yield RNNRegressor(
-                16, **shared, bidirectional=two_way, loss=loss, max_epochs=epochs
-            )
-        yield RNNClassifier(16, **shared, bidirectional=two_way)
+            yield RNNRegressor(**shared, bidirectional=two_way, loss=loss)
+        yield RNNClassifier(**shared, bidirectional=two_way)
         if two_way:
-            yield BiRNNClassifier(16, **shared)
+            yield BiRNNClassifier(**shared)
 
 
 def failures_of(estimator):

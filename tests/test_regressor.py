@@ -274,6 +274,14 @@ def test_a_new_fit_takes_new_units():
     assert_array_equal(model.fit(X, second).predict(X), expected)
 
 
+def test_loss_may_change_while_training_goes_on():
+    model = small(warm_start=True, loss="squared_error").fit(X, Y[:, 0])
+    model.set_params(loss="absolute_error", max_epochs=1, lr=1e-12).fit(X, Y[:, 0])
+
+    residuals = np.abs(model.predict(X) - Y[:, 0]) / Y[:, 0].std()
+    assert_allclose(model.loss_curve_[-1], residuals.mean(), rtol=1e-6)
+
+
 def test_partial_fit_refuses_another_number_of_outputs():
     model = small().partial_fit(X, Y)
 
