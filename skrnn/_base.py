@@ -82,6 +82,14 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     def _is_bidirectional(self):
         return self.bidirectional
 
+    def _express(self, sequences, y=None, *, reset=False):
+        """Return the sequences as the network is to see them."""
+        return sequences
+
+    def _ar_plan(self):
+        """Return how many last steps of which columns reach the outputs directly."""
+        return {"ar_order": 0, "ar_columns": ()}
+
     def _weigh_rows(self, target, y, weights):
         """Return the weight of each row, None where all are equal."""
         return weights
@@ -162,6 +170,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             dtype = self._input_dtype() if continuing else None
             sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
             check_consistent_length(sequences, y)
+            sequences = self._express(sequences, y, reset=not continuing)
             if continuing:
                 target = self._continue_target()
             else:
@@ -172,16 +181,20 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             held_out = rows[:0]
             if self.early_stopping and X_val is None and not one_epoch:
                 rows, held_out = self._split(sequences, rows, target, y, seed)
+            reference = sequences.reference()
             if not continuing:
-                target.fit(y, rows, None if weights is None else weights[rows])
+                row_weights = None if weights is None else weights[rows]
+                target.fit(y, rows, row_weights, reference)
                 self._spec = self._describe_network(sequences, target, device)
             net = self._prepare_net(target, device, seed, one_epoch)
             if continuing:
                 net.import_state(self.net_.export_state())
             elif self.standardize:
                 net.set_scaling(sequences, rows, weights)
-            codes = target.encode(y)
+            codes = target.encode(y, reference=reference)
             dataset = net.make_dataset(sequences, rows, codes, weights)
+            if net.module_.highway is not None and not continuing:
+                net.start_linear(dataset)
             validation = None
             if len(held_out):
                 validation = net.make_dataset(sequences, held_out, codes, weights)
@@ -312,6 +325,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "nonlinearity": self.nonlinearity,
             "bidirectional": self._is_bidirectional(),
             "pooling": self.pooling,
+            **self._ar_plan(),
         }
 
     def _describe_network(self, sequences, target, device):
@@ -381,7 +395,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             self, X_val, reset=False, dtype=self._input_dtype(), name="X_val"
         )
         check_consistent_length(sequences, y_val)
-        codes = net.target.encode(y_val, "y_val")
+        sequences = self._express(sequences)
+        codes = net.target.encode(y_val, "y_val", sequences.reference())
         return net.make_dataset(sequences, np.arange(len(sequences)), codes)
 
     # -- prediction
@@ -390,6 +405,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         """Return `decode(raw outputs)` for the raw outputs `(n_samples, K)`."""
         check_is_fitted(self)
         sequences = check_sequences(self, X, reset=False, dtype=self._input_dtype())
+        sequences = self._express(sequences)
         with limited_threads(self.n_jobs):
             output = self.net_.outputs(sequences)
             finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
@@ -399,7 +415,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                     f"row {finite.argmin()} of X. Compare its scale with that of the X "
                     f"in fit, or fit again with a lower lr (now {self.lr})."
                 )
-            return decode(output)
+            reference = sequences.reference()
+            return decode(output) if reference is None else decode(output, reference)
 
     def _input_dtype(self):
         """Return the numpy dtype that the network takes its input in."""

@@ -42,6 +42,13 @@ class RecurrentModule(nn.Module):
     pooling : {'last', 'mean', 'max'}
         How the steps become one vector.
 
+    ar_order : int, default=0
+        How many last steps of the `ar_columns` also reach the outputs by a linear
+        layer beside the network, a highway; 0 for none.
+
+    ar_columns : tuple of int, default=()
+        Which features that is about.
+
     dtype : torch dtype
         Of the parameters.
 
@@ -63,6 +70,8 @@ class RecurrentModule(nn.Module):
         bidirectional,
         dropout,
         pooling,
+        ar_order=0,
+        ar_columns=(),
         dtype,
         input_dtype,
         generator,
@@ -98,6 +107,46 @@ class RecurrentModule(nn.Module):
         self.head = nn.Linear(n_inputs, n_outputs, device="meta", dtype=dtype)
         self.head.to_empty(device="cpu")
         initialize_head(self.head, generator)
+        self.ar_order = ar_order
+        self.ar_columns = list(ar_columns)
+        self.highway = None
+        if ar_order > 0:
+            n_lags = ar_order * len(ar_columns)
+            self.highway = nn.Linear(n_lags, n_outputs, device="meta", dtype=dtype)
+            self.highway.to_empty(device="cpu")
+
+    @torch.no_grad()
+    def start_at(self, coefficients, intercept):
+        """Start at a linear model of the lags: the head says nothing yet.
+
+        Parameters
+        ----------
+        coefficients : ndarray of shape (K, ar_order * len(ar_columns))
+            In standardised units, as `lags` orders them.
+
+        intercept : ndarray of shape (K,)
+            In standardised units.
+        """
+        self.highway.weight.copy_(torch.as_tensor(coefficients))
+        self.highway.bias.copy_(torch.as_tensor(intercept))
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+
+    def scale(self, values):
+        """Standardise the features, in the precision that they came in."""
+        x = (values - self.input_mean) / self.input_scale
+        return x.to(self.head.weight.dtype)
+
+    def lags(self, x, lengths=None):
+        """Return the last steps of the target columns, `(N, ar_order * columns)`.
+
+        Rows shorter than `ar_order` are continued by their first step.
+        """
+        last = x.shape[1] - 1 if lengths is None else lengths[:, None] - 1
+        back = torch.arange(self.ar_order - 1, -1, -1, device=x.device)
+        steps = (last - back).clamp(min=0).expand(len(x), -1)
+        rows = torch.arange(len(x), device=x.device)[:, None]
+        return x[rows, steps][:, :, self.ar_columns].flatten(1)
 
     def set_scaling(self, mean, scale):
         """Set the mean and the scale of each feature, arrays of shape (F,)."""
@@ -106,16 +155,21 @@ class RecurrentModule(nn.Module):
 
     def forward(self, values, lengths=None):
         """Compute the raw outputs `(N, K)` of a padded batch `(N, L, F)`."""
-        x = (values - self.input_mean) / self.input_scale
-        x = x.to(self.head.weight.dtype)
+        inputs = x = self.scale(values)
         for i, layer in enumerate(self.layers):
             if i > 0:
                 x = self._drop(x)
             x, h_n = self._run_layer(layer, x, lengths)
         pooled = h_n if self.pooling == "last" else pool(x, lengths, self.pooling)
+        output = self._apply_linear(self.head, self._drop(pooled))
+        if self.highway is None:
+            return output
+        return output + self._apply_linear(self.highway, self.lags(inputs, lengths))
+
+    def _apply_linear(self, layer, x):
         if self._aligned(x):
-            return aligned_linear(pooled, self.head.weight, self.head.bias)
-        return self.head(self._drop(pooled))
+            return aligned_linear(x, layer.weight, layer.bias)
+        return layer(x)
 
     def _aligned(self, x):
         """Whether a row must not feel its place in the batch: in prediction."""

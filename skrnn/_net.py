@@ -8,6 +8,7 @@ from opcode import opname
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
 from skorch import NeuralNet
 from skorch.callbacks import Callback, PassthroughScoring
 from skorch.dataset import unpack_data
@@ -200,6 +201,19 @@ class RecurrentNet(NeuralNet):
         row_weights = None if weights is None else weights[rows]
         self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
+    def start_linear(self, dataset):
+        """Start the highway at the weighted Ridge regression on its lags."""
+        lags = np.empty((len(dataset), self.module_.highway.in_features))
+        positions = torch.arange(len(dataset))
+        with torch.no_grad():
+            for part in positions.split(PREDICTION_ROWS):
+                inputs, _ = dataset.batch(part)
+                x = self.module_.scale(inputs["values"])
+                lags[part] = self.module_.lags(x, inputs.get("lengths")).cpu()
+        weights = None if dataset.weights is None else dataset.weights.cpu().numpy()
+        ridge = Ridge(alpha=1.0).fit(lags, dataset.targets.cpu().numpy(), weights)
+        self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
+
     # -- the loop
 
     def train(self, dataset, validation=None):
@@ -278,6 +292,14 @@ class RecurrentNet(NeuralNet):
         """Return batches, shuffled in training."""
         generator = self.order_generator_ if training else None
         return Batches(dataset, self.batch_size, generator)
+
+    def validation_loss(self):
+        """Return the loss on the validation rows with the weights as they are."""
+        self._set_training(False)
+        total = 0.0
+        for batch in self.get_iterator(self.validation_):
+            total += float(self.validation_step(batch)["loss"]) * len(batch[1])
+        return total / len(self.validation_)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Run one epoch and record its loss, a mean over rows by weight.
@@ -495,20 +517,18 @@ class EarlyStopping(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Forget earlier training."""
-        self.best_loss_ = self.reference_ = math.inf
+        """Forget earlier training, but for a linear start, which may be the best."""
+        self.best_loss_ = math.inf
         self.best_epoch_ = self.best_weights_ = None
+        if net.module_.highway is not None:
+            self._keep(net, net.validation_loss())
+        self.reference_ = self.best_loss_
         self.misses_ = 0
 
     def on_epoch_end(self, net, **kwargs):
         """Keep the weights if they are the best, count the miss if not."""
         loss = net.history[-1]["valid_loss"]
-        if loss < self.best_loss_:
-            self.best_loss_ = loss
-            self.best_epoch_ = len(net.history)
-            self.best_weights_ = {
-                name: value.clone() for name, value in net.module_.state_dict().items()
-            }
+        self._keep(net, loss)
         if loss < self.reference_ - self.tol:
             self.reference_ = loss
             self.misses_ = 0
@@ -516,6 +536,14 @@ class EarlyStopping(Callback):
             self.misses_ += 1
         if self.misses_ >= self.patience:
             raise StopTraining
+
+    def _keep(self, net, loss):
+        if loss < self.best_loss_:
+            self.best_loss_ = loss
+            self.best_epoch_ = len(net.history)
+            self.best_weights_ = {
+                name: value.clone() for name, value in net.module_.state_dict().items()
+            }
 
     def on_train_end(self, net, **kwargs):
         """Restore the best weights."""

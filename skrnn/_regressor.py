@@ -1,9 +1,15 @@
 """The regressor."""
 
+import warnings
+from numbers import Integral
+
+import numpy as np
 from sklearn.base import RegressorMixin
 
 from skrnn._base import BaseRecurrent
-from skrnn._compat import StrOptions
+from skrnn._compat import Interval, StrOptions
+from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
+from skrnn._sequences import feature_scaling
 from skrnn._targets import ROW_LOSSES, RegressionTarget
 
 
@@ -47,6 +53,24 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     loss : {'squared_error', 'absolute_error', 'huber'}, default='squared_error'
         Of one output, in standardised units of y; 'huber' turns from squared to
         absolute at one standard deviation.
+
+    window_norm : {'last', 'standard', 'difference'} or None, default=None
+        How the column(s) of X that y continues are expressed before they are
+        standardised: with the window's last value taken off, in the window's own mean
+        and deviation, or as first differences. y is measured alike and restored in
+        `predict`. Use it for series that wander off the range of training;
+        'difference' wants one step more, since it makes one less.
+
+    target_feature : int, list of int or None, default=None
+        Which feature of X y continues, in the same units: one for all outputs, or a
+        list with one for each. None is 0 for univariate X. For `window_norm` and
+        `ar_order` only.
+
+    ar_order : int, default=0
+        How many last values of `target_feature`, after `window_norm`, also reach the
+        output by a linear layer beside the network. It starts at the closed-form
+        Ridge regression, and the network's own output at zero; `early_stopping`
+        counts this start as epoch 0 and keeps it unless training helps.
 
     max_epochs : int, default=60
         Passes over the training rows; with `warm_start`, of each call of `fit`.
@@ -189,6 +213,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     _parameter_constraints: dict = {
         **BaseRecurrent._parameter_constraints,
         "loss": [StrOptions(set(ROW_LOSSES))],
+        "window_norm": [StrOptions(set(WINDOW_NORMS)), None],
+        "target_feature": [Interval(Integral, 0, None, closed="left"), list, None],
+        "ar_order": [Interval(Integral, 0, None, closed="left")],
     }
 
     def __init__(
@@ -203,6 +230,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         pooling="last",
         standardize=True,
         loss="squared_error",
+        window_norm=None,
+        target_feature=None,
+        ar_order=0,
         max_epochs=60,
         lr=1e-2,
         batch_size=32,
@@ -232,6 +262,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         self.pooling = pooling
         self.standardize = standardize
         self.loss = loss
+        self.window_norm = window_norm
+        self.target_feature = target_feature
+        self.ar_order = ar_order
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -288,12 +321,94 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the units of y; float64 unless y was float32.
         """
-        return self._answer(X, lambda output: self._target.decode(output))
+        return self._answer(X, self._decode)
+
+    def _decode(self, output, reference=None):
+        return self._target.decode(output, reference)
+
+    def _express(self, sequences, y=None, *, reset=False):
+        if reset:
+            self._columns = None
+            if self.window_norm is not None or self.ar_order > 0:
+                self._columns = self._target_columns(sequences.n_features, y)
+            self._expression = self.window_norm, None
+            if self.window_norm == "standard":
+                # A window that is flat by its own series' measure has no unit.
+                _, scale = feature_scaling(sequences, np.arange(len(sequences)))
+                self._expression = self.window_norm, 1e-3 * scale[self._columns]
+        kind, floor = self._expression
+        if kind is None:
+            return sequences
+        self._check_lengths(sequences, kind)
+        expressed = NormalizedSequences(sequences, kind, self._columns, floor)
+        if reset:
+            self._check_continuation(expressed, y)
+        return expressed
+
+    def _target_columns(self, n_features, y):
+        """Return the features that y continues, one for all outputs or one for each."""
+        owner, given = type(self).__name__, self.target_feature
+        if given is None:
+            if n_features > 1:
+                raise ValueError(
+                    f"The 'target_feature' parameter of {owner} must name the feature "
+                    "of X that y continues, for window_norm and ar_order. Got None "
+                    f"with {n_features} features per time step."
+                )
+            given = 0
+        columns = given if isinstance(given, list) else [given]
+        if not all(isinstance(c, Integral) and 0 <= c < n_features for c in columns):
+            raise ValueError(
+                f"The 'target_feature' parameter of {owner} must name features of X, "
+                f"from 0 to {n_features - 1}. Got {given!r}."
+            )
+        n_outputs = 1 if np.ndim(y) < 2 else np.shape(y)[1]
+        if isinstance(given, list) and len(columns) != n_outputs:
+            raise ValueError(
+                f"The 'target_feature' parameter of {owner} must have one feature for "
+                f"each of the {n_outputs} outputs if it is a list. Got {given!r}."
+            )
+        return columns
+
+    def _check_lengths(self, sequences, kind):
+        shortest = sequences.values.shape[1]
+        if sequences.lengths is not None:
+            shortest = sequences.lengths.min()
+        if kind == "difference" and shortest < 2:
+            raise ValueError(
+                "X must have at least 2 time steps in every sequence for "
+                f"window_norm='difference'. Got {shortest}."
+            )
+
+    def _check_continuation(self, expressed, y):
+        """Warn if y does not look like what comes after `target_feature`."""
+        y = np.asarray(y, dtype=np.float64).reshape(len(expressed), -1)
+        location, _ = expressed.reference()
+        shrunk = np.var(y - location, axis=0) < np.var(y, axis=0)
+        if len(y) > 2 and not shrunk.any():
+            warnings.warn(
+                f"window_norm={self.window_norm!r} expects y to continue feature "
+                f"{self._columns} of X, in its units, but taking that feature's value "
+                "off y does not make y smaller. Check target_feature, or set "
+                "window_norm=None.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _ar_plan(self):
+        columns = tuple(self._columns) if self.ar_order > 0 else ()
+        return {"ar_order": self.ar_order, "ar_columns": columns}
 
     def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)
 
     def _continue_target(self):
+        if self.window_norm != self._expression[0]:
+            raise ValueError(
+                "The 'window_norm' parameter must stay as it was while training goes "
+                f"on with warm_start or partial_fit. Got {self.window_norm!r} after "
+                f"{self._expression[0]!r}. Set warm_start=False and call fit."
+            )
         target = super()._continue_target()
         target.loss = self.loss
         return target

@@ -100,6 +100,10 @@ class Sequences:
                 valid = np.arange(batch.shape[1]) < lengths[:, None]
                 yield part, batch[valid], lengths
 
+    def reference(self):
+        """Return where y is measured from and in which unit, None for y's own."""
+        return None
+
     def overlap_before(self, row):
         """Count the rows just before `row` that share time steps with it.
 

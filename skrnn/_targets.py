@@ -33,19 +33,24 @@ class RegressionTarget:
     def __init__(self, loss):
         self.loss = loss
 
-    def fit(self, y, rows, weights):
-        """Learn the units of y from `rows` of it; encode may then be called."""
+    def fit(self, y, rows, weights, reference=None):
+        """Learn the units of y from `rows` of it; encode may then be called.
+
+        With a `reference`, `(location, spread)` for each row, y is first measured from
+        the location in units of the spread.
+        """
         y = check_real_targets(y)
         self.one_dimensional = y.ndim == 1
         self.dtype = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
-        steps = y.reshape(len(y), 1, -1)
+        y = relative(y.reshape(len(y), -1), reference)
+        steps = y[:, None, :]
         self.n_outputs = steps.shape[2]
         self.mean, self.scale = feature_scaling(
             Sequences(steps), rows, weights, spare_binary=False
         )
         return self
 
-    def encode(self, y, name="y"):
+    def encode(self, y, name="y", reference=None):
         """Return standardised targets `(n_samples, n_outputs)` in float64."""
         y = check_real_targets(y, name)
         if y[:1].size != self.n_outputs:
@@ -54,16 +59,19 @@ class RegressionTarget:
                 f"{self.n_outputs}. Got shape {y.shape}. Call fit without warm_start "
                 "to change the targets."
             )
-        y = y.reshape(len(y), -1).astype(np.float64)
+        y = relative(y.reshape(len(y), -1).astype(np.float64), reference)
         return (y - self.mean) / self.scale
 
     def row_loss(self, output, target):
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
-    def decode(self, output):
+    def decode(self, output, reference=None):
         """Return predictions in the user's units, shaped as y was."""
         y = output.astype(np.float64) * self.scale + self.mean
+        if reference is not None:
+            location, spread = reference
+            y = y * spread + location
         if self.one_dimensional:
             y = y[:, 0]
         return y.astype(self.dtype)
@@ -84,11 +92,11 @@ class ClassTarget:
         self.classes = classes
         self.n_outputs = 1 if len(classes) == 2 else len(classes)
 
-    def fit(self, y, rows, weights):
+    def fit(self, y, rows, weights, reference=None):
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y, name="y"):
+    def encode(self, y, name="y", reference=None):
         """Return the positions of labels in `classes`, as int64 `(n_samples,)`."""
         y = check_labels(y, name)
         if y.ndim != 1:
@@ -142,7 +150,7 @@ class ClassTarget:
         output = torch.as_tensor(output)
         return with_zero(output)[:, 0] if self.n_outputs == 1 else output
 
-    def decode(self, output):
+    def decode(self, output, reference=None):
         """Return the most probable labels."""
         if self.n_outputs == 1:
             return self.classes[(output[:, 0] > 0).astype(np.intp)]
@@ -163,11 +171,11 @@ class MultilabelTarget:
         self.classes = np.arange(n_labels)
         self.label_weights = np.ones((n_labels, 2))
 
-    def fit(self, y, rows, weights):
+    def fit(self, y, rows, weights, reference=None):
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y, name="y"):
+    def encode(self, y, name="y", reference=None):
         """Return the indicator matrix as float64 `(n_samples, n_labels)`."""
         y = check_labels(y, name)
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
@@ -216,7 +224,7 @@ class MultilabelTarget:
         both = F.softmax(with_zero(torch.as_tensor(output)), dim=-1)
         return both[..., 1].numpy()
 
-    def decode(self, output):
+    def decode(self, output, reference=None):
         """Return the indicator matrix of the labels with probability above a half."""
         return (output > 0).astype(np.int64)
 
@@ -228,6 +236,14 @@ def with_zero(log_odds):
     rounds the last few values of an array in another way than the others.
     """
     return torch.stack([torch.zeros_like(log_odds), log_odds], dim=-1)
+
+
+def relative(y, reference):
+    """Return y `(n, k)` measured from the reference of its window, if there is one."""
+    if reference is None:
+        return y
+    location, spread = reference
+    return (y - location) / spread
 
 
 def class_target(y, classes=None, *, owner):

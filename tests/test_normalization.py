@@ -1,0 +1,248 @@
+"""Windows relative to themselves, and the highway, against doing it by hand."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+
+from skrnn import RNNRegressor, make_windows
+from skrnn._normalization import NormalizedSequences
+from skrnn._sequences import Sequences
+
+TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
+KINDS = ["last", "standard", "difference"]
+over_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def wandering(n=80, seed=0):
+    """Return a random walk: it leaves the range of its beginning."""
+    return np.cumsum(np.random.default_rng(seed).normal(size=n)) + 50.0
+
+
+X, y = make_windows(wandering(), window_size=6)
+
+
+def raises(error, message):
+    return pytest.raises(error, match=f"^{re.escape(message)}$")
+
+
+def by_hand(row, kind):
+    """Return a univariate window relative to itself, its location and its spread."""
+    if kind == "last":
+        return row - row[-1], row[-1], 1.0
+    if kind == "difference":
+        return row[1:] - row[:-1], row[-1], 1.0
+    return (row - row.mean()) / row.std(), row.mean(), row.std()
+
+
+@over_kinds
+def test_predictions_are_those_of_windows_normalised_by_hand(kind):
+    rows, location, spread = zip(*(by_hand(row, kind) for row in X), strict=True)
+    location, spread = np.array(location), np.array(spread)
+    plain = RNNRegressor(**TINY).fit(np.stack(rows), (y - location) / spread)
+    expected = plain.predict(np.stack(rows)) * spread + location
+
+    model = RNNRegressor(**TINY, window_norm=kind).fit(X, y)
+
+    assert_allclose(model.loss_curve_, plain.loss_curve_, rtol=1e-9)
+    assert_allclose(model.predict(X), expected, rtol=1e-9)
+
+
+@over_kinds
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ragged_windows_are_normalised_each_by_itself(kind, dtype):
+    rng = np.random.default_rng(1)
+    lengths = [5, 3, 4, 2, 6]
+    pieces = [rng.normal(size=(length, 3)) for length in lengths]
+    sequences = NormalizedSequences(
+        Sequences(np.concatenate(pieces), np.array(lengths)), kind, [2, 0], np.zeros(2)
+    )
+
+    batch, valid = sequences.take(np.arange(5), dtype)
+
+    location, spread = sequences.reference()
+    assert batch.dtype == dtype
+    for i, piece in enumerate(pieces):
+        n = len(piece) - (kind == "difference")
+        assert n == (batch.shape[1] if valid is None else valid[i])
+        for k, column in enumerate([2, 0]):
+            own, where, unit = by_hand(piece[:, column], kind)
+            assert_allclose(batch[i, :n, column], own, rtol=1e-6, atol=1e-12)
+            assert_allclose([location[i, k], spread[i, k]], [where, unit])
+        assert_array_equal(batch[i, :n, 1], piece[-n:, 1].astype(dtype))
+        assert (batch[i, n:] == 0).all()
+
+
+def test_each_output_may_continue_a_feature_of_its_own():
+    series = np.stack([wandering(seed=1), wandering(seed=2), wandering(seed=3)], axis=1)
+    windows, targets = make_windows(series, series[:, [2, 0]], window_size=6)
+    taken_off = windows.copy()
+    taken_off[:, :, [2, 0]] -= windows[:, -1:, [2, 0]]
+    last = windows[:, -1][:, [2, 0]]
+    plain = RNNRegressor(**TINY).fit(taken_off, targets - last)
+
+    model = RNNRegressor(**TINY, window_norm="last", target_feature=[2, 0])
+
+    predictions = model.fit(windows, targets).predict(windows)
+    assert_allclose(predictions, plain.predict(taken_off) + last, rtol=1e-9)
+
+
+def test_one_feature_may_be_continued_at_several_horizons():
+    windows, targets = make_windows(wandering(), window_size=6, horizon=[1, 2, 5])
+    model = RNNRegressor(**TINY, window_norm="difference").fit(windows, targets)
+
+    last = windows[:, -1:]
+    plain = RNNRegressor(**TINY).fit(np.diff(windows), targets - last)
+    expected = plain.predict(np.diff(windows)) + last
+    assert_allclose(model.predict(windows), expected, rtol=1e-9)
+
+
+@over_kinds
+def test_a_series_on_another_level_is_continued_from_there(kind):
+    model = RNNRegressor(**TINY, window_norm=kind).fit(X, y)
+
+    assert_allclose(model.predict(X + 1000.0), model.predict(X) + 1000.0, rtol=1e-9)
+
+
+def test_a_flat_window_does_not_blow_up_what_follows():
+    flat = np.r_[X, np.full((1, 6), 55.0)]
+    model = RNNRegressor(**TINY, window_norm="standard").fit(flat, np.r_[y, 56.0])
+
+    assert abs(model.predict(flat[-1:])[0] - 55.0) < 10 * y.std()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", [None, "difference"])
+def test_training_starts_at_the_ridge_regression(kind, weighted):
+    weights = np.random.default_rng(2).uniform(0.5, 2, len(y)) if weighted else None
+    inputs = X if kind is None else np.diff(X)
+    goal = y if kind is None else y - X[:, -1]
+    w = np.ones(len(y)) if weights is None else weights
+    scaled = inputs - np.average(inputs, weights=np.tile(w[:, None], inputs.shape[1]))
+    scaled /= np.sqrt(
+        np.average(scaled**2, weights=np.tile(w[:, None], inputs.shape[1]))
+    )
+    mean = np.average(goal, weights=w)
+    unit = np.sqrt(np.average((goal - mean) ** 2, weights=w))
+    ridge = Ridge().fit(scaled[:, -4:], (goal - mean) / unit, w / w.mean())
+    expected = ridge.predict(scaled[:, -4:]) * unit + mean
+    expected = expected if kind is None else expected + X[:, -1]
+
+    model = RNNRegressor(
+        **TINY | {"max_epochs": 1}, lr=1e-12, window_norm=kind, ar_order=4
+    ).fit(X, y, sample_weight=weights)
+
+    assert_allclose(model.predict(X), expected, rtol=1e-7)
+
+
+def test_rows_shorter_than_the_highway_are_continued_by_their_first_step():
+    pieces = [row[: 2 + i % 5] for i, row in enumerate(X)]
+    filled = np.stack([np.r_[[row[0]] * (6 - len(row)), row] for row in pieces])
+    model = RNNRegressor(**TINY | {"max_epochs": 1}, lr=1e-12, ar_order=6)
+
+    answers = model.fit(pieces, y).predict(pieces)
+
+    steps = np.concatenate(pieces)
+    scaled = (filled - steps.mean()) / steps.std()
+    ridge = Ridge().fit(scaled, (y - y.mean()) / y.std())
+    expected = ridge.predict(scaled) * y.std() + y.mean()
+    assert_allclose(answers, expected, rtol=1e-7)
+
+
+def test_early_stopping_keeps_the_linear_model_unless_the_network_helps():
+    model = RNNRegressor(
+        **TINY, window_norm="difference", ar_order=5, early_stopping=True, lr=1.0
+    ).fit(X, y)
+
+    start = RNNRegressor(
+        **TINY | {"max_epochs": 1},
+        window_norm="difference",
+        ar_order=5,
+        early_stopping=True,
+        lr=1e-12,
+    ).fit(X, y)
+    assert model.best_epoch_ == 0
+    assert_allclose(model.predict(X), start.predict(X), rtol=1e-9)
+
+
+@over_kinds
+def test_copies_and_searches_know_the_expression(kind):
+    model = RNNRegressor(**TINY, window_norm=kind, ar_order=3).fit(X, y)
+    expected = model.predict(X)
+
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
+    assert_array_equal(model.set_params(window_norm=None).predict(X), expected)
+    search = GridSearchCV(RNNRegressor(**TINY), {"window_norm": KINDS}, cv=2)
+    assert np.isfinite(search.fit(X, y).cv_results_["mean_test_score"]).all()
+
+
+@over_kinds
+def test_a_row_alone_equals_the_row_in_a_batch(kind):
+    model = RNNRegressor(**TINY, window_norm=kind, ar_order=3).fit(X, y)
+
+    alone = np.concatenate([model.predict(row[None]) for row in X])
+    assert_array_equal(alone, model.predict(X))
+
+
+def test_a_target_that_does_not_continue_the_feature_is_warned_of():
+    unrelated = np.random.default_rng(0).normal(size=len(X))
+    message = (
+        "window_norm='last' expects y to continue feature [0] of X, in its units, but "
+        "taking that feature's value off y does not make y smaller. Check "
+        "target_feature, or set window_norm=None."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+        RNNRegressor(**TINY, window_norm="last").fit(X, unrelated)
+
+
+THREE = np.stack([X, X, X], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("params", "sequences", "message"),
+    [
+        (
+            {"window_norm": "last"},
+            THREE,
+            "The 'target_feature' parameter of RNNRegressor must name the feature of X "
+            "that y continues, for window_norm and ar_order. Got None with 3 features "
+            "per time step.",
+        ),
+        (
+            {"ar_order": 2, "target_feature": 3},
+            THREE,
+            "The 'target_feature' parameter of RNNRegressor must name features of X, "
+            "from 0 to 2. Got 3.",
+        ),
+        (
+            {"ar_order": 2, "target_feature": [0, 1]},
+            THREE,
+            "The 'target_feature' parameter of RNNRegressor must have one feature for "
+            "each of the 1 outputs if it is a list. Got [0, 1].",
+        ),
+        (
+            {"window_norm": "difference"},
+            X[:, :1],
+            "X must have at least 2 time steps in every sequence for "
+            "window_norm='difference'. Got 1.",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(params, sequences, message):
+    with raises(ValueError, message):
+        RNNRegressor(**TINY, **params).fit(sequences, y)
+
+
+def test_training_cannot_go_on_with_another_expression():
+    model = RNNRegressor(**TINY, warm_start=True, window_norm="last").fit(X, y)
+    message = (
+        "The 'window_norm' parameter must stay as it was while training goes on with "
+        "warm_start or partial_fit. Got None after 'last'. Set warm_start=False and "
+        "call fit."
+    )
+    with raises(ValueError, message):
+        model.set_params(window_norm=None).fit(X, y)
