@@ -3,6 +3,7 @@
 from skrnn import datasets
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._regressor import RNNRegressor
+from skrnn._steps import EachStep, ToSequences, sequences_from_frame
 from skrnn._tokens import TokenOneHotEncoder
 from skrnn._windowing import SlidingWindow, make_windows
 
@@ -10,10 +11,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BiRNNClassifier",
+    "EachStep",
     "RNNClassifier",
     "RNNRegressor",
     "SlidingWindow",
+    "ToSequences",
     "TokenOneHotEncoder",
     "datasets",
     "make_windows",
+    "sequences_from_frame",
 ]

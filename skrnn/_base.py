@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch.callbacks import Callback, LRScheduler
 
 from skrnn._compat import Interval, StrOptions
 from skrnn._devices import limited_threads, resolve_device
@@ -82,7 +83,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     def _is_bidirectional(self):
         return self.bidirectional
 
-    def _express(self, sequences, y=None, *, reset=False):
+    def _learn_expression(self, sequences, y, weights):
+        """Learn how sequences are to be expressed, and return them so."""
+        return sequences
+
+    def _express(self, sequences):
         """Return the sequences as the network is to see them."""
         return sequences
 
@@ -170,12 +175,13 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             dtype = self._input_dtype() if continuing else None
             sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
             check_consistent_length(sequences, y)
-            sequences = self._express(sequences, y, reset=not continuing)
+            weights = check_weights(sample_weight, len(sequences))
             if continuing:
+                sequences = self._express(sequences)
                 target = self._continue_target()
             else:
+                sequences = self._learn_expression(sequences, y, weights)
                 target = self._make_target(y, classes, one_epoch)
-            weights = check_weights(sample_weight, len(sequences))
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
             held_out = rows[:0]
@@ -186,9 +192,13 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 row_weights = None if weights is None else weights[rows]
                 target.fit(y, rows, row_weights, reference)
                 self._spec = self._describe_network(sequences, target, device)
+            plan = getattr(self, "_plan", None)
             net = self._prepare_net(target, device, seed, one_epoch)
             if continuing:
-                net.import_state(self.net_.export_state())
+                same = all(
+                    plan[k] == self._plan[k] for k in ("optimizer", "optimizer_params")
+                )
+                net.import_state(self.net_.export_state(), with_moments=same)
             elif self.standardize:
                 net.set_scaling(sequences, rows, weights)
             codes = target.encode(y, reference=reference)
@@ -269,6 +279,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 f"parameter of its own. Got {sorted(taken)}. Set "
                 f"{' and '.join(sorted(taken))} directly."
             )
+        for callback in self.callbacks or []:
+            _check_callback(callback, owner, self.lr_schedule)
         is_lbfgs = self.optimizer in ("lbfgs", torch.optim.LBFGS)
         if is_lbfgs and self.weight_decay not in ("auto", 0):
             raise ValueError(
@@ -305,7 +317,14 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             # Windows that reach into the validation part would leak into it.
             cut = valid[0] - sequences.overlap_before(valid[0])
             kept = train[train < cut]
-            return (kept if len(kept) else train[:1]), valid
+            if not len(kept):
+                raise ValueError(
+                    "early_stopping=True must leave at least one row to train on that "
+                    "shares no time step with the validation rows. Got windows of "
+                    f"{sequences.values.shape[1]} steps, which all do. Shorten the "
+                    "windows, lower validation_fraction, or pass X_val and y_val."
+                )
+            return kept, valid
         strata = self._strata(target, y)
         if strata is not None:
             strata = strata[rows]
@@ -397,7 +416,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         check_consistent_length(sequences, y_val)
         sequences = self._express(sequences)
         codes = net.target.encode(y_val, "y_val", sequences.reference())
-        return net.make_dataset(sequences, np.arange(len(sequences)), codes)
+        weights = net.target.class_weights(codes)
+        return net.make_dataset(sequences, np.arange(len(sequences)), codes, weights)
 
     # -- prediction
 
@@ -470,6 +490,25 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             with limited_threads(None):
                 net = build_net(self._spec, self._plan, self._target, device)
                 self.net_ = net.import_state(net_state)
+
+
+def _check_callback(callback, owner, lr_schedule):
+    if isinstance(callback, tuple) and len(callback) == 2:
+        callback = callback[1]
+    is_class = isinstance(callback, type)
+    if not (
+        issubclass(callback, Callback) if is_class else isinstance(callback, Callback)
+    ):
+        raise ValueError(
+            f"The 'callbacks' parameter of {owner} must hold callbacks of skorch, or "
+            f"(name, callback) tuples. Got {callback!r}."
+        )
+    scheduler = callback if is_class else type(callback)
+    if issubclass(scheduler, LRScheduler) and lr_schedule is not None:
+        raise ValueError(
+            f"The 'lr_schedule' parameter of {owner} must be None when a callback sets "
+            f"the learning rate. Got {lr_schedule!r} and {scheduler.__name__}."
+        )
 
 
 def rows_with_weight(n_samples, weights):

@@ -34,13 +34,18 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             indicator matrix.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative.
+            Weights, not negative; only their ratios within a call count.
 
         Returns
         -------
         self : object
             The estimator, trained for one epoch more.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "The 'class_weight' parameter must not be 'balanced' for partial_fit, "
+                "where each part would be balanced by itself. Pass a dict of weights."
+            )
         if hasattr(self, "net_") and classes is not None:
             known, given = self.classes_.tolist(), np.unique(classes).tolist()
             if given != known:
@@ -202,7 +207,8 @@ class RNNClassifier(BaseClassifier):
         Smallest fall of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y.
+        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
+        that sets the learning rate needs `lr_schedule=None`.
 
     early_stopping : bool, default=False
         Whether to stop when the validation loss no longer improves, and to restore
@@ -212,11 +218,13 @@ class RNNClassifier(BaseClassifier):
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='random'
-        Which rows are set aside: random ones, or the last. Windows that overlap the
-        last part are then left out of training.
+        Which rows are set aside: random ones, or the last. Windows of one length that
+        overlap the last part are then left out of training. For windows of one series
+        use 'last': random ones share steps with those that are trained on.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights, optimiser and scaling of the last call.
+        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
 
     device : str or torch.device, default='cpu'
         Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
@@ -248,7 +256,7 @@ class RNNClassifier(BaseClassifier):
         Epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in standardised units.
+        Mean training loss of each epoch; of a regressor in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.
@@ -441,7 +449,8 @@ class BiRNNClassifier(BaseClassifier):
         Smallest fall of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y.
+        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
+        that sets the learning rate needs `lr_schedule=None`.
 
     early_stopping : bool, default=False
         Whether to stop when the validation loss no longer improves, and to restore
@@ -451,11 +460,13 @@ class BiRNNClassifier(BaseClassifier):
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='random'
-        Which rows are set aside: random ones, or the last. Windows that overlap the
-        last part are then left out of training.
+        Which rows are set aside: random ones, or the last. Windows of one length that
+        overlap the last part are then left out of training. For windows of one series
+        use 'last': random ones share steps with those that are trained on.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights, optimiser and scaling of the last call.
+        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
 
     device : str or torch.device, default='cpu'
         Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
@@ -487,7 +498,7 @@ class BiRNNClassifier(BaseClassifier):
         Epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in standardised units.
+        Mean training loss of each epoch; of a regressor in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.

@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import Ridge
 from skorch import NeuralNet
 from skorch.callbacks import Callback, PassthroughScoring
-from skorch.dataset import unpack_data
+from skorch.dataset import Dataset, unpack_data
 from torch import nn
 
 from skrnn._sequences import feature_scaling
@@ -28,13 +28,18 @@ OPTIMIZERS = {
 # choose other instructions for a remainder of rows; with multiples of 16 none is left.
 ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
+PREDICTION_STEPS = 2**17  # rows times steps
+
+# Of the linear start, for each row, in standardised units: next to none, but lags that
+# repeat each other have a solution.
+RIDGE_PENALTY = 1e-3
 
 
 class StopTraining(Exception):
     """Raised by a callback to end training in good order."""
 
 
-class SequenceDataset(torch.utils.data.Dataset):
+class SequenceDataset(Dataset):
     """Rows of sequences with their encoded targets and weights.
 
     Parameters
@@ -76,6 +81,16 @@ class SequenceDataset(torch.utils.data.Dataset):
 
     def __len__(self):
         return len(self.rows)
+
+    @property
+    def X(self):  # what skorch's scoring callbacks ask a data set for
+        """The data set itself, which the net can predict."""
+        return self
+
+    @property
+    def y(self):
+        """The encoded targets."""
+        return self.targets.cpu().numpy()
 
     def __getitem__(self, position):
         inputs, targets = self.batch(torch.tensor([position]))
@@ -202,7 +217,11 @@ class RecurrentNet(NeuralNet):
         self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
     def start_linear(self, dataset):
-        """Start the highway at the weighted Ridge regression on its lags."""
+        """Start the highway at the weighted Ridge regression on its lags.
+
+        The penalty grows with the rows, as the loss does, so that it means the same
+        for a repeated row and for a row of weight 2.
+        """
         lags = np.empty((len(dataset), self.module_.highway.in_features))
         positions = torch.arange(len(dataset))
         with torch.no_grad():
@@ -211,7 +230,9 @@ class RecurrentNet(NeuralNet):
                 x = self.module_.scale(inputs["values"])
                 lags[part] = self.module_.lags(x, inputs.get("lengths")).cpu()
         weights = None if dataset.weights is None else dataset.weights.cpu().numpy()
-        ridge = Ridge(alpha=1.0).fit(lags, dataset.targets.cpu().numpy(), weights)
+        ridge = Ridge(alpha=RIDGE_PENALTY * len(dataset)).fit(
+            lags, dataset.targets.cpu().numpy(), weights
+        )
         self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
 
     # -- the loop
@@ -411,11 +432,14 @@ class RecurrentNet(NeuralNet):
         if sequences.lengths is not None:  # similar lengths together: little padding
             order = np.argsort(sequences.lengths, kind="stable")
         input_dtype = _numpy_dtype(module.input_mean.dtype)
+        # Long sequences in fewer rows, so that memory stays within bounds.
+        n_rows = PREDICTION_STEPS // sequences.longest // ROW_MULTIPLE * ROW_MULTIPLE
+        n_rows = min(max(n_rows, ROW_MULTIPLE), PREDICTION_ROWS)
         result = None
         module.eval()
         with torch.inference_mode():
-            for first in range(0, n, PREDICTION_ROWS):
-                rows = order[first : first + PREDICTION_ROWS]
+            for first in range(0, n, n_rows):
+                rows = order[first : first + n_rows]
                 missing = -len(rows) % ROW_MULTIPLE
                 padded = np.concatenate([rows, np.repeat(rows[-1:], missing)])
                 values, lengths = sequences.take(padded, input_dtype)
@@ -467,7 +491,6 @@ class RecurrentNet(NeuralNet):
         optimizer = self.optimizer_
         return {
             "parameters": _to_plain(dict(self.module_.state_dict())),
-            "optimizer": type(optimizer).__name__,
             "moments": _to_plain(optimizer.state_dict()["state"]),
             "order_generator": self.order_generator_.get_state().numpy().copy(),
             "dropout_generator": _generator_state(self.module_.dropout_generator),
@@ -478,10 +501,10 @@ class RecurrentNet(NeuralNet):
             ],
         }
 
-    def import_state(self, state):
+    def import_state(self, state, with_moments=True):
         """Continue from what `export_state` returned."""
         self.module_.load_state_dict(_to_tensors(state["parameters"]))
-        if state["optimizer"] == type(self.optimizer_).__name__ and state["moments"]:
+        if with_moments and state["moments"]:
             groups = self.optimizer_.state_dict()["param_groups"]  # ours, the new ones
             self.optimizer_.load_state_dict(
                 {"state": _to_tensors(state["moments"]), "param_groups": groups}

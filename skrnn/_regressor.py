@@ -10,7 +10,7 @@ from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
 from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
-from skrnn._targets import ROW_LOSSES, RegressionTarget
+from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
 
 class RNNRegressor(RegressorMixin, BaseRecurrent):
@@ -111,7 +111,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Smallest fall of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y.
+        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
+        that sets the learning rate needs `lr_schedule=None`.
 
     early_stopping : bool, default=False
         Whether to stop when the validation loss no longer improves, and to restore
@@ -121,11 +122,13 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='last'
-        Which rows are set aside: random ones, or the last. Windows that overlap the
-        last part are then left out of training.
+        Which rows are set aside: random ones, or the last. Windows of one length that
+        overlap the last part are then left out of training. For windows of one series
+        use 'last': random ones share steps with those that are trained on.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights, optimiser and scaling of the last call.
+        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
 
     device : str or torch.device, default='cpu'
         Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
@@ -154,7 +157,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in standardised units.
+        Mean training loss of each epoch; of a regressor in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.
@@ -299,7 +302,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
             Targets.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative.
+            Weights, not negative; only their ratios within a call count.
 
         Returns
         -------
@@ -326,24 +329,31 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     def _decode(self, output, reference=None):
         return self._target.decode(output, reference)
 
-    def _express(self, sequences, y=None, *, reset=False):
-        if reset:
-            self._columns = None
-            if self.window_norm is not None or self.ar_order > 0:
-                self._columns = self._target_columns(sequences.n_features, y)
-            self._expression = self.window_norm, None
-            if self.window_norm == "standard":
-                # A window that is flat by its own series' measure has no unit.
-                _, scale = feature_scaling(sequences, np.arange(len(sequences)))
-                self._expression = self.window_norm, 1e-3 * scale[self._columns]
+    def _learn_expression(self, sequences, y, weights):
+        y = check_real_targets(y)
+        self._columns = None
+        if self.window_norm is not None or self.ar_order > 0:
+            self._columns = self._target_columns(sequences.n_features, y)
+        self._expression = self.window_norm, None
+        if self.window_norm == "standard":
+            # A window that is flat by its own series' measure has no unit.
+            rows = np.arange(len(sequences))
+            if weights is not None:
+                rows = np.flatnonzero(weights)
+                weights = weights[rows]
+            _, scale = feature_scaling(sequences, rows, weights)
+            self._expression = self.window_norm, 1e-3 * scale[self._columns]
+        expressed = self._express(sequences)
+        if expressed is not sequences:
+            self._check_continuation(expressed, y)
+        return expressed
+
+    def _express(self, sequences):
         kind, floor = self._expression
         if kind is None:
             return sequences
         self._check_lengths(sequences, kind)
-        expressed = NormalizedSequences(sequences, kind, self._columns, floor)
-        if reset:
-            self._check_continuation(expressed, y)
-        return expressed
+        return NormalizedSequences(sequences, kind, self._columns, floor)
 
     def _target_columns(self, n_features, y):
         """Return the features that y continues, one for all outputs or one for each."""
@@ -362,7 +372,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
                 f"The 'target_feature' parameter of {owner} must name features of X, "
                 f"from 0 to {n_features - 1}. Got {given!r}."
             )
-        n_outputs = 1 if np.ndim(y) < 2 else np.shape(y)[1]
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
         if isinstance(given, list) and len(columns) != n_outputs:
             raise ValueError(
                 f"The 'target_feature' parameter of {owner} must have one feature for "
@@ -382,7 +392,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
 
     def _check_continuation(self, expressed, y):
         """Warn if y does not look like what comes after `target_feature`."""
-        y = np.asarray(y, dtype=np.float64).reshape(len(expressed), -1)
+        y = y.reshape(len(y), -1)
         location, _ = expressed.reference()
         shrunk = np.var(y - location, axis=0) < np.var(y, axis=0)
         if len(y) > 2 and not shrunk.any():

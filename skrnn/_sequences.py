@@ -47,6 +47,11 @@ class Sequences:
         return self.values.shape[-1]
 
     @property
+    def longest(self):
+        """Number of steps of the longest sequence."""
+        return self.values.shape[1] if self.lengths is None else self.lengths.max()
+
+    @property
     def dtype(self):
         """The dtype of the values as they came."""
         return self.values.dtype
@@ -88,8 +93,7 @@ class Sequences:
         `values` is `(sum(n_steps), n_features)` in float64, `n_steps` the number of
         steps of each row. Pieces are small enough to be copied freely.
         """
-        longest = self.values.shape[1] if self.lengths is None else self.lengths.max()
-        size = max(1, CHUNK_BYTES // (8 * longest * self.n_features))
+        size = max(1, CHUNK_BYTES // (8 * self.longest * self.n_features))
         for first in range(0, len(rows), size):
             part = rows[first : first + size]
             batch, lengths = self.take(part, np.float64)
@@ -110,14 +114,21 @@ class Sequences:
         Windows cut from one series with a stride below their length overlap. A row
         of the training part that overlaps the first row of the validation part
         would leak into it. The stride is read off the values themselves, so that
-        windows which were copied are recognised as well as views.
+        windows which were copied are recognised as well as views. A few rows must
+        agree on it, in values that vary: independent rows may look alike by chance
+        or where nothing happens. Windows of different lengths, and windows changed
+        one by one, are not recognised.
         """
         if self.lengths is not None or row == 0:
             return 0
         n_timesteps = self.values.shape[1]
-        before, here = self.values[row - 1], self.values[row]
+        first = max(0, row - 3)
+        rows = self.values[first : row + 1]
         for stride in range(1, n_timesteps):
-            if np.array_equal(before[stride:], here[:-stride]):
+            before, here = rows[:-1, stride:], rows[1:, :-stride]
+            if (before[-1] == before[-1, :1]).all() and n_timesteps - stride > 1:
+                continue  # constant: tells nothing
+            if np.array_equal(before, here):
                 return min(row, (n_timesteps - 1) // stride)
         return 0
 
@@ -156,6 +167,7 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
     owner = type(estimator).__name__
     pieces = _ragged_pieces(X, nested=not reset and estimator._input_kind == FREE)
     if pieces is not None:
+        _check_columns(estimator, pieces, reset, name)
         sequences = _concatenate(pieces, name)
         kind = FREE
     elif _n_dimensions(X) == 3:
@@ -189,6 +201,8 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         sequences = _check_free(estimator, sequences, reset, name)
     if reset:
         estimator._input_kind = kind
+        if pieces is None:
+            estimator._columns_of_frames = None
     check_finite(sequences, dtype or compute_dtype(sequences.dtype), name)
     return sequences
 
@@ -305,6 +319,21 @@ def _as_array(piece, i, name):
             f"Every step of a sequence of {name} must have the same number of "
             f"features. Got different numbers in sequence {i}."
         ) from error
+
+
+def _check_columns(estimator, pieces, reset, name):
+    """Refuse frames whose columns differ among themselves or from those of fit."""
+    names = [list(piece.columns) for piece in pieces if hasattr(piece, "columns")]
+    if reset:
+        estimator._columns_of_frames = names[0] if names else None
+    expected = estimator._columns_of_frames
+    for i, columns in enumerate(names):
+        if expected is not None and columns != expected:
+            raise ValueError(
+                f"Every sequence of {name} must have the columns of the first sequence "
+                f"in fit, in the same order: {expected}. Got {columns} for sequence "
+                f"{i}."
+            )
 
 
 def _concatenate(pieces, name):

@@ -62,6 +62,10 @@ class RegressionTarget:
         y = relative(y.reshape(len(y), -1).astype(np.float64), reference)
         return (y - self.mean) / self.scale
 
+    def class_weights(self, codes):
+        """Return None: numbers have no classes."""
+        return None
+
     def row_loss(self, output, target):
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
@@ -90,6 +94,7 @@ class ClassTarget:
 
     def __init__(self, classes):
         self.classes = classes
+        self.per_class = None
         self.n_outputs = 1 if len(classes) == 2 else len(classes)
 
     def fit(self, y, rows, weights, reference=None):
@@ -117,6 +122,7 @@ class ClassTarget:
 
     def row_weights(self, codes, class_weight, weights):
         """Return `weights` multiplied by the weight of each row's class."""
+        self.per_class = None
         if class_weight is None:
             return weights
         if weights is None:
@@ -128,7 +134,14 @@ class ClassTarget:
                 per_class = np.where(mass > 0, weights.sum() / (present * mass), 0.0)
         else:
             per_class = class_weights_from_dict(class_weight, self.classes)
+        self.per_class = per_class
         return weights * per_class[codes]
+
+    def class_weights(self, codes):
+        """Return the weights that `row_weights` learned, for other rows."""
+        if self.per_class is None or not self.per_class[codes].any():
+            return None
+        return self.per_class[codes]
 
     def row_loss(self, output, target):
         """Return each row's cross-entropy `(N,)` for raw outputs `(N, K)`."""
@@ -207,6 +220,10 @@ class MultilabelTarget:
                 [class_weights_from_dict(w, np.arange(2)) for w in class_weight]
             )
         return weights
+
+    def class_weights(self, codes):
+        """Return None: labels are weighted one by one, in `row_loss`."""
+        return None
 
     def row_loss(self, output, target):
         """Return each row's mean binary cross-entropy `(N,)`."""

@@ -34,7 +34,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         Whether the last `window_size - 1` rows seen in `fit` come before the rows
         given to `transform`, as their history, in place of padding. For rows that
         follow those of `fit`, as a test part follows a training part. `transform` of
-        the very rows of `fit` still equals `fit_transform`.
+        the very rows of `fit`, alone or with rows behind them, still begins with the
+        padding. Any other rows are taken to follow those of `fit` directly: rows from
+        before or from later on would get a false history.
 
     Attributes
     ----------
@@ -132,8 +134,9 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype="numeric")
         history = None
-        if self.carry_over and fingerprint(X) != self._fingerprint:
-            history = self._last_rows
+        if self.carry_over:
+            begins_alike = fingerprint(X[: self._n_rows]) == self._fingerprint
+            history = None if begins_alike else self._last_rows
         return self._windows(X, history)
 
     def set_output(self, *, transform=None):
@@ -157,6 +160,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         if self.carry_over:
             n_kept = min(len(X), self.window_size - 1)
             self._last_rows = X[len(X) - n_kept :].copy()
+            self._n_rows = len(X)
             self._fingerprint = fingerprint(X)
         return X
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"_compat"},
     {"_devices"},
     {"_sequences", "_windowing", "_tokens", "datasets"},
-    {"_normalization"},
+    {"_normalization", "_steps"},
     {"_kernels"},
     {"_modules"},
     {"_targets"},
@@ -33,7 +33,14 @@ LAYERS = [
 LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
 # What must stay light: numpy, pandas and scikit-learn are enough for these.
-WITHOUT_TORCH = ["_windowing", "_tokens", "_sequences", "_normalization", "datasets"]
+WITHOUT_TORCH = [
+    "_windowing",
+    "_tokens",
+    "_sequences",
+    "_normalization",
+    "_steps",
+    "datasets",
+]
 
 # The packages that `import skrnn` may need, by the names they are installed under.
 CORE = {

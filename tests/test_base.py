@@ -19,7 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 
 from skrnn import (
     BiRNNClassifier,
@@ -1294,3 +1294,80 @@ def test_targets_are_required(estimator_class, method):
 def test_n_jobs_must_not_be_zero():
     with pytest.raises(ValueError, match=r"'n_jobs' parameter of RNNRegressor"):
         RNNRegressor(**TINY, n_jobs=0).fit(X, y)
+
+
+def test_windows_that_all_overlap_the_validation_part_are_refused():
+    windows, targets = make_windows(np.sin(np.arange(200) / 5), window_size=100)
+    message = (
+        "early_stopping=True must leave at least one row to train on that shares no "
+        "time step with the validation rows. Got windows of 100 steps, which all do. "
+        "Shorten the windows, lower validation_fraction, or pass X_val and y_val."
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        RNNRegressor(**TINY, early_stopping=True).fit(windows, targets)
+
+
+def test_two_schedules_of_the_learning_rate_are_refused():
+    scheduler = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+    message = (
+        "The 'lr_schedule' parameter of RNNRegressor must be None when a callback sets "
+        "the learning rate. Got 'one_cycle' and LRScheduler."
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        RNNRegressor(**TINY, callbacks=[("rate", scheduler)]).fit(X, y)
+
+
+def test_what_is_no_callback_is_refused():
+    message = (
+        "The 'callbacks' parameter of RNNRegressor must hold callbacks of skorch, or "
+        "(name, callback) tuples. Got 'verbose'."
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        RNNRegressor(**TINY, callbacks=["verbose"]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "params"),
+    [("rmsprop", {"momentum": 0.9}), ("adam", {"amsgrad": True}), ("sgd", {})],
+)
+def test_optimizer_may_change_its_ways_while_training_goes_on(optimizer, params):
+    model = RNNRegressor(**TINY, optimizer=optimizer, warm_start=True).fit(X, y)
+
+    model.set_params(optimizer_params=params).fit(X, y)
+
+    assert model.n_iter_ == 6
+
+
+def test_partial_fit_refuses_to_balance_each_part_by_itself():
+    model = RNNClassifier(**TINY, class_weight="balanced")
+    message = (
+        "The 'class_weight' parameter must not be 'balanced' for partial_fit, where "
+        "each part would be balanced by itself. Pass a dict of weights."
+    )
+    with pytest.raises(ValueError, match=whole(message)):
+        model.partial_fit(X, y > 5, classes=[False, True])
+
+
+def test_validation_rows_have_the_weights_of_their_classes_too():
+    labels = np.arange(N_ROWS) % 3 == 0
+    params = TINY | {"batch_size": N_ROWS, "max_epochs": 1}
+    weighted = RNNClassifier(**params, lr=1e-12, class_weight={True: 5.0})
+
+    weighted.fit(X, labels, X_val=X, y_val=labels)
+
+    training, validation = weighted.loss_curve_[0], weighted.validation_loss_curve_[0]
+    assert validation == pytest.approx(training, rel=1e-9)
+
+
+def test_long_sequences_are_predicted_in_fewer_rows_at_once(monkeypatch):
+    model = RNNRegressor(**TINY).fit(X, y)
+    expected = model.predict(X)
+
+    monkeypatch.setattr("skrnn._net.PREDICTION_STEPS", 70)
+    sizes = []
+    model.module_.register_forward_hook(
+        lambda _, inputs, output: sizes.append(len(output))
+    )
+
+    np.testing.assert_array_equal(model.predict(X), expected)
+    assert set(sizes) == {16}

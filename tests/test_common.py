@@ -10,15 +10,18 @@ from itertools import combinations, product
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skrnn import (
     BiRNNClassifier,
+    EachStep,
     RNNClassifier,
     RNNRegressor,
     SlidingWindow,
     TokenOneHotEncoder,
+    ToSequences,
 )
 
 # What cannot hold: the estimator, a parameter with the value that is to blame (None:
@@ -67,6 +70,12 @@ CANNOT_HOLD = [
         "check_supervised_y_2d",
         "it compares two fits of one object, and the second goes on from the first",
     ),
+    (
+        RNNRegressor,
+        ("window_norm", "difference"),
+        "check_fit2d_1feature",
+        "a sequence of one step has no difference",
+    ),
 ]
 
 # Checks that skip themselves for want of a method which is not part of the interface.
@@ -87,6 +96,8 @@ DEFAULTS = [
     BiRNNClassifier(),
     SlidingWindow(),
     TokenOneHotEncoder(),
+    EachStep(StandardScaler()),
+    ToSequences(),
 ]
 
 # Every pair of values of two of these parameters stands in one row at least.
@@ -118,6 +129,10 @@ PAIRWISE = pd.DataFrame(
 # Small networks and large batches, which are quick: what is checked is behaviour. The
 # classifiers share all but the target with the regressor, so that a few of them do.
 QUICK = {"hidden_size": 16, "batch_size": 64, "lr": 0.03}
+# Training that starts at the linear solution starts with gradients of next to nothing.
+# Adam divides by their size, and so makes differences of the last digit large; a larger
+# `eps` does not.
+CALM = {"optimizer_params": {"eps": 1e-4}}
 CONFIGURATIONS = [
     *(RNNRegressor(**QUICK, **row) for row in PAIRWISE.to_dict("records")),
     RNNRegressor(8, optimizer="adam", lr_schedule="cosine", max_grad_norm=None),
@@ -129,6 +144,10 @@ CONFIGURATIONS = [
     RNNRegressor(8, batch_size=8, standardize=False, max_epochs=20),
     RNNRegressor(8, early_stopping=True, warm_start=True),
     RNNClassifier(8, early_stopping=True, validation_strategy="last"),
+    RNNRegressor(**QUICK, **CALM, ar_order=3),
+    RNNRegressor(**QUICK, window_norm="last", cell_type="gru"),
+    RNNRegressor(**QUICK, window_norm="standard", loss="huber"),
+    RNNRegressor(**QUICK, **CALM, window_norm="difference", ar_order=2, pooling="mean"),
 ]
 
 
@@ -181,6 +200,8 @@ def test_default_passes_check(estimator, check):
     run(check, estimator, check.func.__name__)
 
 
+# The data of the checks is no continuation of anything, and window_norm says so.
+@pytest.mark.filterwarnings("ignore:window_norm=:UserWarning")
 @pytest.mark.parametrize(("estimator", "check"), checks_of(CONFIGURATIONS))
 def test_configuration_passes_check(estimator, check):
     run(check, estimator, check.func.__name__)

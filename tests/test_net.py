@@ -958,3 +958,16 @@ def test_a_row_alone_has_the_probabilities_it_has_in_a_batch(dtype, ragged, pool
 
     alone = [model.predict_proba(many[i : i + 1])[0] for i in range(0, 300, 7)]
     np.testing.assert_array_equal(alone, together[::7])
+
+
+def test_epoch_scoring_may_predict_anew():
+    scores = []
+    for use_caching in (True, False):
+        callback = EpochScoring(
+            "neg_mean_absolute_error", lower_is_better=False, use_caching=use_caching
+        )
+        model = RNNRegressor(**TINY, callbacks=[callback])
+        model.fit(X, y, X_val=X, y_val=y)
+        scores.append(model.history_["neg_mean_absolute_error"])
+
+    np.testing.assert_allclose(*scores)

@@ -1118,3 +1118,40 @@ def test_the_unit_of_a_feature_does_not_matter(cls):
     assert_array_equal(
         answers(tiny(cls).fit(X * units, targets()), X * units), expected
     )
+
+
+# Frames, one a sequence
+
+
+def frames(columns=("temperature", "pressure")):
+    return [
+        pd.DataFrame(whole_numbers(length, 2), columns=list(columns))
+        for length in (3, 5, 4, 2)
+    ]
+
+
+def test_frames_of_sequences_are_read_column_by_column():
+    model = tiny(RNNRegressor).fit(frames(), np.arange(4.0))
+
+    arrays = [frame.to_numpy() for frame in frames()]
+    assert_array_equal(model.predict(frames()), model.predict(arrays))
+
+
+def test_frames_with_columns_in_another_order_are_refused():
+    model = tiny(RNNRegressor).fit(frames(), np.arange(4.0))
+
+    message = (
+        "Every sequence of X must have the columns of the first sequence in fit, in "
+        "the same order: ['temperature', 'pressure']. Got ['pressure', 'temperature'] "
+        "for sequence 0."
+    )
+    with raises(ValueError, message):
+        model.predict(frames(["pressure", "temperature"]))
+
+
+@pytest.mark.parametrize("quiet", [2, 20])
+def test_rows_that_look_alike_because_nothing_happens_are_no_windows(quiet):
+    X = np.random.default_rng(0).normal(size=(60, 30))
+    X[40 - quiet // 2 : 40 + quiet // 2] = 0.0
+
+    assert Sequences(X[:, :, None]).overlap_before(40) <= 1

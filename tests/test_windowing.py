@@ -686,3 +686,13 @@ def test_missing_groups_are_refused(groups):
     )
     with raises(ValueError, message):
         make_windows(np.arange(10.0), window_size=3, groups=groups)
+
+
+def test_the_rows_of_fit_and_more_begin_with_the_padding():
+    series = np.arange(20.0)[:, None]
+    window = SlidingWindow(4, carry_over=True).fit(series[:10])
+
+    whole = SlidingWindow(4).fit_transform(series)
+    assert_array_equal(window.transform(series), whole)
+    assert_array_equal(window.transform(series.astype(np.float32)), whole)
+    assert_array_equal(window.transform(series[10:]), whole[10:])
