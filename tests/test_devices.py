@@ -214,7 +214,7 @@ def test_forked_child_of_a_parent_with_threads_does_not_hang(function, three_thr
     with limited_threads(1):
         expected = function(fitted)
 
-    answer = forked(function, fitted, timeout=15)
+    answer = forked(function, fitted, timeout=60)
 
     assert answer is not None, "the child hangs"
     np.testing.assert_allclose(answer, expected, rtol=1e-4)
