@@ -595,7 +595,7 @@ def unchanged_on_failure(estimator):
     before = dict(vars(estimator))
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too; whatever it was goes on after the repair
         kept = vars(estimator)
         if isinstance(kept.get("net_"), RecurrentNet) and kept["net_"] is not (
             before.get("net_")
