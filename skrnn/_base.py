@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
@@ -27,6 +26,7 @@ from skrnn._net import (
 )
 from skrnn._sequences import check_sequences, compute_dtype
 from skrnn._targets import check_weights
+from skrnn._validation import check_groups, split_rows
 
 
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
@@ -105,7 +105,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
 
     # -- training
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None):
         """Train the network.
 
         Parameters
@@ -125,6 +125,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             Weights, not negative. Rows of weight zero count as if they were not
             there.
 
+        groups : array-like of shape (n_samples,), default=None
+            Which patient, machine, series, ... each sequence comes from. Those that
+            `early_stopping` sets aside are then whole groups: random ones or, with
+            `validation_strategy='last'`, those that end last.
+
         X_val, y_val : as X and y, default=None
             Sequences and targets to compute `validation_loss_curve_` on, and to stop
             early by, in place of a part of X and y.
@@ -142,7 +147,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             earlier fit is left as it was.
         """
         continuing = self.warm_start and hasattr(self, "net_")
-        return self._fit(X, y, sample_weight, X_val, y_val, continuing=continuing)
+        return self._fit(
+            X, y, sample_weight, groups, X_val, y_val, continuing=continuing
+        )
 
     def _partial_fit(self, X, y, sample_weight, classes=None):
         return self._fit(
@@ -159,6 +166,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         X,
         y,
         sample_weight=None,
+        groups=None,
         X_val=None,
         y_val=None,
         *,
@@ -176,6 +184,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
             check_consistent_length(sequences, y)
             weights = check_weights(sample_weight, len(sequences))
+            groups = check_groups(groups, len(sequences))
             if continuing:
                 sequences = self._express(sequences)
                 target = self._continue_target()
@@ -186,7 +195,15 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             rows = rows_with_weight(len(sequences), weights)
             held_out = rows[:0]
             if self.early_stopping and X_val is None and not one_epoch:
-                rows, held_out = self._split(sequences, rows, target, y, seed)
+                rows, held_out = split_rows(
+                    sequences,
+                    rows,
+                    fraction=self.validation_fraction,
+                    strategy=self.validation_strategy,
+                    seed=seed,
+                    strata=self._strata(target, y),
+                    groups=groups,
+                )
             reference = sequences.reference()
             if not continuing:
                 row_weights = None if weights is None else weights[rows]
@@ -301,40 +318,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 f"Got {sizes!r} with num_layers={self.num_layers}."
             )
         return tuple(int(h) for h in sizes)
-
-    def _split(self, sequences, rows, target, y, seed):
-        """Split rows into a training and a validation part."""
-        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
-        if len(rows) - n_valid < 1:
-            raise ValueError(
-                "early_stopping=True must leave at least one row to train on. Got "
-                f"n_samples={len(rows)} and validation_fraction="
-                f"{self.validation_fraction}. Pass X_val and y_val, or set "
-                "early_stopping=False."
-            )
-        if self.validation_strategy == "last":
-            train, valid = rows[:-n_valid], rows[-n_valid:]
-            # Windows that reach into the validation part would leak into it.
-            cut = valid[0] - sequences.overlap_before(valid[0])
-            kept = train[train < cut]
-            if not len(kept):
-                raise ValueError(
-                    "early_stopping=True must leave at least one row to train on that "
-                    "shares no time step with the validation rows. Got windows of "
-                    f"{sequences.values.shape[1]} steps, which all do. Shorten the "
-                    "windows, lower validation_fraction, or pass X_val and y_val."
-                )
-            return kept, valid
-        strata = self._strata(target, y)
-        if strata is not None:
-            strata = strata[rows]
-            _, sizes = np.unique(strata, return_counts=True)
-            if sizes.min() < 2 or min(n_valid, len(rows) - n_valid) < len(sizes):
-                strata = None  # too few rows to have every class in both parts
-        train, valid = train_test_split(
-            rows, test_size=n_valid, stratify=strata, random_state=seed
-        )
-        return np.sort(train), np.sort(valid)
 
     def _network_parameters(self):
         """Return what the parameters say of the network."""

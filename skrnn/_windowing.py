@@ -210,7 +210,9 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
 
     groups : array-like of shape (n_rows,), default=None
         The series that each row belongs to; the rows of one must stand together. No
-        window reaches from one into another, nor does a target.
+        window reaches from one into another, nor does a target. Called with
+        `y=groups` as well, it returns the series of each window as targets, for the
+        `groups` of a splitter or of `fit`.
 
     Returns
     -------

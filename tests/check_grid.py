@@ -1,8 +1,8 @@
 """Run scikit-learn's checks on the full grid of configurations.
 
-`python tests/check_grid.py` takes about an hour on two cores and prints a line a
-configuration, then every check that failed. The test suite runs a pairwise selection
-of the same parameters, see `test_common.py`.
+`python tests/check_grid.py` takes about an hour on two cores. It prints a line a
+configuration with the checks that failed, and at the end every failure again. The test
+suite runs a pairwise selection of the same parameters, see `test_common.py`.
 """
 
 import os
@@ -61,9 +61,10 @@ def failures_of(estimator):
     print(
         f"{len(results)} checks, {len(failed)} failed, {skipped} skipped, "
         f"{time.perf_counter() - began:.0f} s: {line}",
+        *(f"\n    {row['check_name']}: {row['exception']!r:.300}" for row in failed),
         flush=True,
     )
-    return [(line, row["check_name"], str(row["exception"])[:300]) for row in failed]
+    return [(line, row["check_name"], f"{row['exception']!r:.300}") for row in failed]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LAYERS = [
     {"_compat"},
     {"_devices"},
     {"_sequences", "_windowing", "_tokens", "datasets"},
-    {"_normalization", "_steps"},
+    {"_normalization", "_steps", "_validation"},
     {"_kernels"},
     {"_modules"},
     {"_targets"},
@@ -39,6 +39,7 @@ WITHOUT_TORCH = [
     "_sequences",
     "_normalization",
     "_steps",
+    "_validation",
     "datasets",
 ]
 

@@ -1,0 +1,133 @@
+"""Which rows are set aside, so that what is learned cannot leak into them."""
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import (
+    GroupShuffleSplit,
+    StratifiedGroupKFold,
+    train_test_split,
+)
+
+
+def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups=None):
+    """Split rows into a training and a validation part.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        All the data.
+
+    rows : ndarray of int
+        Which of them to split, in ascending order.
+
+    fraction : float in (0, 1)
+        Share of the rows in the validation part; with groups about that share.
+
+    strategy : {'random', 'last'}
+        Which rows make the validation part. Training rows that share time steps with
+        the last part are left out of both parts.
+
+    seed : int
+        Of random rows.
+
+    strata : ndarray of shape (len(sequences),), default=None
+        Of which random rows keep the proportions, as far as there are enough of each.
+
+    groups : ndarray of shape (len(sequences),), default=None
+        Rows of one group stand in one part. 'last' means the groups that end last.
+
+    Returns
+    -------
+    train, valid : ndarray of int
+        Both in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If no row would be left to train on.
+    """
+    n_valid = int(np.ceil(fraction * len(rows)))
+    if groups is not None:
+        groups = groups[rows]
+        strata = None if strata is None else strata[rows]
+        valid = _choose_groups(groups, n_valid, strategy, seed, strata)
+        return rows[~valid], rows[valid]
+    if len(rows) - n_valid < 1:
+        raise ValueError(
+            "early_stopping=True must leave at least one row to train on. Got "
+            f"n_samples={len(rows)} and validation_fraction={fraction}. Pass X_val and "
+            "y_val, or set early_stopping=False."
+        )
+    if strategy == "last":
+        return _cut_in_time(sequences, rows, n_valid)
+    if strata is not None:
+        strata = strata[rows]
+        _, sizes = np.unique(strata, return_counts=True)
+        if sizes.min() < 2 or min(n_valid, len(rows) - n_valid) < len(sizes):
+            strata = None  # too few rows to have every class in both parts
+    train, valid = train_test_split(
+        rows, test_size=n_valid, stratify=strata, random_state=seed
+    )
+    return np.sort(train), np.sort(valid)
+
+
+def check_groups(groups, n_samples):
+    """Return the groups as an array `(n_samples,)` of codes, None for None."""
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"groups must have shape ({n_samples},), one entry for each sequence. Got "
+            f"shape {groups.shape}."
+        )
+    codes, _ = pd.factorize(groups)
+    if (codes < 0).any():
+        raise ValueError(
+            "groups must name the group of every sequence. Got a missing value for "
+            f"row {(codes < 0).argmax()}."
+        )
+    return codes
+
+
+def _cut_in_time(sequences, rows, n_valid):
+    """Set the last rows aside, without windows that reach into them from before."""
+    train, valid = rows[:-n_valid], rows[-n_valid:]
+    cut = valid[0] - sequences.overlap_before(valid[0])
+    kept = train[train < cut]
+    if not len(kept):
+        raise ValueError(
+            "early_stopping=True must leave at least one row to train on that "
+            "shares no time step with the validation rows. Got windows of "
+            f"{sequences.values.shape[1]} steps, which all do. Shorten the "
+            "windows, lower validation_fraction, or pass X_val and y_val."
+        )
+    return kept, valid
+
+
+def _choose_groups(groups, n_valid, strategy, seed, strata):
+    """Return whether each row is in the validation part, by whole groups."""
+    names, sizes = np.unique(groups, return_counts=True)
+    if len(names) < 2:
+        raise ValueError(
+            "early_stopping=True must leave at least one group to train on. Got "
+            f"{len(names)} group in groups. Leave groups out, pass X_val and y_val, or "
+            "set early_stopping=False."
+        )
+    if strategy == "last":
+        ends = [np.flatnonzero(groups == name)[-1] for name in names]
+        order = np.argsort(ends)[::-1]
+        # From the end until there are rows enough, but one group is left to train on.
+        enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), n_valid))
+        return np.isin(groups, names[order[: min(enough, len(names) - 1)]])
+    n_parts = max(2, min(round(len(groups) / n_valid), len(names)))
+    valid = np.zeros(len(groups), dtype=bool)
+    if strata is not None and np.unique(strata, return_counts=True)[1].min() >= n_parts:
+        splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
+        _, chosen = next(splitter.split(groups, strata, groups))
+    else:
+        share = min(n_valid / len(groups), 1 - 1 / len(names))
+        splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
+        _, chosen = next(splitter.split(groups, groups=groups))
+    valid[chosen] = True
+    return valid
