@@ -186,11 +186,16 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         )
     else:
         if not reset and estimator._input_kind == FREE and _n_dimensions(X) == 2:
+            n_features = estimator.n_features_in_
+            remedy = "Shape it so"
+            if n_features == 1:
+                remedy = "For one feature per step pass X[:, :, None]"
+            elif np.shape(X)[1] == n_features:
+                remedy = "For a single sequence pass X[None]"
             raise ValueError(
-                f"{name} must be 3-D (n_samples, n_timesteps, "
-                f"{estimator.n_features_in_}) or a list of sequences, as the X that "
-                f"{owner} was fitted on. Got a 2-D array of shape {np.shape(X)}. For "
-                "one feature per step pass X[:, :, None]."
+                f"{name} must be 3-D (n_samples, n_timesteps, {n_features}) or a list "
+                f"of sequences, as the X that {owner} was fitted on. Got a 2-D array "
+                f"of shape {np.shape(X)}. {remedy}."
             )
         X = validate_data(
             estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False

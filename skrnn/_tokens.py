@@ -243,7 +243,13 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         -------
         X_out : ndarray of shape (n_samples, n_timesteps, n_tokens) or (n_samples,)
             3-D for rectangular X; otherwise a 1-D object array of arrays
-            `(n_timesteps, n_tokens)`.
+            `(n_timesteps, n_tokens)`. A sequence without tokens becomes one step of
+            zeros.
+
+        Warns
+        -----
+        UserWarning
+            If not one token of X is in the vocabulary.
 
         Raises
         ------
@@ -336,10 +342,14 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         return columns
 
     def _encode(self, rows, kind):
-        steps = one_hot(self._look_up(rows), len(self.vocabulary_), self.dtype)
+        columns, lengths = self._look_up(rows), np.array([len(row) for row in rows])
+        warn_of_strangers(rows, columns)
+        # A sequence without tokens is read as one step that says nothing.
+        columns = np.insert(columns, np.cumsum(lengths)[lengths == 0], -1)
+        steps = one_hot(columns, len(self.vocabulary_), self.dtype)
         if kind == TABLE:
             return steps.reshape(len(rows), len(rows[0]), -1)
-        return split_rows(steps, [len(row) for row in rows])
+        return split_rows(steps, np.maximum(lengths, 1))
 
 
 # Reading X
@@ -672,6 +682,19 @@ def warn_of_capitals(vocabulary):
 
 
 # Columns to one-hot steps, and back
+
+
+def warn_of_strangers(rows, columns):
+    """Warn if not one token is known: X was hardly cut into tokens as in fit."""
+    if len(columns) and (columns < 0).all():
+        first = next(row for row in rows if row)
+        warnings.warn(
+            "None of the tokens of X is in the vocabulary, so that all its steps are "
+            f"zeros. The first sequence begins with {first[:3]!r:.80}. Pass X in the "
+            "form that fit got, or fit on more.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def one_hot(columns, n_tokens, dtype):

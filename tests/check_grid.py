@@ -39,11 +39,7 @@ def configurations():
             hidden_size=16,
         )
         for loss in LOSSES:
-            # An absolute error teaches slowly.
-            epochs = 60 if loss == "squared_error" else 100
-            yield RNNRegressor(
-                **shared, bidirectional=two_way, loss=loss, max_epochs=epochs
-            )
+            yield RNNRegressor(**shared, bidirectional=two_way, loss=loss)
         yield RNNClassifier(**shared, bidirectional=two_way)
         if two_way:
             yield BiRNNClassifier(**shared)

@@ -665,16 +665,29 @@ def test_ragged_x_is_refused_after_a_2d_fit(cls):
         answers(fitted(cls, two_dimensional), [[1.0, 2.0], [1.0]])
 
 
-@pytest.mark.parametrize("make", [three_dimensional, ragged])
+@pytest.mark.parametrize(
+    ("n_features", "shape", "remedy"),
+    [
+        (1, (4, 5), "For one feature per step pass X[:, :, None]."),
+        (3, (4, 3), "For a single sequence pass X[None]."),
+        (3, (4, 5), "Shape it so."),
+    ],
+)
+@pytest.mark.parametrize("ragged", [False, True])
 @over_estimators
-def test_2d_x_is_refused_after_a_3d_or_ragged_fit(cls, make):
+def test_2d_x_is_refused_after_a_3d_or_ragged_fit(
+    cls, ragged, n_features, shape, remedy
+):
+    lengths = [2, 3, 4, 4] if ragged else [4] * 4
+    X = [np.ones((length, n_features)) for length in lengths]
+    model = cls(2, max_epochs=1, random_state=0).fit(X, [0, 1, 0, 1])
     message = (
-        f"X must be 3-D (n_samples, n_timesteps, {N_FEATURES}) or a list of "
+        f"X must be 3-D (n_samples, n_timesteps, {n_features}) or a list of "
         f"sequences, as the X that {cls.__name__} was fitted on. Got a 2-D array of "
-        "shape (4, 5). For one feature per step pass X[:, :, None]."
+        f"shape {shape}. {remedy}"
     )
     with raises(ValueError, message):
-        answers(fitted(cls, make), np.ones((4, 5)))
+        answers(model, np.ones(shape))
 
 
 @pytest.mark.parametrize(

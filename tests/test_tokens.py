@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from skrnn import TokenOneHotEncoder
+from skrnn import RNNClassifier, TokenOneHotEncoder
 
 DOCUMENTS = ["From good to bad", "from bad to good!", "I had a good, good day"]
 WORDS = [
@@ -119,6 +119,7 @@ def test_a_fixed_vocabulary_is_read_as_by_count_vectorizer(vocabulary):
     assert_array_equal([each.sum(axis=0) for each in steps], counts)
 
 
+@pytest.mark.filterwarnings("ignore:None of the tokens of X:UserWarning")
 @given(
     st.integers(1, 5).flatmap(
         lambda n_timesteps: st.lists(
@@ -238,20 +239,59 @@ def test_a_pattern_with_several_groups_is_refused_in_scikit_learns_words():
         TokenOneHotEncoder(token_pattern="(a)(b)").fit(DOCUMENTS)
 
 
-def test_a_document_without_tokens_has_no_steps():
+def test_a_document_without_tokens_is_one_step_of_zeros():
     encoder = TokenOneHotEncoder().fit(["a b", "..."])
 
-    (steps,) = encoder.transform(["?"])
+    first, empty, last = encoder.transform(["b", "?", "a b"])
 
-    assert steps.shape == (0, 2)
-    assert_ragged_equal(encoder.inverse_transform([steps]), [np.array([], dtype="<U1")])
+    assert_array_equal(first, [[0, 1]])
+    assert_array_equal(empty, np.zeros((1, 2), dtype=np.float32), strict=True)
+    assert_array_equal(last, [[1, 0], [0, 1]])
+    assert encoder.inverse_transform([empty])[0].tolist() == [None]
+
+
+def test_a_document_without_tokens_can_be_predicted():
+    pipeline = make_pipeline(
+        TokenOneHotEncoder(), RNNClassifier(2, max_epochs=1, random_state=0)
+    )
+    pipeline.fit(["a b", "b a", ""], [0, 1, 0])
+
+    assert pipeline.predict_proba(["", "a"]).shape == (2, 2)
+
+
+def whole(message):
+    return f"^{re.escape(message)}$"
+
+
+UNKNOWN = (
+    "None of the tokens of X is in the vocabulary, so that all its steps are zeros. "
+    "The first sequence begins with {}. Pass X in the form that fit got, or fit on "
+    "more."
+)
+
+
+@pytest.mark.parametrize(
+    ("X", "first"),
+    [
+        (["", "c d e f"], "['c', 'd', 'e']"),
+        (np.array([["a b"], ["b a"]]), "['a b']"),
+    ],
+)
+def test_x_without_a_known_token_is_warned_of(X, first):
+    encoder = TokenOneHotEncoder().fit(["a b", "b a"])
+    with pytest.warns(UserWarning, match=whole(UNKNOWN.format(first))):
+        encoder.transform(X)
+
+
+def test_one_known_token_is_enough_not_to_warn():
+    TokenOneHotEncoder().fit(["a b", "b a"]).transform(["c", "a"])
 
 
 def test_token_sequences_without_tokens_are_ragged():
     encoder = TokenOneHotEncoder(vocabulary=["a"])
 
     assert_ragged_equal(
-        encoder.fit_transform([[], []]), [np.empty((0, 1), dtype=np.float32)] * 2
+        encoder.fit_transform([[], []]), [np.zeros((1, 1), dtype=np.float32)] * 2
     )
     assert not hasattr(encoder, "n_features_in_")
 
