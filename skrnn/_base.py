@@ -28,6 +28,10 @@ from skrnn._sequences import check_sequences, compute_dtype
 from skrnn._targets import check_weights
 from skrnn._validation import check_groups, split_rows
 
+# Beside a linear model a network that does not help should fade: over training its
+# weights shrink to a twentieth where no gradient holds them. By benchmarks/README.md.
+FADING = 3.0
+
 
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     """The whole of `fit` and the way to raw outputs; subclasses give the target.
@@ -377,6 +381,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         plan = {name: deepcopy(getattr(self, name)) for name in names}
         plan["lr_schedule"] = None if one_epoch else self.lr_schedule
         plan["max_epochs"] = 1 if one_epoch else self.max_epochs
+        decides = self.weight_decay == "auto" and not one_epoch
+        is_adamw = self.optimizer in ("adamw", torch.optim.AdamW)
+        if decides and is_adamw and self._spec["ar_order"] > 0:
+            plan["total_decay"] = FADING
         return plan
 
     def _make_callbacks(self, one_epoch):

@@ -43,8 +43,9 @@ class RecurrentModule(nn.Module):
         How the steps become one vector.
 
     ar_order : int, default=0
-        How many last steps of the `ar_columns` also reach the outputs by a linear
-        layer beside the network, a highway; 0 for none.
+        How many last steps of the `ar_columns`, and the last step of the others, also
+        reach the outputs by a linear layer beside the network, a highway that is
+        solved and not trained; 0 for none.
 
     ar_columns : tuple of int, default=()
         Which features that is about.
@@ -111,9 +112,11 @@ class RecurrentModule(nn.Module):
         self.ar_columns = list(ar_columns)
         self.highway = None
         if ar_order > 0:
-            n_lags = ar_order * len(ar_columns)
-            self.highway = nn.Linear(n_lags, n_outputs, device="meta", dtype=dtype)
-            self.highway.to_empty(device="cpu")
+            self.other_columns = sorted(set(range(n_features)) - set(ar_columns))
+            n_inputs = ar_order * len(ar_columns) + len(self.other_columns)
+            self.highway = nn.Linear(n_inputs, n_outputs, device="meta", dtype=dtype)
+            # It is solved, not trained: the network learns what it leaves.
+            self.highway.to_empty(device="cpu").requires_grad_(False)
 
     @torch.no_grad()
     def start_at(self, coefficients, intercept):
@@ -121,7 +124,7 @@ class RecurrentModule(nn.Module):
 
         Parameters
         ----------
-        coefficients : ndarray of shape (K, ar_order * len(ar_columns))
+        coefficients : ndarray of shape (K, ar_order * len(ar_columns) + others)
             In standardised units, as `lags` orders them.
 
         intercept : ndarray of shape (K,)
@@ -138,15 +141,18 @@ class RecurrentModule(nn.Module):
         return x.to(self.head.weight.dtype)
 
     def lags(self, x, lengths=None):
-        """Return the last steps of the target columns, `(N, ar_order * columns)`.
+        """Return what the highway takes, `(N, ar_order * columns + others)`.
 
-        Rows shorter than `ar_order` are continued by their first step.
+        These are the last steps of the target columns, and all other features of the
+        last step. Rows shorter than `ar_order` are continued by their first step.
         """
         last = x.shape[1] - 1 if lengths is None else lengths[:, None] - 1
         back = torch.arange(self.ar_order - 1, -1, -1, device=x.device)
         steps = (last - back).clamp(min=0).expand(len(x), -1)
         rows = torch.arange(len(x), device=x.device)[:, None]
-        return x[rows, steps][:, :, self.ar_columns].flatten(1)
+        recent = x[rows, steps]
+        own = recent[:, :, self.ar_columns].flatten(1)
+        return torch.cat([own, recent[:, -1, self.other_columns]], dim=1)
 
     def set_scaling(self, mean, scale):
         """Set the mean and the scale of each feature, arrays of shape (F,)."""

@@ -8,7 +8,7 @@ from opcode import opname
 
 import numpy as np
 import torch
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from skorch import NeuralNet
 from skorch.callbacks import Callback, PassthroughScoring
 from skorch.dataset import Dataset, unpack_data
@@ -30,9 +30,13 @@ ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
 
-# Of the linear start, for each row, in standardised units: next to none, but lags that
-# repeat each other have a solution.
-RIDGE_PENALTY = 1e-3
+# Of the linear start, for each row, in standardised units. Which of them serves best is
+# told by generalised cross-validation: next to none where rows are many, much where
+# there are hardly more rows than lags.
+RIDGE_PENALTIES = np.logspace(-4, 0, 9)
+
+# The most that a spread decay takes off a weight in one step, at the highest rate.
+LARGEST_DECAY = 0.05
 
 
 class StopTraining(Exception):
@@ -167,17 +171,30 @@ class RecurrentNet(NeuralNet):
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None
         How the learning rate changes during one call of `train`.
 
+    total_decay : float or None
+        If given, AdamW's decay is such that a weight which no gradient holds shrinks
+        to `exp(-total_decay)` in one call of `train`, however many steps that has.
+
     **options : dict
         skorch's own.
     """
 
     def __init__(
-        self, module, target, *, seed=0, max_grad_norm=None, lr_schedule=None, **options
+        self,
+        module,
+        target,
+        *,
+        seed=0,
+        max_grad_norm=None,
+        lr_schedule=None,
+        total_decay=None,
+        **options,
     ):
         self.target = target
         self.seed = seed
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
+        self.total_decay = total_decay
         options.setdefault("criterion", RowLoss(target))
         options.setdefault("train_split", None)
         super().__init__(module, **options)
@@ -230,9 +247,11 @@ class RecurrentNet(NeuralNet):
                 x = self.module_.scale(inputs["values"])
                 lags[part] = self.module_.lags(x, inputs.get("lengths")).cpu()
         weights = None if dataset.weights is None else dataset.weights.cpu().numpy()
-        ridge = Ridge(alpha=RIDGE_PENALTY * len(dataset)).fit(
-            lags, dataset.targets.cpu().numpy(), weights
-        )
+        if len(dataset) < 3:
+            ridge = Ridge(alpha=RIDGE_PENALTIES[-1] * len(dataset))
+        else:
+            ridge = RidgeCV(alphas=len(dataset) * RIDGE_PENALTIES)
+        ridge.fit(lags, dataset.targets.cpu().numpy(), weights)
         self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
 
     # -- the loop
@@ -247,6 +266,8 @@ class RecurrentNet(NeuralNet):
         self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
+        if self.total_decay is not None:
+            self._spread_decay(n_steps)
         self.step_ = 0
         self.best_losses_ = {
             prefix: min(
@@ -277,6 +298,21 @@ class RecurrentNet(NeuralNet):
             # Needed on the way only; it would keep the data alive.
             self.validation_ = self.lr_table_ = None
         return self
+
+    def _spread_decay(self, n_steps):
+        """Set the decay of each step so that all of them come to `total_decay`.
+
+        AdamW takes `lr * weight_decay` of a weight off in a step.
+
+        References
+        ----------
+        Wang, Aitchison: How to set AdamW's weight decay as you scale model and
+        dataset size. arXiv:2405.13698, 2024.
+        """
+        rates = self.lr_table_ or [self.lr] * n_steps
+        share = min(self.total_decay * self.lr / sum(rates), LARGEST_DECAY)
+        for group in self.optimizer_.param_groups:
+            group["weight_decay"] = share / self.lr
 
     def _drop_unfinished_epoch(self, validation):
         last = "train_loss" if validation is None else "valid_loss"

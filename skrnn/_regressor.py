@@ -68,9 +68,11 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
 
     ar_order : int, default=0
         How many last values of `target_feature`, after `window_norm`, also reach the
-        output by a linear layer beside the network. It starts at the closed-form
-        Ridge regression, and the network's own output at zero; `early_stopping`
-        counts this start as epoch 0 and keeps it unless training helps.
+        output by a linear layer beside the network, with the other features of the
+        last step. This layer is a Ridge regression, solved once and kept, its penalty
+        chosen by generalised cross-validation. The network starts at zero, learns what
+        the linear model leaves, and fades where that is nothing: `weight_decay='auto'`
+        of 'adamw' then takes 95 % off a weight over training if no gradient holds it.
 
     max_epochs : int, default=60
         Passes over the training rows; with `warm_start`, of each call of `fit`.
@@ -395,7 +397,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         y = y.reshape(len(y), -1)
         location, _ = expressed.reference()
         shrunk = np.var(y - location, axis=0) < np.var(y, axis=0)
-        if len(y) > 2 and not shrunk.any():
+        if len(y) >= 10 and not shrunk.any():  # of a few rows chance decides
             warnings.warn(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
                 f"{self._columns} of X, in its units, but taking that feature's value "

@@ -379,6 +379,7 @@ def test_the_parser_finds_every_title_of_the_library():
         "Attributes",
         "Returns",
         "Raises",
+        "Warns",
         "See Also",
         "Notes",
         "References",

@@ -971,3 +971,57 @@ def test_epoch_scoring_may_predict_anew():
         scores.append(model.history_["neg_mean_absolute_error"])
 
     np.testing.assert_allclose(*scores)
+
+
+# Decay that fits the length of training
+
+
+def weight_without_gradient(n_rows, **params):
+    """Return what is left of a weight that no gradient holds, as a share."""
+    wave = np.sin(np.arange(n_rows + 3.0))
+    windows = np.stack([wave[i : i + 3] for i in range(n_rows)])
+    params = dict(hidden_size=2, ar_order=1, random_state=0) | params
+    model = RNNRegressor(**params)
+    shares = []
+
+    class NoGradient(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.before = net.module_.layers[0].weight_hh_l0.detach().clone()
+
+        def on_grad_computed(self, net, **kwargs):
+            for parameter in net.module_.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.zero_()
+
+        def on_train_end(self, net, **kwargs):
+            after = net.module_.layers[0].weight_hh_l0
+            shares.append(float((after.norm() / self.before.norm()).detach()))
+
+    model.set_params(callbacks=[NoGradient()]).fit(windows, wave[3:])
+    return shares[0]
+
+
+@pytest.mark.parametrize("lr_schedule", ["one_cycle", "cosine", None])
+@pytest.mark.parametrize(("n_rows", "max_epochs"), [(64, 60), (640, 60), (64, 200)])
+@pytest.mark.parametrize("lr", [1e-3, 1e-2])
+def test_beside_a_linear_model_weights_fade_to_a_twentieth(
+    lr_schedule, n_rows, max_epochs, lr
+):
+    share = weight_without_gradient(
+        n_rows, max_epochs=max_epochs, lr=lr, lr_schedule=lr_schedule
+    )
+    assert share == pytest.approx(np.exp(-3), rel=0.1)
+
+
+def test_in_few_steps_weights_fade_less():
+    share = weight_without_gradient(32, max_epochs=4, lr_schedule=None)
+    assert share == pytest.approx(0.95**4, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "params", [{"ar_order": 0}, {"weight_decay": 0.1}, {"optimizer": "sgd"}]
+)
+def test_otherwise_the_decay_is_that_of_the_parameter(params):
+    share = weight_without_gradient(32, max_epochs=4, lr_schedule=None, **params)
+    expected = 1.0 if "optimizer" in params else (1 - 0.1 * 0.01) ** 4
+    assert share == pytest.approx(expected, rel=1e-6)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV
 
 from skrnn import RNNRegressor, make_windows
@@ -115,6 +115,10 @@ def test_a_flat_window_does_not_blow_up_what_follows():
     assert abs(model.predict(flat[-1:])[0] - 55.0) < 10 * y.std()
 
 
+# Of the linear model: from next to none to as much as the data weighs.
+PENALTIES = len(y) * np.logspace(-4, 0, 9)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", [None, "difference"])
 def test_training_starts_at_the_ridge_regression(kind, weighted):
@@ -128,7 +132,7 @@ def test_training_starts_at_the_ridge_regression(kind, weighted):
     )
     mean = np.average(goal, weights=w)
     unit = np.sqrt(np.average((goal - mean) ** 2, weights=w))
-    ridge = Ridge(1e-3 * len(y)).fit(scaled[:, -4:], (goal - mean) / unit, w / w.mean())
+    ridge = RidgeCV(PENALTIES).fit(scaled[:, -4:], (goal - mean) / unit, w / w.mean())
     expected = ridge.predict(scaled[:, -4:]) * unit + mean
     expected = expected if kind is None else expected + X[:, -1]
 
@@ -148,8 +152,26 @@ def test_rows_shorter_than_the_highway_are_continued_by_their_first_step():
 
     steps = np.concatenate(pieces)
     scaled = (filled - steps.mean()) / steps.std()
-    ridge = Ridge(1e-3 * len(y)).fit(scaled, (y - y.mean()) / y.std())
+    ridge = RidgeCV(PENALTIES).fit(scaled, (y - y.mean()) / y.std())
     expected = ridge.predict(scaled) * y.std() + y.mean()
+    assert_allclose(answers, expected, rtol=1e-7)
+
+
+def test_the_highway_takes_the_other_features_of_the_last_step():
+    other = np.random.default_rng(4).normal(size=(*X.shape, 2))
+    both = np.concatenate([X[:, :, None], other], axis=2)
+    goal = y + 3 * other[:, -1, 1]
+    model = RNNRegressor(
+        **TINY | {"max_epochs": 1}, lr=1e-12, ar_order=4, target_feature=0
+    )
+
+    answers = model.fit(both, goal).predict(both)
+
+    steps = both.reshape(-1, 3)
+    scaled = (both - steps.mean(axis=0)) / steps.std(axis=0)
+    inputs = np.hstack([scaled[:, -4:, 0], scaled[:, -1, 1:]])
+    ridge = RidgeCV(PENALTIES).fit(inputs, (goal - goal.mean()) / goal.std())
+    expected = ridge.predict(inputs) * goal.std() + goal.mean()
     assert_allclose(answers, expected, rtol=1e-7)
 
 
