@@ -1,0 +1,162 @@
+"""
+Classify sentences by the order of their words
+==============================================
+
+"The tea went from good to bad" and "the tea went from bad to good" hold the same words.
+A bag of words, the usual first model for text, cannot tell them apart. A recurrent
+network reads one word after the other. Here it decides whether something became better
+or worse, from sentences of different lengths in which nothing but the order of the
+words says so.
+"""
+
+# %%
+# The data
+# --------
+# A sentence names a thing, a good state and a bad one. Five templates say which state
+# came first, and some name the later one first. Every sentence is there twice, with its
+# two states exchanged: the words are the same, the class is the other one. A quarter of
+# the pairs of a good and a bad adjective is set aside for the test; each adjective is
+# known from training, but not with this partner.
+
+import os
+from itertools import product
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from skrnn import RNNClassifier, TokenOneHotEncoder
+
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+
+GOOD = ["good", "fine", "great", "lovely", "pleasant", "excellent", "wonderful"]
+BAD = ["bad", "poor", "awful", "nasty", "dreadful", "terrible", "horrible"]
+THINGS = ["tea", "room", "service", "food", "journey", "music", "weather"]
+DEGREES = ["", "very ", "really quite ", "in many ways "]
+ASIDES = ["", " to us", " as they say", " in all honesty"]
+OPENINGS = ["", "", "this year ", "as far as we know "]
+TEMPLATES = [
+    "the {thing} went from {before} to {after}",
+    "the {thing} is {after} after it was {before}",
+    "the {thing} was {before} and became {after}",
+    "once {before} the {thing} has turned {after}",
+    "we find the {thing} {after} that we used to find {before}",
+]
+
+rng = np.random.default_rng(0)
+pairs = rng.permutation(list(product(GOOD, BAD)))
+n_test = len(pairs) // 4
+
+
+def sentences(pairs, n_each):
+    """Return `n_each` random sentences of each pair in both orders, and the classes."""
+    X, y = [], []
+    for states in pairs:
+        for _ in range(n_each):
+            template = rng.choice(OPENINGS) + rng.choice(TEMPLATES)
+            thing = rng.choice(THINGS)
+            good, bad = (
+                rng.choice(DEGREES) + state + rng.choice(ASIDES) for state in states
+            )
+            X.append(template.format(thing=thing, before=bad, after=good))
+            X.append(template.format(thing=thing, before=good, after=bad))
+            y += ["better", "worse"]
+    return X, np.array(y)
+
+
+X_train, y_train = sentences(pairs[n_test:], n_each=2 if SMALL else 12)
+X_test, y_test = sentences(pairs[:n_test], n_each=12)
+lengths = [len(sentence.split()) for sentence in X_train]
+print(f"{len(X_train)} sentences of {min(lengths)} to {max(lengths)} words to train on")
+print(f"and {len(X_test)} to test on. Two of them:")
+for sentence, label in zip(X_test[:2], y_test[:2], strict=True):
+    print(f"    {sentence}: {label}")
+
+# %%
+# The models
+# ----------
+# `TokenOneHotEncoder` turns a sentence into a sequence with a step for each word, and
+# `RNNClassifier` takes sequences of different lengths as they are, so the pipeline
+# accepts strings. Everything but the cell and the number of epochs, which is kept low
+# to be quick, is left at its default. Beside the networks stand the most frequent
+# class, the bag of words, and two bags that also count pairs and triples of neighbours,
+# which hold a little of the order.
+
+models = {
+    "most frequent class": DummyClassifier(),
+    "bag of words": make_pipeline(CountVectorizer(), LogisticRegression()),
+    "bag of one and two words": make_pipeline(
+        CountVectorizer(ngram_range=(1, 2)), LogisticRegression()
+    ),
+    "bag of one to three words": make_pipeline(
+        CountVectorizer(ngram_range=(1, 3)), LogisticRegression()
+    ),
+}
+for cell_type in ("rnn", "lstm"):
+    network = RNNClassifier(
+        cell_type=cell_type, max_epochs=2 if SMALL else 20, random_state=0
+    )
+    models[f"RNNClassifier, {cell_type!r}"] = make_pipeline(
+        TokenOneHotEncoder(), network
+    )
+accuracy = {
+    name: model.fit(X_train, y_train).score(X_test, y_test)
+    for name, model in models.items()
+}
+print("\nAccuracy on the test sentences:")
+print(pd.Series(accuracy).round(3).to_string(), "\n")
+
+# %%
+# The figure
+# ----------
+# The first words of a sentence are a sequence too, so the fitted pipeline can be asked
+# after each word what it expects. It has only been taught to answer after the last.
+
+reader = models["RNNClassifier, 'lstm'"]
+column = list(reader.classes_).index("better")
+(good, bad), (fine, poor) = pairs[:2]  # adjectives of the test part
+shown = [
+    (
+        f"the tea went from very {bad} to {good}",
+        f"the tea went from {good} to very {bad}",
+    ),
+    (
+        f"the room is {fine} to us after it was {poor}",
+        f"the room is {poor} after it was {fine} to us",
+    ),
+]
+
+figure, panels = plt.subplots(2, 1, figsize=(10, 8), layout="constrained")
+for panel, pair in zip(panels, shown, strict=True):
+    axes = panel.secondary_xaxis("top"), panel
+    colors = "tab:blue", "tab:orange"
+    for axis, sentence, color in zip(axes, pair, colors, strict=True):
+        words = sentence.split()
+        steps = np.arange(1, len(words) + 1)
+        prefixes = [" ".join(words[:n]) for n in steps]
+        probability = reader.predict_proba(prefixes)[:, column]
+        panel.plot(steps, probability, "-o", color=color, label=sentence)
+        axis.set_xticks(steps, words, color=color)
+    panel.axhline(0.5, color="gray", linestyle=":", label="undecided")
+    panel.set(ylabel="probability of 'better'", ylim=(-0.03, 1.03))
+    panel.set_xlabel("words read")
+    panel.legend(loc="lower left")
+figure.suptitle("What the LSTM expects after each word")
+path = Path(__file__).with_suffix(".png")
+figure.savefig(path, dpi=120)
+print("Figure:", path)
+if plt.get_backend().lower() != "agg":
+    plt.show()
+
+# %%
+# The bag of words is right for one sentence of two, as it must be: it says the same of
+# both sentences of a pair. Pairs and triples of neighbours help, but what stands next
+# to an adjective often says nothing. The LSTM gets nearly every sentence right, with
+# adjectives it has not seen together. In the same number of epochs the plain cell has
+# hardly got beyond guessing; set `max_epochs=60`, the default, to see how far more time
+# brings it.
