@@ -412,14 +412,16 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     def _check_continuation(self, expressed, y):
         """Warn if y does not look like what comes after `target_feature`."""
         y = y.reshape(len(y), -1)
-        location, _ = expressed.reference()
-        shrunk = np.var(y - location, axis=0) < np.var(y, axis=0)
-        if len(y) >= 10 and not shrunk.any():  # of a few rows chance decides
+        change = y - expressed.reference()[0]
+        # A series with strong seasons changes by more than it varies, but stays about
+        # where it is.
+        shrunk = np.var(change, axis=0) < np.var(y, axis=0)
+        near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
+        if len(y) >= 10 and not (shrunk | near).any():  # of a few rows chance decides
             warnings.warn(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
-                f"{self._columns} of X, in its units, but taking that feature's value "
-                "off y does not make y smaller. Check target_feature, or set "
-                "window_norm=None.",
+                f"{self._columns} of X, in its units, but y is elsewhere and varies "
+                "otherwise. Check target_feature, or set window_norm=None.",
                 UserWarning,
                 stacklevel=5,
             )

@@ -213,12 +213,21 @@ def test_a_row_alone_equals_the_row_in_a_batch(kind):
 def test_a_target_that_does_not_continue_the_feature_is_warned_of():
     unrelated = np.random.default_rng(0).normal(size=len(X))
     message = (
-        "window_norm='last' expects y to continue feature [0] of X, in its units, but "
-        "taking that feature's value off y does not make y smaller. Check "
-        "target_feature, or set window_norm=None."
+        "window_norm='last' expects y to continue feature [0] of X, in its units, but y "
+        "is elsewhere and varies otherwise. Check target_feature, or set "
+        "window_norm=None."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         RNNRegressor(**TINY, window_norm="last").fit(X, unrelated)
+
+
+@over_kinds
+def test_a_series_of_strong_seasons_is_not_warned_of(kind):
+    season = np.tile([5.0, -4.0, 6.0, -7.0], 10) + 30  # changes more than it varies
+    windows, following = make_windows(season, window_size=5)
+    assert np.var(following - windows[:, -1]) > np.var(following)
+
+    RNNRegressor(**TINY, window_norm=kind).fit(windows, following)
 
 
 THREE = np.stack([X, X, X], axis=2)

@@ -94,4 +94,4 @@ def test_default_reads_digits_by_rows(cell_type):
         )
         model = RNNClassifier(cell_type=cell_type, random_state=seed)
         scores.append(model.fit(X_train, y_train).score(X_test, y_test))
-    assert np.mean(scores) >= 0.97
+    assert np.mean(scores) >= 0.975
