@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
@@ -102,6 +102,14 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     def _weigh_rows(self, target, y, weights):
         """Return the weight of each row, None where all are equal."""
         return weights
+
+    def _stops_early(self, X_val):
+        """Return whether a fit ends, and which weights it keeps, by validation."""
+        return self.early_stopping
+
+    def _tries_first(self, sequences, rows, X_val, goes_on):
+        """Return whether to find the number of epochs on a part of the rows first."""
+        return False
 
     def _strata(self, target, y):
         """Return what a random validation part is stratified by, or None."""
@@ -197,8 +205,11 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target = self._make_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
-            held_out = rows[:0]
-            if self.early_stopping and X_val is None and not one_epoch:
+            held_out, trial = rows[:0], None
+            stops_early = self._stops_early(X_val) and not one_epoch
+            if self._tries_first(sequences, rows, X_val, continuing or one_epoch):
+                trial = self._try_out(X, y, sample_weight, groups, seed)
+            elif stops_early and X_val is None:
                 rows, held_out = split_rows(
                     sequences,
                     rows,
@@ -214,7 +225,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target.fit(y, rows, row_weights, reference)
                 self._spec = self._describe_network(sequences, target, device)
             plan = getattr(self, "_plan", None)
-            net = self._prepare_net(target, device, seed, one_epoch)
+            net = self._prepare_net(target, device, seed, one_epoch, stops_early, trial)
             if continuing:
                 same = all(
                     plan[k] == self._plan[k] for k in ("optimizer", "optimizer_params")
@@ -232,7 +243,21 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             elif X_val is not None:
                 validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
+            if trial is not None:
+                self.best_epoch_ = trial.best_epoch_
+                self.validation_loss_curve_ = trial.validation_loss_curve_
         return self
+
+    def _try_out(self, X, y, sample_weight, groups, seed):
+        """Return a copy that was stopped early, to learn for how long to train."""
+        trial = clone(self).set_params(
+            early_stopping=True,
+            warm_start=False,
+            callbacks=None,
+            random_state=seed,
+            verbose=0,
+        )
+        return trial._fit(X, y, sample_weight, groups)
 
     def _train(self, net, dataset, validation):
         """Run the loop and take over what it learned.
@@ -346,7 +371,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "input_dtype": input_dtype.name,
         }
 
-    def _prepare_net(self, target, device, seed, one_epoch):
+    def _prepare_net(self, target, device, seed, one_epoch, stops_early, trial):
         """Return a net with new weights, of the kind that `_spec` describes.
 
         The parameters may have been set since, and must not ask for another network
@@ -362,7 +387,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                     f"{before!r}. Set warm_start=False and call fit."
                 )
         self._plan = self._describe_training(one_epoch)
-        callbacks = self._make_callbacks(one_epoch)
+        if trial is not None:
+            self._plan["max_epochs"] = trial.best_epoch_
+        callbacks = self._make_callbacks(one_epoch, stops_early)
         net = build_net(self._spec, self._plan, target, device, seed, callbacks)
         net.verbose = int(self.verbose)  # for callbacks that print
         return net
@@ -387,7 +414,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             plan["total_decay"] = FADING
         return plan
 
-    def _make_callbacks(self, one_epoch):
+    def _make_callbacks(self, one_epoch, stops_early):
         # Copies: callbacks keep what they saw, and a parameter must not change.
         callbacks = deepcopy(self.callbacks or [])
         if one_epoch:
@@ -396,7 +423,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             callbacks.append(PlateauSchedule())
         if self.verbose:
             callbacks.append(ProgressBar(type(self).__name__))
-        if self.early_stopping:  # last, for it may end the epoch for the others
+        if stops_early:  # last, for it may end the epoch for the others
             callbacks.append(EarlyStopping(self.patience, self.tol))
         return callbacks
 

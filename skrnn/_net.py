@@ -309,6 +309,8 @@ class RecurrentNet(NeuralNet):
         Wang, Aitchison: How to set AdamW's weight decay as you scale model and
         dataset size. arXiv:2405.13698, 2024.
         """
+        if n_steps == 0:
+            return
         rates = self.lr_table_ or [self.lr] * n_steps
         share = min(self.total_decay * self.lr / sum(rates), LARGEST_DECAY)
         for group in self.optimizer_.param_groups:
@@ -693,7 +695,7 @@ def learning_rates(schedule, lr, n_steps):
     Smith, Topin: Super-convergence: very fast training of neural networks using
     large learning rates. SPIE 2019.
     """
-    progress = (np.arange(n_steps) + 0.5) / n_steps
+    progress = (np.arange(n_steps) + 0.5) / max(n_steps, 1)
     if schedule == "cosine":
         return _half_cosine(lr, 0.0, progress).tolist()
     if schedule == "one_cycle":

@@ -12,6 +12,9 @@ from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
 from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
+# On fewer rows chance decides after how many epochs a network is best.
+FEWEST_TO_TRY = 40
+
 
 class RNNRegressor(RegressorMixin, BaseRecurrent):
     """Recurrent network for one or several real targets of each sequence.
@@ -118,9 +121,13 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
         that sets the learning rate needs `lr_schedule=None`.
 
-    early_stopping : bool, default=False
+    early_stopping : bool or 'auto', default='auto'
         Whether to stop when the validation loss no longer improves, and to restore
-        the weights of the best epoch.
+        the weights of the best epoch. 'auto' does so with `ar_order` if `fit` gets
+        `X_val`. With `ar_order` but no `X_val` it only learns from validation rows
+        after how many epochs the network is best, 0 being the linear model alone, and
+        then trains on all rows for so many; not on fewer than 40 rows, nor where most
+        of the rest overlaps them. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
@@ -238,6 +245,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         "window_norm": [StrOptions(set(WINDOW_NORMS)), None],
         "target_feature": [Interval(Integral, 0, None, closed="left"), list, None],
         "ar_order": [Interval(Integral, 0, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -266,7 +274,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         patience=10,
         tol=1e-4,
         callbacks=None,
-        early_stopping=False,
+        early_stopping="auto",
         validation_fraction=0.1,
         validation_strategy="last",
         warm_start=False,
@@ -429,6 +437,21 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     def _ar_plan(self):
         columns = tuple(self._columns) if self.ar_order > 0 else ()
         return {"ar_order": self.ar_order, "ar_columns": columns}
+
+    def _stops_early(self, X_val):
+        if self.early_stopping == "auto":
+            return self.ar_order > 0 and X_val is not None
+        return self.early_stopping
+
+    def _tries_first(self, sequences, rows, X_val, goes_on):
+        if self.early_stopping != "auto" or self.ar_order == 0:
+            return False
+        if X_val is not None or goes_on or len(rows) < FEWEST_TO_TRY:
+            return False
+        # Windows that overlap the validation part are left out of the trial.
+        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
+        left = len(rows) - n_valid - sequences.overlap_before(rows[-n_valid])
+        return left >= len(rows) / 2
 
     def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)

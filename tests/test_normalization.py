@@ -213,8 +213,8 @@ def test_a_row_alone_equals_the_row_in_a_batch(kind):
 def test_a_target_that_does_not_continue_the_feature_is_warned_of():
     unrelated = np.random.default_rng(0).normal(size=len(X))
     message = (
-        "window_norm='last' expects y to continue feature [0] of X, in its units, but y "
-        "is elsewhere and varies otherwise. Check target_feature, or set "
+        "window_norm='last' expects y to continue feature [0] of X, in its units, but "
+        "y is elsewhere and varies otherwise. Check target_feature, or set "
         "window_norm=None."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
@@ -277,3 +277,88 @@ def test_training_cannot_go_on_with_another_expression():
     )
     with raises(ValueError, message):
         model.set_params(window_norm=None).fit(X, y)
+
+
+# How long to train beside the linear model
+
+LONG = wandering(n=90)
+X_LONG, Y_LONG = make_windows(LONG, window_size=6)
+BESIDE = TINY | dict(window_norm="difference", ar_order=4, max_epochs=12, lr=0.02)
+
+
+def first_seed(random_state):
+    return np.random.RandomState(random_state).randint(np.iinfo(np.int32).max)
+
+
+@pytest.mark.parametrize("random_state", range(3))
+def test_a_trial_tells_after_how_many_epochs_to_stop(random_state):
+    params = BESIDE | {"random_state": random_state}
+    trial = RNNRegressor(
+        **params | {"random_state": int(first_seed(random_state))}, early_stopping=True
+    ).fit(X_LONG, Y_LONG)
+    expected = RNNRegressor(
+        **params | {"max_epochs": max(trial.best_epoch_, 1)}, early_stopping=False
+    ).fit(X_LONG, Y_LONG)
+
+    model = RNNRegressor(**params).fit(X_LONG, Y_LONG)
+
+    assert model.best_epoch_ == model.n_iter_ == trial.best_epoch_
+    assert model.validation_loss_curve_ == trial.validation_loss_curve_
+    assert len(model.loss_curve_) == model.n_iter_
+    if trial.best_epoch_ > 0:
+        assert_array_equal(model.predict(X_LONG), expected.predict(X_LONG))
+
+
+def test_a_network_that_does_not_help_leaves_the_linear_model_alone():
+    params = BESIDE | {"lr": 3.0}
+    linear = RNNRegressor(**BESIDE | {"max_epochs": 1, "lr": 1e-12}).fit(X_LONG, Y_LONG)
+
+    model = RNNRegressor(**params).fit(X_LONG, Y_LONG)
+
+    assert model.best_epoch_ == model.n_iter_ == 0
+    assert model.loss_curve_ == []
+    assert len(model.history_) == 0
+    assert_allclose(model.predict(X_LONG), linear.predict(X_LONG), rtol=1e-9)
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(X_LONG), model.predict(X_LONG))
+
+
+@pytest.mark.parametrize(
+    "params", [{"ar_order": 0}, {"early_stopping": False}, {"rows": 39}]
+)
+def test_otherwise_all_epochs_are_run(params):
+    rows = slice(params.pop("rows", None))
+    model = RNNRegressor(**BESIDE | params).fit(X_LONG[rows], Y_LONG[rows])
+
+    assert model.n_iter_ == 12
+    assert model.best_epoch_ is None
+    assert model.validation_loss_curve_ is None
+
+
+def test_windows_that_all_overlap_are_not_tried():
+    X, y = make_windows(LONG, window_size=30)
+    model = RNNRegressor(**BESIDE).fit(X, y)
+    assert model.best_epoch_ is None
+    assert model.n_iter_ == 12
+
+
+def test_beside_the_linear_model_given_rows_stop_training():
+    model = RNNRegressor(**BESIDE | {"lr": 3.0}, patience=2).fit(
+        X_LONG[:60], Y_LONG[:60], X_val=X_LONG[60:], y_val=Y_LONG[60:]
+    )
+    assert model.best_epoch_ == 0
+    assert model.n_iter_ == 2
+
+
+def test_the_trial_sets_whole_groups_aside():
+    seen = []
+
+    class Recorder(RNNRegressor):
+        def _fit(self, X, y, sample_weight=None, groups=None, *rest, **options):
+            seen.append((self.early_stopping, groups))
+            return super()._fit(X, y, sample_weight, groups, *rest, **options)
+
+    groups = np.arange(len(X_LONG)) // 20
+    Recorder(**BESIDE).fit(X_LONG, Y_LONG, groups=groups)
+    assert [stops for stops, _ in seen] == ["auto", True]
+    assert_array_equal(seen[1][1], groups)
