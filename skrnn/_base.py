@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 
-from skrnn._compat import Interval, StrOptions
+from skrnn._compat import Interval, StrOptions, _safe_indexing
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._modules import RecurrentModule
 from skrnn._net import (
@@ -108,7 +108,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         return self.early_stopping
 
     def _tries_first(self, sequences, rows, X_val, goes_on):
-        """Return whether to find the number of epochs on a part of the rows first."""
+        """Return whether to try on a part of the rows first what a network is worth."""
         return False
 
     def _strata(self, target, y):
@@ -205,27 +205,26 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target = self._make_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
-            held_out, trial = rows[:0], None
+            goes_on = continuing or one_epoch
+            tries = self._tries_first(sequences, rows, X_val, goes_on)
             stops_early = self._stops_early(X_val) and not one_epoch
-            if self._tries_first(sequences, rows, X_val, continuing or one_epoch):
-                trial = self._try_out(X, y, sample_weight, groups, seed)
-            elif stops_early and X_val is None:
-                rows, held_out = split_rows(
-                    sequences,
-                    rows,
-                    fraction=self.validation_fraction,
-                    strategy=self.validation_strategy,
-                    seed=seed,
-                    strata=self._strata(target, y),
-                    groups=groups,
-                )
+            held_out, trial, share = rows[:0], None, 1.0
+            if tries or (stops_early and X_val is None):
+                part, held_out = self._split(sequences, rows, target, y, groups, seed)
+            if tries:
+                trial, share = self._try_out(X, y, weights, part, held_out, seed)
+                held_out = rows[:0]
+            elif len(held_out):
+                rows = part
             reference = sequences.reference()
             if not continuing:
                 row_weights = None if weights is None else weights[rows]
                 target.fit(y, rows, row_weights, reference)
                 self._spec = self._describe_network(sequences, target, device)
             plan = getattr(self, "_plan", None)
-            net = self._prepare_net(target, device, seed, one_epoch, stops_early, trial)
+            net = self._prepare_net(target, device, seed, one_epoch, stops_early)
+            if share == 0:  # the linear model alone
+                net.max_epochs = self._plan["max_epochs"] = 0
             if continuing:
                 same = all(
                     plan[k] == self._plan[k] for k in ("optimizer", "optimizer_params")
@@ -244,20 +243,41 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
             if trial is not None:
-                self.best_epoch_ = trial.best_epoch_
+                net.shrink_head(share)
                 self.validation_loss_curve_ = trial.validation_loss_curve_
         return self
 
-    def _try_out(self, X, y, sample_weight, groups, seed):
-        """Return a copy that was stopped early, to learn for how long to train."""
+    def _split(self, sequences, rows, target, y, groups, seed):
+        return split_rows(
+            sequences,
+            rows,
+            fraction=self.validation_fraction,
+            strategy=self.validation_strategy,
+            seed=seed,
+            strata=self._strata(target, y),
+            groups=groups,
+        )
+
+    def _try_out(self, X, y, weights, part, held_out, seed):
+        """Train a copy on a part of the rows and try it on the others.
+
+        Returns the copy, and the share of what the network adds to the linear model
+        that serves the other rows best.
+        """
         trial = clone(self).set_params(
-            early_stopping=True,
+            early_stopping=False,
             warm_start=False,
             callbacks=None,
             random_state=seed,
             verbose=0,
         )
-        return trial._fit(X, y, sample_weight, groups)
+        weights = np.ones(len(y)) if weights is None else weights
+        of_part = np.zeros_like(weights)
+        of_part[part] = weights[part]
+        X_val, y_val = _safe_indexing(X, held_out), _safe_indexing(y, held_out)
+        trial._fit(X, y, of_part, X_val=X_val, y_val=y_val)
+        dataset = trial._validation_set(trial.net_, X_val, y_val)
+        return trial, trial.net_.network_share(dataset, weights[held_out])
 
     def _train(self, net, dataset, validation):
         """Run the loop and take over what it learned.
@@ -371,7 +391,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "input_dtype": input_dtype.name,
         }
 
-    def _prepare_net(self, target, device, seed, one_epoch, stops_early, trial):
+    def _prepare_net(self, target, device, seed, one_epoch, stops_early):
         """Return a net with new weights, of the kind that `_spec` describes.
 
         The parameters may have been set since, and must not ask for another network
@@ -387,8 +407,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                     f"{before!r}. Set warm_start=False and call fit."
                 )
         self._plan = self._describe_training(one_epoch)
-        if trial is not None:
-            self._plan["max_epochs"] = trial.best_epoch_
         callbacks = self._make_callbacks(one_epoch, stops_early)
         net = build_net(self._spec, self._plan, target, device, seed, callbacks)
         net.verbose = int(self.verbose)  # for callbacks that print

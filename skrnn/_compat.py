@@ -1,5 +1,6 @@
 """The private names of scikit-learn that skrnn uses, all in one place."""
 
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Hidden,
@@ -9,4 +10,12 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 
-__all__ = ["HasMethods", "Hidden", "Interval", "Options", "RealNotInt", "StrOptions"]
+__all__ = [
+    "HasMethods",
+    "Hidden",
+    "Interval",
+    "Options",
+    "RealNotInt",
+    "StrOptions",
+    "_safe_indexing",
+]

@@ -254,6 +254,35 @@ class RecurrentNet(NeuralNet):
         ridge.fit(lags, dataset.targets.cpu().numpy(), weights)
         self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
 
+    @torch.no_grad()
+    def network_share(self, dataset, weights):
+        r"""Return how much of the network's output to add to the linear model.
+
+        For outputs :math:`n_i` beside the linear model, which leaves :math:`r_i`, this
+        is :math:`\sum w_i n_i r_i / \sum w_i n_i^2`, the least squares solution,
+        brought into [0, 1]. `weights` are of the rows of the data set.
+        """
+        self._set_training(False)
+        weights = torch.as_tensor(weights, dtype=torch.float64)
+        hits = power = 0.0
+        for part in torch.arange(len(dataset)).split(PREDICTION_ROWS):
+            inputs, targets = dataset.batch(part)
+            lags = self.module_.lags(
+                self.module_.scale(inputs["values"]), inputs.get("lengths")
+            )
+            linear = self.module_.highway(lags)
+            added = (self.infer(inputs) - linear).double().cpu()
+            left = (targets - linear).double().cpu()
+            hits += float(weights[part] @ (added * left).sum(dim=1))
+            power += float(weights[part] @ (added**2).sum(dim=1))
+        return min(max(hits / power, 0.0), 1.0) if power > 0 else 0.0
+
+    @torch.no_grad()
+    def shrink_head(self, share):
+        """Multiply what the network adds to the linear model."""
+        self.module_.head.weight.mul_(share)
+        self.module_.head.bias.mul_(share)
+
     # -- the loop
 
     def train(self, dataset, validation=None):

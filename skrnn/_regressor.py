@@ -12,7 +12,7 @@ from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
 from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
-# On fewer rows chance decides after how many epochs a network is best.
+# On fewer rows chance decides what a network adds to its linear model.
 FEWEST_TO_TRY = 40
 
 
@@ -124,10 +124,11 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     early_stopping : bool or 'auto', default='auto'
         Whether to stop when the validation loss no longer improves, and to restore
         the weights of the best epoch. 'auto' does so with `ar_order` if `fit` gets
-        `X_val`. With `ar_order` but no `X_val` it only learns from validation rows
-        after how many epochs the network is best, 0 being the linear model alone, and
-        then trains on all rows for so many; not on fewer than 40 rows, nor where most
-        of the rest overlaps them. Without `ar_order` it is False.
+        `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows,
+        to learn on the others how much of what the network adds to the linear model
+        serves them, from nothing to all of it, and then trains on all rows: it takes
+        twice the time. Not on fewer than 40 rows, nor where most of the rest overlaps
+        the validation rows. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.

@@ -4,6 +4,7 @@ import pickle
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import RidgeCV
@@ -279,66 +280,92 @@ def test_training_cannot_go_on_with_another_expression():
         model.set_params(window_norm=None).fit(X, y)
 
 
-# How long to train beside the linear model
+# What the network is worth beside the linear model
 
 LONG = wandering(n=90)
 X_LONG, Y_LONG = make_windows(LONG, window_size=6)
 BESIDE = TINY | dict(window_norm="difference", ar_order=4, max_epochs=12, lr=0.02)
+LINEAR = BESIDE | dict(max_epochs=1, lr=1e-12, early_stopping=False)
 
 
-def first_seed(random_state):
-    return np.random.RandomState(random_state).randint(np.iinfo(np.int32).max)
+def share_by_hand(params, weights):
+    """Return the share of the network that serves the last tenth of the rows best."""
+    seed = np.random.RandomState(params["random_state"]).randint(2**31 - 1)
+    n_valid = int(np.ceil(len(X_LONG) / 10))
+    held = slice(len(X_LONG) - n_valid, None)
+    part = slice(len(X_LONG) - n_valid - 5)  # 5 windows overlap the part held out
+    network, linear = (
+        RNNRegressor(**p | {"random_state": int(seed)}, early_stopping=False)
+        .fit(X_LONG[part], Y_LONG[part], weights[part])
+        .predict(X_LONG[held])
+        for p in (params, {k: LINEAR[k] for k in LINEAR if k != "early_stopping"})
+    )
+    added, left = network - linear, Y_LONG[held] - linear
+    share = np.sum(weights[held] * added * left) / np.sum(weights[held] * added**2)
+    return np.clip(share, 0, 1)
 
 
-@pytest.mark.parametrize("random_state", range(3))
-def test_a_trial_tells_after_how_many_epochs_to_stop(random_state):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("random_state", range(4))
+def test_the_network_counts_as_much_as_it_serves_rows_it_has_not_seen(
+    random_state, weighted
+):
     params = BESIDE | {"random_state": random_state}
-    trial = RNNRegressor(
-        **params | {"random_state": int(first_seed(random_state))}, early_stopping=True
-    ).fit(X_LONG, Y_LONG)
-    expected = RNNRegressor(
-        **params | {"max_epochs": max(trial.best_epoch_, 1)}, early_stopping=False
-    ).fit(X_LONG, Y_LONG)
+    weights = np.ones(len(X_LONG))
+    if weighted:
+        weights = np.random.default_rng(7).uniform(0.2, 3, len(X_LONG))
+    share = share_by_hand(params, weights)
+    fitted = [
+        RNNRegressor(**p).fit(X_LONG, Y_LONG, weights).predict(X_LONG)
+        for p in (params | {"early_stopping": False}, LINEAR, params)
+    ]
+    network, linear, actual = fitted
 
-    model = RNNRegressor(**params).fit(X_LONG, Y_LONG)
+    assert_allclose(actual, linear + share * (network - linear), rtol=1e-6)
 
-    assert model.best_epoch_ == model.n_iter_ == trial.best_epoch_
-    assert model.validation_loss_curve_ == trial.validation_loss_curve_
-    assert len(model.loss_curve_) == model.n_iter_
-    if trial.best_epoch_ > 0:
-        assert_array_equal(model.predict(X_LONG), expected.predict(X_LONG))
+
+def test_some_networks_of_these_tests_help_and_some_do_not():
+    shares = [
+        share_by_hand(BESIDE | {"random_state": seed}, np.ones(len(X_LONG)))
+        for seed in range(4)
+    ]
+    assert min(shares) == 0
+    assert max(shares) > 0
 
 
 def test_a_network_that_does_not_help_leaves_the_linear_model_alone():
-    params = BESIDE | {"lr": 3.0}
-    linear = RNNRegressor(**BESIDE | {"max_epochs": 1, "lr": 1e-12}).fit(X_LONG, Y_LONG)
+    rng = np.random.default_rng(0)  # what follows is drawn from the last value alone
+    windows = np.cumsum(rng.normal(size=(60, 6)), axis=1)
+    following = windows[:, -1] + rng.normal(size=60)
+    params = BESIDE | {"max_epochs": 40, "lr": 0.1, "hidden_size": 16}
+    linear = RNNRegressor(**LINEAR).fit(windows, following)
 
-    model = RNNRegressor(**params).fit(X_LONG, Y_LONG)
+    model = RNNRegressor(**params).fit(windows, following)
 
-    assert model.best_epoch_ == model.n_iter_ == 0
+    assert model.n_iter_ == 0
     assert model.loss_curve_ == []
     assert len(model.history_) == 0
-    assert_allclose(model.predict(X_LONG), linear.predict(X_LONG), rtol=1e-9)
+    assert len(model.validation_loss_curve_) == 40
+    assert_allclose(model.predict(windows), linear.predict(windows), rtol=1e-9)
     again = pickle.loads(pickle.dumps(model))
-    assert_array_equal(again.predict(X_LONG), model.predict(X_LONG))
+    assert_array_equal(again.predict(windows), model.predict(windows))
 
 
 @pytest.mark.parametrize(
     "params", [{"ar_order": 0}, {"early_stopping": False}, {"rows": 39}]
 )
-def test_otherwise_all_epochs_are_run(params):
+def test_otherwise_there_is_no_trial(params):
     rows = slice(params.pop("rows", None))
     model = RNNRegressor(**BESIDE | params).fit(X_LONG[rows], Y_LONG[rows])
 
     assert model.n_iter_ == 12
-    assert model.best_epoch_ is None
     assert model.validation_loss_curve_ is None
 
 
 def test_windows_that_all_overlap_are_not_tried():
     X, y = make_windows(LONG, window_size=30)
     model = RNNRegressor(**BESIDE).fit(X, y)
-    assert model.best_epoch_ is None
+    assert model.validation_loss_curve_ is None
     assert model.n_iter_ == 12
 
 
@@ -350,15 +377,23 @@ def test_beside_the_linear_model_given_rows_stop_training():
     assert model.n_iter_ == 2
 
 
+@pytest.mark.parametrize("make", [list, np.asarray, pd.DataFrame])
+def test_the_trial_takes_x_in_any_form(make):
+    expected = RNNRegressor(**BESIDE).fit(X_LONG, Y_LONG).predict(X_LONG)
+    X = make(X_LONG[:, :, None]) if make is list else make(X_LONG)
+    answers = RNNRegressor(**BESIDE).fit(X, Y_LONG).predict(X)
+    assert_allclose(answers, expected, rtol=1e-9)
+
+
 def test_the_trial_sets_whole_groups_aside():
     seen = []
 
     class Recorder(RNNRegressor):
         def _fit(self, X, y, sample_weight=None, groups=None, *rest, **options):
-            seen.append((self.early_stopping, groups))
+            seen.append(sample_weight)
             return super()._fit(X, y, sample_weight, groups, *rest, **options)
 
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE).fit(X_LONG, Y_LONG, groups=groups)
-    assert [stops for stops, _ in seen] == ["auto", True]
-    assert_array_equal(seen[1][1], groups)
+    assert seen[0] is None
+    assert_array_equal(seen[1], groups < 3)  # of four rows, and of twenty
