@@ -28,10 +28,6 @@ from skrnn._sequences import check_sequences, compute_dtype
 from skrnn._targets import check_weights
 from skrnn._validation import check_groups, split_rows
 
-# Beside a linear model a network that does not help should fade: over training its
-# weights shrink to a twentieth where no gradient holds them. By benchmarks/README.md.
-FADING = 3.0
-
 
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     """The whole of `fit` and the way to raw outputs; subclasses give the target.
@@ -243,7 +239,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
             if trial is not None:
-                net.shrink_head(share)
+                net.go_back(share)
                 self.validation_loss_curve_ = trial.validation_loss_curve_
         return self
 
@@ -261,8 +257,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     def _try_out(self, X, y, weights, part, held_out, seed):
         """Train a copy on a part of the rows and try it on the others.
 
-        Returns the copy, and the share of what the network adds to the linear model
-        that serves the other rows best.
+        Returns the copy, and the share of the way from the linear start to what was
+        trained that serves the other rows best.
         """
         trial = clone(self).set_params(
             early_stopping=False,
@@ -277,7 +273,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         X_val, y_val = _safe_indexing(X, held_out), _safe_indexing(y, held_out)
         trial._fit(X, y, of_part, X_val=X_val, y_val=y_val)
         dataset = trial._validation_set(trial.net_, X_val, y_val)
-        return trial, trial.net_.network_share(dataset, weights[held_out])
+        return trial, trial.net_.share_of_training(dataset, weights[held_out])
 
     def _train(self, net, dataset, validation):
         """Run the loop and take over what it learned.
@@ -426,10 +422,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         plan = {name: deepcopy(getattr(self, name)) for name in names}
         plan["lr_schedule"] = None if one_epoch else self.lr_schedule
         plan["max_epochs"] = 1 if one_epoch else self.max_epochs
-        decides = self.weight_decay == "auto" and not one_epoch
-        is_adamw = self.optimizer in ("adamw", torch.optim.AdamW)
-        if decides and is_adamw and self._spec["ar_order"] > 0:
-            plan["total_decay"] = FADING
         return plan
 
     def _make_callbacks(self, one_epoch, stops_early):

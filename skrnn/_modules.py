@@ -44,8 +44,7 @@ class RecurrentModule(nn.Module):
 
     ar_order : int, default=0
         How many last steps of the `ar_columns`, and the last step of the others, also
-        reach the outputs by a linear layer beside the network, a highway that is
-        solved and not trained; 0 for none.
+        reach the outputs by a linear layer beside the network, a highway; 0 for none.
 
     ar_columns : tuple of int, default=()
         Which features that is about.
@@ -115,8 +114,7 @@ class RecurrentModule(nn.Module):
             self.other_columns = sorted(set(range(n_features)) - set(ar_columns))
             n_inputs = ar_order * len(ar_columns) + len(self.other_columns)
             self.highway = nn.Linear(n_inputs, n_outputs, device="meta", dtype=dtype)
-            # It is solved, not trained: the network learns what it leaves.
-            self.highway.to_empty(device="cpu").requires_grad_(False)
+            self.highway.to_empty(device="cpu")
 
     @torch.no_grad()
     def start_at(self, coefficients, intercept):

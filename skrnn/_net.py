@@ -35,9 +35,6 @@ PREDICTION_STEPS = 2**17  # rows times steps
 # there are hardly more rows than lags.
 RIDGE_PENALTIES = np.logspace(-4, 0, 9)
 
-# The most that a spread decay takes off a weight in one step, at the highest rate.
-LARGEST_DECAY = 0.05
-
 
 class StopTraining(Exception):
     """Raised by a callback to end training in good order."""
@@ -171,10 +168,6 @@ class RecurrentNet(NeuralNet):
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None
         How the learning rate changes during one call of `train`.
 
-    total_decay : float or None
-        If given, AdamW's decay is such that a weight which no gradient holds shrinks
-        to `exp(-total_decay)` in one call of `train`, however many steps that has.
-
     **options : dict
         skorch's own.
     """
@@ -187,14 +180,12 @@ class RecurrentNet(NeuralNet):
         seed=0,
         max_grad_norm=None,
         lr_schedule=None,
-        total_decay=None,
         **options,
     ):
         self.target = target
         self.seed = seed
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
-        self.total_decay = total_decay
         options.setdefault("criterion", RowLoss(target))
         options.setdefault("train_split", None)
         super().__init__(module, **options)
@@ -234,7 +225,7 @@ class RecurrentNet(NeuralNet):
         self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
     def start_linear(self, dataset):
-        """Start the highway at the weighted Ridge regression on its lags.
+        """Start the highway at the weighted Ridge regression, kept as `linear_start_`.
 
         The penalty grows with the rows, as the loss does, so that it means the same
         for a repeated row and for a row of weight 2.
@@ -253,35 +244,44 @@ class RecurrentNet(NeuralNet):
             ridge = RidgeCV(alphas=len(dataset) * RIDGE_PENALTIES)
         ridge.fit(lags, dataset.targets.cpu().numpy(), weights)
         self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
+        highway = self.module_.highway
+        self.linear_start_ = highway.weight.clone(), highway.bias.clone()
 
     @torch.no_grad()
-    def network_share(self, dataset, weights):
-        r"""Return how much of the network's output to add to the linear model.
+    def share_of_training(self, dataset, weights):
+        r"""Return how far to go from the linear start to what was trained.
 
-        For outputs :math:`n_i` beside the linear model, which leaves :math:`r_i`, this
-        is :math:`\sum w_i n_i r_i / \sum w_i n_i^2`, the least squares solution,
-        brought into [0, 1]. `weights` are of the rows of the data set.
+        For outputs that training moved by :math:`d_i` from the linear start, which
+        leaves :math:`r_i`, this is :math:`\sum w_i d_i r_i / \sum w_i d_i^2`, the least
+        squares solution, brought into [0, 1]. `weights` are of the rows of the data
+        set.
         """
         self._set_training(False)
         weights = torch.as_tensor(weights, dtype=torch.float64)
         hits = power = 0.0
         for part in torch.arange(len(dataset)).split(PREDICTION_ROWS):
             inputs, targets = dataset.batch(part)
-            lags = self.module_.lags(
-                self.module_.scale(inputs["values"]), inputs.get("lengths")
-            )
-            linear = self.module_.highway(lags)
-            added = (self.infer(inputs) - linear).double().cpu()
-            left = (targets - linear).double().cpu()
-            hits += float(weights[part] @ (added * left).sum(dim=1))
-            power += float(weights[part] @ (added**2).sum(dim=1))
+            x = self.module_.scale(inputs["values"])
+            lags = self.module_.lags(x, inputs.get("lengths"))
+            start = nn.functional.linear(lags, *self.linear_start_)
+            moved = (self.infer(inputs) - start).double().cpu()
+            left = (targets - start).double().cpu()
+            hits += float(weights[part] @ (moved * left).sum(dim=1))
+            power += float(weights[part] @ (moved**2).sum(dim=1))
         return min(max(hits / power, 0.0), 1.0) if power > 0 else 0.0
 
     @torch.no_grad()
-    def shrink_head(self, share):
-        """Multiply what the network adds to the linear model."""
-        self.module_.head.weight.mul_(share)
-        self.module_.head.bias.mul_(share)
+    def go_back(self, share):
+        """Leave the outputs a share of their way from the linear start."""
+        module = self.module_
+        module.head.weight.mul_(share)
+        module.head.bias.mul_(share)
+        for now, start in zip(
+            (module.highway.weight, module.highway.bias),
+            self.linear_start_,
+            strict=True,
+        ):
+            now.copy_(torch.lerp(start, now, share))
 
     # -- the loop
 
@@ -295,8 +295,6 @@ class RecurrentNet(NeuralNet):
         self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
-        if self.total_decay is not None:
-            self._spread_decay(n_steps)
         self.step_ = 0
         self.best_losses_ = {
             prefix: min(
@@ -327,23 +325,6 @@ class RecurrentNet(NeuralNet):
             # Needed on the way only; it would keep the data alive.
             self.validation_ = self.lr_table_ = None
         return self
-
-    def _spread_decay(self, n_steps):
-        """Set the decay of each step so that all of them come to `total_decay`.
-
-        AdamW takes `lr * weight_decay` of a weight off in a step.
-
-        References
-        ----------
-        Wang, Aitchison: How to set AdamW's weight decay as you scale model and
-        dataset size. arXiv:2405.13698, 2024.
-        """
-        if n_steps == 0:
-            return
-        rates = self.lr_table_ or [self.lr] * n_steps
-        share = min(self.total_decay * self.lr / sum(rates), LARGEST_DECAY)
-        for group in self.optimizer_.param_groups:
-            group["weight_decay"] = share / self.lr
 
     def _drop_unfinished_epoch(self, validation):
         last = "train_loss" if validation is None else "valid_loss"

@@ -12,7 +12,7 @@ from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
 from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
-# On fewer rows chance decides what a network adds to its linear model.
+# On fewer rows chance decides whether training improves on the linear start.
 FEWEST_TO_TRY = 40
 
 
@@ -74,10 +74,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     ar_order : int, default=0
         How many last values of `target_feature`, after `window_norm`, also reach the
         output by a linear layer beside the network, with the other features of the
-        last step. This layer is a Ridge regression, solved once and kept, its penalty
-        chosen by generalised cross-validation. The network starts at zero, learns what
-        the linear model leaves, and fades where that is nothing: `weight_decay='auto'`
-        of 'adamw' then takes 95 % off a weight over training if no gradient holds it.
+        last step. Training starts at the Ridge regression on these, with a penalty
+        chosen by generalised cross-validation and the network's own output at zero.
 
     max_epochs : int, default=60
         Passes over the training rows; with `warm_start`, of each call of `fit`.
@@ -125,10 +123,10 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Whether to stop when the validation loss no longer improves, and to restore
         the weights of the best epoch. 'auto' does so with `ar_order` if `fit` gets
         `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows,
-        to learn on the others how much of what the network adds to the linear model
-        serves them, from nothing to all of it, and then trains on all rows: it takes
-        twice the time. Not on fewer than 40 rows, nor where most of the rest overlaps
-        the validation rows. Without `ar_order` it is False.
+        and learns on the others how far to go from the linear start to what was
+        trained; then it trains on all rows and goes so far, which takes twice the
+        time. Not on fewer than 40 rows, nor where most of the rest overlaps the
+        validation rows. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
