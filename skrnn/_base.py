@@ -103,7 +103,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         """Return whether a fit ends, and which weights it keeps, by validation."""
         return self.early_stopping
 
-    def _tries_first(self, sequences, rows, X_val, goes_on):
+    def _tries_first(self, sequences, rows, groups):
         """Return whether to try on a part of the rows first what a network is worth."""
         return False
 
@@ -201,8 +201,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target = self._make_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
-            goes_on = continuing or one_epoch
-            tries = self._tries_first(sequences, rows, X_val, goes_on)
+            tries = X_val is None and not continuing and not one_epoch
+            tries = tries and self._tries_first(sequences, rows, groups)
             stops_early = self._stops_early(X_val) and not one_epoch
             held_out, trial, share = rows[:0], None, 1.0
             if tries or (stops_early and X_val is None):
@@ -219,8 +219,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 self._spec = self._describe_network(sequences, target, device)
             plan = getattr(self, "_plan", None)
             net = self._prepare_net(target, device, seed, one_epoch, stops_early)
-            if share == 0:  # the linear model alone
-                net.max_epochs = self._plan["max_epochs"] = 0
             if continuing:
                 same = all(
                     plan[k] == self._plan[k] for k in ("optimizer", "optimizer_params")
@@ -266,6 +264,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             callbacks=None,
             random_state=seed,
             verbose=0,
+        )
+        # What only says __array__ has neither a length nor rows to choose.
+        X, y = (
+            each if hasattr(each, "__len__") else np.asarray(each) for each in (X, y)
         )
         weights = np.ones(len(y)) if weights is None else weights
         of_part = np.zeros_like(weights)

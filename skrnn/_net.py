@@ -30,9 +30,8 @@ ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
 
-# Of the linear start, for each row, in standardised units. Which of them serves best is
-# told by generalised cross-validation: next to none where rows are many, much where
-# there are hardly more rows than lags.
+# Of the linear start, for each row, in standardised units: next to none serves where
+# rows are many, much where there are hardly more rows than lags.
 RIDGE_PENALTIES = np.logspace(-4, 0, 9)
 
 
@@ -225,11 +224,7 @@ class RecurrentNet(NeuralNet):
         self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
     def start_linear(self, dataset):
-        """Start the highway at the weighted Ridge regression, kept as `linear_start_`.
-
-        The penalty grows with the rows, as the loss does, so that it means the same
-        for a repeated row and for a row of weight 2.
-        """
+        """Start the highway at a Ridge regression, kept as `linear_start_`."""
         lags = np.empty((len(dataset), self.module_.highway.in_features))
         positions = torch.arange(len(dataset))
         with torch.no_grad():
@@ -237,38 +232,37 @@ class RecurrentNet(NeuralNet):
                 inputs, _ = dataset.batch(part)
                 x = self.module_.scale(inputs["values"])
                 lags[part] = self.module_.lags(x, inputs.get("lengths")).cpu()
-        weights = None if dataset.weights is None else dataset.weights.cpu().numpy()
-        if len(dataset) < 3:
-            ridge = Ridge(alpha=RIDGE_PENALTIES[-1] * len(dataset))
-        else:
-            ridge = RidgeCV(alphas=len(dataset) * RIDGE_PENALTIES)
-        ridge.fit(lags, dataset.targets.cpu().numpy(), weights)
-        self.module_.start_at(np.atleast_2d(ridge.coef_), np.ravel(ridge.intercept_))
+        coefficients, intercept = ridge_by_leaving_out(
+            lags,
+            dataset.targets.cpu().numpy().astype(np.float64),
+            np.ones(len(dataset))
+            if dataset.weights is None
+            else dataset.weights.cpu().numpy().astype(np.float64),
+        )
+        self.module_.start_at(coefficients, intercept)
         highway = self.module_.highway
         self.linear_start_ = highway.weight.clone(), highway.bias.clone()
 
     @torch.no_grad()
     def share_of_training(self, dataset, weights):
-        r"""Return how far to go from the linear start to what was trained.
+        """Return how far to go from the linear start to what was trained.
 
-        For outputs that training moved by :math:`d_i` from the linear start, which
-        leaves :math:`r_i`, this is :math:`\sum w_i d_i r_i / \sum w_i d_i^2`, the least
-        squares solution, brought into [0, 1]. `weights` are of the rows of the data
-        set.
+        The share, in hundredths, of which the outputs have the least loss on the rows
+        of the data set, with their weights; the lesser of two that are equal.
         """
         self._set_training(False)
-        weights = torch.as_tensor(weights, dtype=torch.float64)
-        hits = power = 0.0
+        shares = np.linspace(0, 1, 101)
+        losses = np.zeros(len(shares))
         for part in torch.arange(len(dataset)).split(PREDICTION_ROWS):
             inputs, targets = dataset.batch(part)
             x = self.module_.scale(inputs["values"])
             lags = self.module_.lags(x, inputs.get("lengths"))
             start = nn.functional.linear(lags, *self.linear_start_)
-            moved = (self.infer(inputs) - start).double().cpu()
-            left = (targets - start).double().cpu()
-            hits += float(weights[part] @ (moved * left).sum(dim=1))
-            power += float(weights[part] @ (moved**2).sum(dim=1))
-        return min(max(hits / power, 0.0), 1.0) if power > 0 else 0.0
+            moved = self.infer(inputs) - start
+            for i, share in enumerate(shares):
+                loss = self.criterion_(start + share * moved, targets)
+                losses[i] += weights[part] @ loss.cpu().numpy().astype(np.float64)
+        return float(shares[np.nanargmin(losses)])
 
     @torch.no_grad()
     def go_back(self, share):
@@ -718,6 +712,35 @@ def learning_rates(schedule, lr, n_steps):
 
 def _half_cosine(first, last, share):
     return last + (first - last) / 2 * (1 + np.cos(np.pi * share))
+
+
+# -- the linear start
+
+
+def ridge_by_leaving_out(inputs, targets, weights):
+    """Return the coefficients `(K, n_inputs)` and the intercept `(K,)` of a Ridge.
+
+    Its penalty has the least error on rows left out one by one. Equal rows are one
+    row with their weights together, so that leaving one out leaves none of them and a
+    repeated row is the same as a row of weight 2. The penalty grows with the number
+    of rows, as the loss does, and is measured in the mean spread of the inputs.
+    """
+    n_rows = len(inputs)
+    rows = np.ascontiguousarray(np.column_stack([inputs, targets]))
+    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
+    weights = np.bincount(which, weights)
+    inputs, targets = inputs[first], targets[first]
+    mean = np.average(inputs, axis=0, weights=weights)
+    variance = np.average((inputs - mean) ** 2, axis=0, weights=weights)
+    unit = np.sqrt(variance.mean()) or 1.0
+    total = weights.sum() if weights.sum() > 0 else n_rows
+    if len(inputs) < 3:
+        ridge = Ridge(alpha=total * RIDGE_PENALTIES[-1])
+    else:
+        ridge = RidgeCV(alphas=total * RIDGE_PENALTIES)
+    ridge.fit(inputs / unit, targets, weights)
+    return np.atleast_2d(ridge.coef_) / unit, np.ravel(ridge.intercept_)
 
 
 # -- helpers

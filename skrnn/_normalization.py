@@ -77,6 +77,25 @@ class NormalizedSequences(Sequences):
         location, spread = (np.concatenate(p) for p in zip(*parts, strict=True))
         return location, spread
 
+    def resemblance(self, y):
+        """Return the strongest correlation of y `(n, k)` with one of the last steps.
+
+        Of at most 1000 rows, and of as many steps as the shortest of them has.
+        """
+        rows = np.unique(np.linspace(0, len(self) - 1, 1000).astype(int))
+        batch, lengths = super().take(rows, np.float64)
+        if lengths is None:
+            lengths = np.full(len(rows), batch.shape[1])
+        back = np.arange(lengths.min()) + 1
+        steps = (lengths[:, None] - back)[:, :, None]
+        recent = np.take_along_axis(batch[:, :, self.columns], steps, axis=1)
+        recent, y = recent - recent.mean(axis=0), (y[rows] - y[rows].mean(axis=0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r = (recent * y[:, None]).mean(axis=0) / (
+                recent.std(axis=0) * y.std(axis=0)
+            )
+        return np.nan_to_num(r).max(axis=0)
+
     def _measure(self, own, lengths):
         """Return location and spread of target columns `(N, L, k)`, each `(N, k)`."""
         n, longest, _ = own.shape

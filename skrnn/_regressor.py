@@ -75,7 +75,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         How many last values of `target_feature`, after `window_norm`, also reach the
         output by a linear layer beside the network, with the other features of the
         last step. Training starts at the Ridge regression on these, with a penalty
-        chosen by generalised cross-validation and the network's own output at zero.
+        chosen by leaving one row out, and the network's own output at zero.
 
     max_epochs : int, default=60
         Passes over the training rows; with `warm_start`, of each call of `fit`.
@@ -357,7 +357,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
 
     def _learn_expression(self, sequences, y, weights):
         y = check_real_targets(y)
-        self._columns = None
+        self._columns, self._target_feature = None, self.target_feature
         if self.window_norm is not None or self.ar_order > 0:
             self._columns = self._target_columns(sequences.n_features, y)
         self._expression = self.window_norm, None
@@ -393,7 +393,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
                 )
             given = 0
         columns = given if isinstance(given, list) else [given]
-        if not all(isinstance(c, Integral) and 0 <= c < n_features for c in columns):
+        whole = all(isinstance(c, Integral) and c is not True for c in columns)
+        if not whole or not all(0 <= c < n_features for c in columns):
             raise ValueError(
                 f"The 'target_feature' parameter of {owner} must name features of X, "
                 f"from 0 to {n_features - 1}. Got {given!r}."
@@ -420,21 +421,23 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         """Warn if y does not look like what comes after `target_feature`."""
         y = y.reshape(len(y), -1)
         change = y - expressed.reference()[0]
-        # A series with strong seasons changes by more than it varies, but stays about
-        # where it is.
         shrunk = np.var(change, axis=0) < np.var(y, axis=0)
+        if len(y) < 10 or shrunk.any():  # of a few rows chance decides
+            return
+        # A series with strong seasons changes by more than it varies, but it stays
+        # where it is and resembles what it was some steps ago.
         near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
-        if len(y) >= 10 and not (shrunk | near).any():  # of a few rows chance decides
+        if not (near & (expressed.resemblance(y) > 0.5)).any():
             warnings.warn(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
-                f"{self._columns} of X, in its units, but y is elsewhere and varies "
-                "otherwise. Check target_feature, or set window_norm=None.",
+                f"{self._columns} of X, in its units, but y does not resemble it. "
+                "Check target_feature, or set window_norm=None.",
                 UserWarning,
                 stacklevel=5,
             )
 
     def _ar_plan(self):
-        columns = tuple(self._columns) if self.ar_order > 0 else ()
+        columns = tuple(self._columns or ()) if self.ar_order > 0 else ()
         return {"ar_order": self.ar_order, "ar_columns": columns}
 
     def _stops_early(self, X_val):
@@ -442,11 +445,13 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
             return self.ar_order > 0 and X_val is not None
         return self.early_stopping
 
-    def _tries_first(self, sequences, rows, X_val, goes_on):
+    def _tries_first(self, sequences, rows, groups):
         if self.early_stopping != "auto" or self.ar_order == 0:
             return False
-        if X_val is not None or goes_on or len(rows) < FEWEST_TO_TRY:
+        if len(rows) < FEWEST_TO_TRY:
             return False
+        if groups is not None:
+            return len(np.unique(groups[rows])) > 1
         # Windows that overlap the validation part are left out of the trial.
         n_valid = int(np.ceil(self.validation_fraction * len(rows)))
         left = len(rows) - n_valid - sequences.overlap_before(rows[-n_valid])
@@ -456,6 +461,12 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         return RegressionTarget(self.loss)
 
     def _continue_target(self):
+        if self.target_feature != self._target_feature:
+            raise ValueError(
+                "The 'target_feature' parameter must stay as it was while training "
+                f"goes on with warm_start or partial_fit. Got {self.target_feature!r} "
+                f"after {self._target_feature!r}. Set warm_start=False and call fit."
+            )
         if self.window_norm != self._expression[0]:
             raise ValueError(
                 "The 'window_norm' parameter must stay as it was while training goes "

@@ -99,7 +99,7 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
 
     - documents: any iterable of str, which `analyzer` cuts into tokens. The answer
       is ragged: a 1-D object array with an array `(n_timesteps, n_tokens)` for each
-      document. One without any token gives an array of shape `(0, n_tokens)`.
+      document. One without any token gives one step of zeros.
     - token sequences: a list or 1-D object array of lists, or of 1-D arrays, whose
       lengths may differ. Tokens are used as they are, and the answer is ragged too.
     - rectangular: a 2-D array, a DataFrame, or a list of lists of one length. Every
@@ -227,7 +227,8 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         -------
         X_out : ndarray of shape (n_samples, n_timesteps, n_tokens) or (n_samples,)
             3-D for rectangular X; otherwise a 1-D object array of arrays
-            `(n_timesteps, n_tokens)`.
+            `(n_timesteps, n_tokens)`. A sequence without tokens becomes one step of
+            zeros.
         """
         return self._encode(*self._fit(X))
 

@@ -2,11 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import (
-    GroupShuffleSplit,
-    StratifiedGroupKFold,
-    train_test_split,
-)
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 
 def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups=None):
@@ -25,7 +21,7 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
 
     strategy : {'random', 'last'}
         Which rows make the validation part. Training rows that share time steps with
-        the last part are left out of both parts.
+        the last part, or with groups set aside, are left out of both parts.
 
     seed : int
         Of random rows.
@@ -51,7 +47,7 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
         groups = groups[rows]
         strata = None if strata is None else strata[rows]
         valid = _choose_groups(groups, n_valid, strategy, seed, strata)
-        return rows[~valid], rows[valid]
+        return _apart(sequences, rows, valid)
     if len(rows) - n_valid < 1:
         raise ValueError(
             "early_stopping=True must leave at least one row to train on. Got "
@@ -75,19 +71,49 @@ def check_groups(groups, n_samples):
     """Return the groups as an array `(n_samples,)` of codes, None for None."""
     if groups is None:
         return None
+    if isinstance(groups, (list, tuple)):  # numpy would make one type of several
+        names = np.empty(len(groups), dtype=object)
+        for i, name in enumerate(groups):
+            names[i] = name
+        groups = names
     groups = np.asarray(groups)
     if groups.shape != (n_samples,):
         raise ValueError(
             f"groups must have shape ({n_samples},), one entry for each sequence. Got "
             f"shape {groups.shape}."
         )
-    codes, _ = pd.factorize(groups)
+    try:
+        codes, _ = pd.factorize(groups)
+    except TypeError as error:
+        raise ValueError(
+            f"groups must hold one name or number for each sequence ({error}). Got "
+            f"{groups[0]!r} for row 0."
+        ) from error
     if (codes < 0).any():
         raise ValueError(
             "groups must name the group of every sequence. Got a missing value for "
             f"row {(codes < 0).argmax()}."
         )
     return codes
+
+
+def _apart(sequences, rows, valid):
+    """Return both parts, without training rows that reach over a border into a group.
+
+    Windows of one series that is cut into groups (months, say) overlap there.
+    """
+    kept = ~valid
+    for border in np.flatnonzero(valid[1:] != valid[:-1]) + 1:
+        reach = sequences.overlap_before(rows[border])
+        near = (rows >= rows[border] - reach) & (rows < rows[border] + reach)
+        kept &= ~near
+    if not kept.any():
+        raise ValueError(
+            "early_stopping=True must leave at least one row to train on that shares "
+            "no time step with the groups set aside. Got windows that all do. Shorten "
+            "the windows, or pass X_val and y_val."
+        )
+    return rows[kept], rows[valid]
 
 
 def _cut_in_time(sequences, rows, n_valid):
@@ -111,8 +137,8 @@ def _choose_groups(groups, n_valid, strategy, seed, strata):
     if len(names) < 2:
         raise ValueError(
             "early_stopping=True must leave at least one group to train on. Got "
-            f"{len(names)} group in groups. Leave groups out, pass X_val and y_val, or "
-            "set early_stopping=False."
+            f"{len(names)} group among the rows that count. Leave groups out, pass "
+            "X_val and y_val, or set early_stopping=False."
         )
     if strategy == "last":
         ends = [np.flatnonzero(groups == name)[-1] for name in names]
@@ -120,14 +146,24 @@ def _choose_groups(groups, n_valid, strategy, seed, strata):
         # From the end until there are rows enough, but one group is left to train on.
         enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), n_valid))
         return np.isin(groups, names[order[: min(enough, len(names) - 1)]])
-    n_parts = max(2, min(round(len(groups) / n_valid), len(names)))
-    valid = np.zeros(len(groups), dtype=bool)
-    if strata is not None and np.unique(strata, return_counts=True)[1].min() >= n_parts:
+    share = n_valid / len(groups)
+    smallest = (
+        None if strata is None else np.unique(strata, return_counts=True)[1].min()
+    )
+    n_parts = min(max(10, round(1 / share)), len(names))
+    if smallest is not None and smallest >= n_parts:
         splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
-        _, chosen = next(splitter.split(groups, strata, groups))
-    else:
-        share = min(n_valid / len(groups), 1 - 1 / len(names))
-        splitter = GroupShuffleSplit(1, test_size=share, random_state=seed)
-        _, chosen = next(splitter.split(groups, groups=groups))
-    valid[chosen] = True
-    return valid
+        n_taken = min(max(1, round(share * n_parts)), n_parts - 1)
+        folds = [fold for _, fold in splitter.split(groups, strata, groups)]
+        folds = [fold for fold in folds if len(fold)]
+        chosen = np.concatenate(folds[: min(n_taken, len(folds) - 1)])
+        return np.isin(np.arange(len(groups)), chosen)
+    order = np.random.RandomState(seed).permutation(len(names))
+    taken, n_taken = [], 0
+    for i in order[:-1]:  # one is left in any case
+        if n_taken + sizes[i] <= n_valid:
+            taken.append(i)
+            n_taken += sizes[i]
+    if not taken:  # all are larger than the part wanted
+        taken = [np.argmin(sizes)]
+    return np.isin(groups, names[taken])

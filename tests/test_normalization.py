@@ -116,8 +116,17 @@ def test_a_flat_window_does_not_blow_up_what_follows():
     assert abs(model.predict(flat[-1:])[0] - 55.0) < 10 * y.std()
 
 
-# Of the linear model: from next to none to as much as the data weighs.
-PENALTIES = len(y) * np.logspace(-4, 0, 9)
+def ridge(inputs, goal, weights=None):
+    """Return the predictions of the Ridge whose penalty is best at rows left out.
+
+    Penalties are from next to none to as much as the data weighs, in the mean spread
+    of the inputs.
+    """
+    weights = np.ones(len(goal)) if weights is None else weights
+    spread = inputs - np.average(inputs, axis=0, weights=weights)
+    inputs = inputs / np.sqrt(np.average(spread**2, axis=0, weights=weights).mean())
+    model = RidgeCV(len(goal) * np.logspace(-4, 0, 9))
+    return model.fit(inputs, goal, weights).predict(inputs)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -133,8 +142,7 @@ def test_training_starts_at_the_ridge_regression(kind, weighted):
     )
     mean = np.average(goal, weights=w)
     unit = np.sqrt(np.average((goal - mean) ** 2, weights=w))
-    ridge = RidgeCV(PENALTIES).fit(scaled[:, -4:], (goal - mean) / unit, w / w.mean())
-    expected = ridge.predict(scaled[:, -4:]) * unit + mean
+    expected = ridge(scaled[:, -4:], (goal - mean) / unit, w / w.mean()) * unit + mean
     expected = expected if kind is None else expected + X[:, -1]
 
     model = RNNRegressor(
@@ -153,8 +161,7 @@ def test_rows_shorter_than_the_highway_are_continued_by_their_first_step():
 
     steps = np.concatenate(pieces)
     scaled = (filled - steps.mean()) / steps.std()
-    ridge = RidgeCV(PENALTIES).fit(scaled, (y - y.mean()) / y.std())
-    expected = ridge.predict(scaled) * y.std() + y.mean()
+    expected = ridge(scaled, (y - y.mean()) / y.std()) * y.std() + y.mean()
     assert_allclose(answers, expected, rtol=1e-7)
 
 
@@ -171,9 +178,31 @@ def test_the_highway_takes_the_other_features_of_the_last_step():
     steps = both.reshape(-1, 3)
     scaled = (both - steps.mean(axis=0)) / steps.std(axis=0)
     inputs = np.hstack([scaled[:, -4:, 0], scaled[:, -1, 1:]])
-    ridge = RidgeCV(PENALTIES).fit(inputs, (goal - goal.mean()) / goal.std())
-    expected = ridge.predict(inputs) * goal.std() + goal.mean()
+    expected = ridge(inputs, (goal - goal.mean()) / goal.std())
+    expected = expected * goal.std() + goal.mean()
     assert_allclose(answers, expected, rtol=1e-7)
+
+
+def test_repeated_rows_start_where_weighted_rows_do():
+    times = np.random.default_rng(3).integers(1, 4, len(y))
+    params = TINY | dict(max_epochs=1, lr=1e-12, window_norm="difference", ar_order=5)
+    few = slice(12)  # hardly more rows than lags, where the penalty matters
+
+    weighted = RNNRegressor(**params).fit(X[few], y[few], times[few])
+    repeated = RNNRegressor(**params).fit(
+        np.repeat(X[few], times[few], axis=0), np.repeat(y[few], times[few])
+    )
+
+    assert_allclose(repeated.predict(X), weighted.predict(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_the_linear_start_has_no_unit_of_its_own(unit):
+    params = TINY | dict(max_epochs=1, lr=1e-12, ar_order=5, standardize=False)
+    X_0, y_0 = X - X.mean(), y - X.mean()
+    expected = RNNRegressor(**params).fit(X_0, y_0).predict(X_0)
+    answers = RNNRegressor(**params).fit(X_0 * unit, y_0 * unit).predict(X_0 * unit)
+    assert_allclose(answers, expected * unit, rtol=1e-6, atol=1e-9 * unit)
 
 
 def test_early_stopping_keeps_the_linear_model_unless_the_network_helps():
@@ -215,11 +244,13 @@ def test_a_target_that_does_not_continue_the_feature_is_warned_of():
     unrelated = np.random.default_rng(0).normal(size=len(X))
     message = (
         "window_norm='last' expects y to continue feature [0] of X, in its units, but "
-        "y is elsewhere and varies otherwise. Check target_feature, or set "
-        "window_norm=None."
+        "y does not resemble it. Check target_feature, or set window_norm=None."
     )
-    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
-        RNNRegressor(**TINY, window_norm="last").fit(X, unrelated)
+    for values, goal in ((X, unrelated), (X - X.mean(), unrelated), (X, y - y.mean())):
+        if goal is not unrelated:
+            goal = goal / 100  # in other units
+        with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+            RNNRegressor(**TINY, window_norm="last").fit(values, goal)
 
 
 @over_kinds
@@ -297,6 +328,9 @@ BESIDE = TINY | dict(window_norm="difference", ar_order=4, max_epochs=30, lr=0.0
 LINEAR = BESIDE | dict(max_epochs=1, lr=1e-12, early_stopping=False)
 
 
+ROW_ERRORS = {"squared_error": np.square, "absolute_error": np.abs}
+
+
 def share_by_hand(params, weights):
     """Return the share of the network that serves the last tenth of the rows best."""
     seed = np.random.RandomState(params["random_state"]).randint(2**31 - 1)
@@ -309,17 +343,19 @@ def share_by_hand(params, weights):
         .predict(X_LONG[held])
         for p in (params, {k: LINEAR[k] for k in LINEAR if k != "early_stopping"})
     )
-    added, left = network - linear, Y_LONG[held] - linear
-    share = np.sum(weights[held] * added * left) / np.sum(weights[held] * added**2)
-    return np.clip(share, 0, 1)
+    shares = np.linspace(0, 1, 101)
+    outputs = linear + shares[:, None] * (network - linear)
+    error = ROW_ERRORS[params.get("loss", "squared_error")](outputs - Y_LONG[held])
+    return shares[(error @ weights[held]).argmin()]
 
 
+@pytest.mark.parametrize("loss", ROW_ERRORS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("random_state", range(4))
 def test_the_network_counts_as_much_as_it_serves_rows_it_has_not_seen(
-    random_state, weighted
+    random_state, weighted, loss
 ):
-    params = BESIDE | {"random_state": random_state}
+    params = BESIDE | {"random_state": random_state, "loss": loss}
     weights = np.ones(len(X_LONG))
     if weighted:
         weights = np.random.default_rng(7).uniform(0.2, 3, len(X_LONG))
@@ -343,17 +379,15 @@ def test_some_networks_of_these_tests_help_and_some_do_not():
 
 
 def test_a_network_that_does_not_help_leaves_the_linear_model_alone():
-    rng = np.random.default_rng(0)  # what follows is drawn from the last value alone
+    rng = np.random.default_rng(1)  # what follows is drawn from the last value alone
     windows = np.cumsum(rng.normal(size=(60, 6)), axis=1)
     following = windows[:, -1] + rng.normal(size=60)
-    params = BESIDE | {"max_epochs": 40, "lr": 0.1, "hidden_size": 16}
+    params = BESIDE | {"max_epochs": 40, "lr": 0.5, "hidden_size": 16}
     linear = RNNRegressor(**LINEAR).fit(windows, following)
 
     model = RNNRegressor(**params).fit(windows, following)
 
-    assert model.n_iter_ == 0
-    assert model.loss_curve_ == []
-    assert len(model.history_) == 0
+    assert model.n_iter_ == len(model.loss_curve_) == 40
     assert len(model.validation_loss_curve_) == 40
     assert_allclose(model.predict(windows), linear.predict(windows), rtol=1e-9)
     again = pickle.loads(pickle.dumps(model))
@@ -405,4 +439,10 @@ def test_the_trial_sets_whole_groups_aside():
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE).fit(X_LONG, Y_LONG, groups=groups)
     assert seen[0] is None
-    assert_array_equal(seen[1], groups < 3)  # of four rows, and of twenty
+    # The last two groups, of four rows and of twenty, and what overlaps them.
+    assert_array_equal(seen[1], np.arange(len(groups)) < 60 - 5)
+
+
+def test_one_group_is_no_reason_to_fail_when_nothing_was_asked_for():
+    model = RNNRegressor(**BESIDE).fit(X_LONG, Y_LONG, groups=np.zeros(len(X_LONG)))
+    assert model.validation_loss_curve_ is None

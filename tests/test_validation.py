@@ -103,6 +103,7 @@ def test_groups_may_be_of_any_type():
     assert check_groups(None, 3) is None
     assert_array_equal(check_groups(["b", "a", "b"], 3), [0, 1, 0])
     assert_array_equal(check_groups([2.5, 2.5, 1.0], 3), [0, 0, 1])
+    assert_array_equal(check_groups([1, "1", 2], 3), [0, 1, 2])
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -118,6 +119,16 @@ def test_groups_may_be_of_any_type():
             "groups must name the group of every sequence. Got a missing value for "
             "row 2.",
         ),
+        (
+            ["a", np.nan, "b", "a", "b", "a"],
+            "groups must name the group of every sequence. Got a missing value for "
+            "row 1.",
+        ),
+        (
+            [[0], [1], [2], [3], [4], [5]],
+            "groups must hold one name or number for each sequence (unhashable type: "
+            "'list'). Got [0] for row 0.",
+        ),
     ],
 )
 def test_groups_that_do_not_fit_are_refused(groups, message, early_stopping):
@@ -129,8 +140,9 @@ def test_groups_that_do_not_fit_are_refused(groups, message, early_stopping):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_one_group_cannot_be_split(strategy):
     message = (
-        "early_stopping=True must leave at least one group to train on. Got 1 group in "
-        "groups. Leave groups out, pass X_val and y_val, or set early_stopping=False."
+        "early_stopping=True must leave at least one group to train on. Got 1 group "
+        "among the rows that count. Leave groups out, pass X_val and y_val, or set "
+        "early_stopping=False."
     )
     model = RNNRegressor(**TINY, early_stopping=True, validation_strategy=strategy)
     with pytest.raises(ValueError, match=whole(message)):
@@ -188,3 +200,41 @@ def test_a_search_routes_groups_to_fit_and_splitter():
 
     assert [len(part) for part in seen] == [8, 8, 8, 12]
     assert all(len(np.unique(part)) == len(part) / 2 for part in seen)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_windows_that_reach_into_a_group_set_aside_are_left_out(strategy):
+    series = np.random.default_rng(0).normal(size=131)
+    X, _ = make_windows(series, window_size=12)
+    groups = np.arange(len(X)) // 20  # as months are groups of one series
+    train, valid = split_rows(
+        Sequences(X[:, :, None]),
+        np.arange(len(X)),
+        fraction=0.3,
+        strategy=strategy,
+        seed=1,
+        groups=groups,
+    )
+
+    steps = {side: set() for side in ("train", "valid")}
+    for side, rows in (("train", train), ("valid", valid)):
+        steps[side] = {row + step for row in rows for step in range(12)}
+    assert not steps["train"] & steps["valid"]
+    assert len(train) > 30
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("stratified", [False, True])
+def test_random_groups_come_close_to_the_fraction(fraction, stratified):
+    groups = np.repeat(np.arange(40), np.arange(40) % 4 + 1)
+    strata = groups % 2 if stratified else None
+    for seed in range(5):
+        _, valid = split(groups, fraction=fraction, strata=strata, seed=seed)
+        assert abs(len(valid) / len(groups) - fraction) < 0.06
+
+
+def test_a_large_group_is_not_set_aside_for_a_small_fraction():
+    groups = np.repeat(np.arange(11), [900, *[10] * 10])
+    for seed in range(20):
+        _, valid = split(groups, fraction=0.1, seed=seed)
+        assert 80 <= len(valid) <= 100
