@@ -201,9 +201,9 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# Given passengers as they are, the network does hardly better than repeating last
-# year's value, for it cannot follow into a range it has not seen. Told to express each
-# window by its changes, beside the linear model, it is ahead of both guesses and of the
-# Ridge regressions on the same windows. Most of that is the linear model: the errors
-# after each epoch begin where it stands, and the network adds little on 82 months,
-# which are too few to learn more from.
+# Given passengers as they are, the network is about as far off as repeating last year's
+# value, for it cannot follow into a range it has not seen. Told to express each window
+# by its changes, beside the linear model, it is ahead of both guesses and of the Ridge
+# regressions on the same windows. Most of that is the linear model: the errors after
+# each epoch begin where it stands, and the network adds little on 82 months, which are
+# too few to learn more from.
