@@ -250,7 +250,7 @@ class TokenOneHotEncoder(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If not one token of X is in the vocabulary.
+            If X is text, and not one token of it is in the vocabulary.
 
         Raises
         ------
@@ -686,9 +686,11 @@ def warn_of_capitals(vocabulary):
 
 
 def warn_of_strangers(rows, columns):
-    """Warn if not one token is known: X was hardly cut into tokens as in fit."""
-    if len(columns) and (columns < 0).all():
-        first = next(row for row in rows if row)
+    """Warn if not one token of text is known: it was hardly cut up as in fit."""
+    if not len(columns) or (columns >= 0).any():
+        return
+    first = next(row for row in rows if row)
+    if isinstance(first[0], str):  # numbers cannot be cut in another way
         warnings.warn(
             "None of the tokens of X is in the vocabulary, so that all its steps are "
             f"zeros. The first sequence begins with {first[:3]!r:.80}. Pass X in the "

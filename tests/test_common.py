@@ -152,8 +152,14 @@ PAIRWISE = pd.DataFrame(
 # Small networks and large batches, which are quick: what is checked is behaviour. The
 # classifiers share all but the target with the regressor, so that a few of them do.
 QUICK = {"hidden_size": 16, "batch_size": 64, "lr": 0.03}
+# The gradient of an absolute error jumps where the error changes its sign. At a high
+# rate differences of the last digit then grow, to 3e-7 on some processors.
+CALM = {"hidden_size": 16}
 CONFIGURATIONS = [
-    *(RNNRegressor(**QUICK, **row) for row in PAIRWISE.to_dict("records")),
+    *(
+        RNNRegressor(**CALM if row["loss"] == "absolute_error" else QUICK, **row)
+        for row in PAIRWISE.to_dict("records")
+    ),
     RNNRegressor(8, optimizer="adam", lr_schedule="cosine", max_grad_norm=None),
     RNNClassifier(8, cell_type="gru", lr_schedule=None, pooling="max"),
     RNNClassifier(8, num_layers=2, lr_schedule="plateau"),
