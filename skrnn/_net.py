@@ -699,7 +699,7 @@ def learning_rates(schedule, lr, n_steps):
     Smith, Topin: Super-convergence: very fast training of neural networks using
     large learning rates. SPIE 2019.
     """
-    progress = (np.arange(n_steps) + 0.5) / max(n_steps, 1)
+    progress = (np.arange(n_steps) + 0.5) / n_steps
     if schedule == "cosine":
         return _half_cosine(lr, 0.0, progress).tolist()
     if schedule == "one_cycle":
@@ -725,7 +725,6 @@ def ridge_by_leaving_out(inputs, targets, weights):
     repeated row is the same as a row of weight 2. The penalty grows with the number
     of rows, as the loss does, and is measured in the mean spread of the inputs.
     """
-    n_rows = len(inputs)
     rows = np.ascontiguousarray(np.column_stack([inputs, targets]))
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
@@ -734,7 +733,7 @@ def ridge_by_leaving_out(inputs, targets, weights):
     mean = np.average(inputs, axis=0, weights=weights)
     variance = np.average((inputs - mean) ** 2, axis=0, weights=weights)
     unit = np.sqrt(variance.mean()) or 1.0
-    total = weights.sum() if weights.sum() > 0 else n_rows
+    total = weights.sum()
     if len(inputs) < 3:
         ridge = Ridge(alpha=total * RIDGE_PENALTIES[-1])
     else:

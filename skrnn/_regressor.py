@@ -393,7 +393,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
                 )
             given = 0
         columns = given if isinstance(given, list) else [given]
-        whole = all(isinstance(c, Integral) and c is not True for c in columns)
+        whole = all(
+            isinstance(c, Integral) and not isinstance(c, bool) for c in columns
+        )
         if not whole or not all(0 <= c < n_features for c in columns):
             raise ValueError(
                 f"The 'target_feature' parameter of {owner} must name features of X, "
