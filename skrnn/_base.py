@@ -23,10 +23,11 @@ from skrnn._net import (
     PlateauSchedule,
     ProgressBar,
     RecurrentNet,
+    share_worth_going,
 )
 from skrnn._sequences import check_sequences, compute_dtype
 from skrnn._targets import check_weights
-from skrnn._validation import check_groups, split_rows
+from skrnn._validation import check_groups, split_in_turn, split_rows
 
 
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
@@ -103,9 +104,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         """Return whether a fit ends, and which weights it keeps, by validation."""
         return self.early_stopping
 
-    def _tries_first(self, sequences, rows, groups):
-        """Return whether to try on a part of the rows first what a network is worth."""
-        return False
+    def _n_trials(self, rows):
+        """Return how often to try on a part of the rows what a network is worth."""
+        return 0
 
     def _strata(self, target, y):
         """Return what a random validation part is stratified by, or None."""
@@ -201,17 +202,25 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 target = self._make_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
-            tries = X_val is None and not continuing and not one_epoch
-            tries = tries and self._tries_first(sequences, rows, groups)
             stops_early = self._stops_early(X_val) and not one_epoch
-            held_out, trial, share = rows[:0], None, 1.0
-            if tries or (stops_early and X_val is None):
-                part, held_out = self._split(sequences, rows, target, y, groups, seed)
-            if tries:
-                trial, share = self._try_out(X, y, weights, part, held_out, seed)
-                held_out = rows[:0]
-            elif len(held_out):
-                rows = part
+            splitting = {
+                "fraction": self.validation_fraction,
+                "strategy": self.validation_strategy,
+                "seed": seed,
+                "strata": self._strata(target, y),
+                "groups": groups,
+            }
+            held_out, trials = rows[:0], []
+            if stops_early and X_val is None:
+                rows, held_out = split_rows(sequences, rows, **splitting)
+            elif X_val is None and not continuing and not one_epoch:
+                n_parts = self._n_trials(rows)
+                trials = [
+                    self._try_out(X, y, weights, part, others, seed)
+                    for part, others in split_in_turn(
+                        sequences, rows, n_parts=n_parts, **splitting
+                    )
+                ]
             reference = sequences.reference()
             if not continuing:
                 row_weights = None if weights is None else weights[rows]
@@ -236,27 +245,19 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             elif X_val is not None:
                 validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
-            if trial is not None:
-                net.go_back(share)
-                self.validation_loss_curve_ = trial.validation_loss_curve_
+            if trials:
+                curves, losses, mass = zip(*trials, strict=True)
+                net.go_back(share_worth_going(np.hstack(losses), np.hstack(mass)))
+                sizes = [len(part) for part in mass]
+                mean_curve = np.average(curves, axis=0, weights=sizes)
+                self.validation_loss_curve_ = mean_curve.tolist()
         return self
-
-    def _split(self, sequences, rows, target, y, groups, seed):
-        return split_rows(
-            sequences,
-            rows,
-            fraction=self.validation_fraction,
-            strategy=self.validation_strategy,
-            seed=seed,
-            strata=self._strata(target, y),
-            groups=groups,
-        )
 
     def _try_out(self, X, y, weights, part, held_out, seed):
         """Train a copy on a part of the rows and try it on the others.
 
-        Returns the copy, and the share of the way from the linear start to what was
-        trained that serves the other rows best.
+        Returns its `validation_loss_curve_`, the losses of the other rows by the share
+        of the way from the linear start to what was trained, and these rows' weights.
         """
         trial = clone(self).set_params(
             early_stopping=False,
@@ -275,7 +276,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         X_val, y_val = _safe_indexing(X, held_out), _safe_indexing(y, held_out)
         trial._fit(X, y, of_part, X_val=X_val, y_val=y_val)
         dataset = trial._validation_set(trial.net_, X_val, y_val)
-        return trial, trial.net_.share_of_training(dataset, weights[held_out])
+        losses = trial.net_.losses_by_share(dataset)
+        return trial.validation_loss_curve_, losses, weights[held_out]
 
     def _train(self, net, dataset, validation):
         """Run the loop and take over what it learned.

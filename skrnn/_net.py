@@ -34,6 +34,9 @@ PREDICTION_STEPS = 2**17  # rows times steps
 # rows are many, much where there are hardly more rows than lags.
 RIDGE_PENALTIES = np.logspace(-4, 0, 9)
 
+# Of the way from the linear start to what was trained, tried on rows held out.
+SHARES = np.linspace(0, 1, 101)
+
 
 class StopTraining(Exception):
     """Raised by a callback to end training in good order."""
@@ -244,25 +247,26 @@ class RecurrentNet(NeuralNet):
         self.linear_start_ = highway.weight.clone(), highway.bias.clone()
 
     @torch.no_grad()
-    def share_of_training(self, dataset, weights):
-        """Return how far to go from the linear start to what was trained.
+    def losses_by_share(self, dataset):
+        """Return the losses of rows on the way from the linear start to what is now.
 
-        The share, in hundredths, of which the outputs have the least loss on the rows
-        of the data set, with their weights; the lesser of two that are equal.
+        Returns
+        -------
+        losses : ndarray of shape (len(SHARES), len(dataset))
+            Of outputs that went each of the `SHARES` of the way.
         """
         self._set_training(False)
-        shares = np.linspace(0, 1, 101)
-        losses = np.zeros(len(shares))
+        losses = np.empty((len(SHARES), len(dataset)))
         for part in torch.arange(len(dataset)).split(PREDICTION_ROWS):
             inputs, targets = dataset.batch(part)
             x = self.module_.scale(inputs["values"])
             lags = self.module_.lags(x, inputs.get("lengths"))
             start = nn.functional.linear(lags, *self.linear_start_)
             moved = self.infer(inputs) - start
-            for i, share in enumerate(shares):
+            for i, share in enumerate(SHARES):
                 loss = self.criterion_(start + share * moved, targets)
-                losses[i] += weights[part] @ loss.cpu().numpy().astype(np.float64)
-        return float(shares[np.nanargmin(losses)])
+                losses[i, part] = loss.cpu().numpy()
+        return losses
 
     @torch.no_grad()
     def go_back(self, share):
@@ -740,6 +744,47 @@ def ridge_by_leaving_out(inputs, targets, weights):
         ridge = RidgeCV(alphas=total * RIDGE_PENALTIES)
     ridge.fit(inputs / unit, targets, weights)
     return np.atleast_2d(ridge.coef_) / unit, np.ravel(ridge.intercept_)
+
+
+def share_worth_going(losses, weights):
+    r"""Return how far to go from the linear start to what was trained.
+
+    The share of least loss on rows that were not trained on, shrunk by how sure its
+    gain is: with the gain :math:`g` over the start, a mean over rows, and its standard
+    error :math:`s`, by the factor :math:`1 - s^2 / g^2`, or to zero if that is
+    negative. A sure gain is kept, one that may be chance is not.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (len(SHARES), n)
+        Of each row at each share.
+
+    weights : ndarray of shape (n,)
+        Of the rows.
+
+    Returns
+    -------
+    share : float
+        In [0, 1].
+
+    References
+    ----------
+    James, Stein: Estimation with quadratic loss. Fourth Berkeley Symposium, 1961.
+    The factor is that of its positive part, for one number with an estimated error.
+    """
+    losses = losses[:, weights > 0]
+    weights = weights[weights > 0] / weights.sum()
+    with np.errstate(invalid="ignore"):
+        mean = losses @ weights
+    if np.isnan(mean).all():
+        return 0.0
+    best = np.nanargmin(mean)
+    gains = losses[0] - losses[best]
+    gain = weights @ gains
+    if not gain > 0:
+        return 0.0
+    variance = weights**2 @ (gains - gain) ** 2
+    return float(SHARES[best] * max(0.0, 1 - variance / gain**2))
 
 
 # -- helpers

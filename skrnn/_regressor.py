@@ -1,5 +1,6 @@
 """The regressor."""
 
+import math
 import warnings
 from numbers import Integral
 
@@ -14,6 +15,8 @@ from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
 # On fewer rows chance decides whether training improves on the linear start.
 FEWEST_TO_TRY = 40
+# Trials are repeated until about so many rows were held out, but not more than so often.
+ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
 
 
 class RNNRegressor(RegressorMixin, BaseRecurrent):
@@ -122,11 +125,12 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     early_stopping : bool or 'auto', default='auto'
         Whether to stop when the validation loss no longer improves, and to restore
         the weights of the best epoch. 'auto' does so with `ar_order` if `fit` gets
-        `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows,
-        and learns on the others how far to go from the linear start to what was
-        trained; then it trains on all rows and goes so far, which takes twice the
-        time. Not on fewer than 40 rows, nor where most of the rest overlaps the
-        validation rows. Without `ar_order` it is False.
+        `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows
+        and learns on the others how far it is worth going from the linear start to
+        what was trained, with other parts in turn until 300 rows were held out, at
+        most five times; then it trains on all rows and goes so far. That takes two to
+        six times as long. Not on fewer than 40 rows, nor where most of the rest
+        overlaps the validation rows. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
@@ -170,7 +174,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Mean training loss of each epoch; of a regressor in standardised units of y.
 
     validation_loss_curve_ : list of float or None
-        Validation loss after each epoch; None without validation rows.
+        Validation loss after each epoch, a mean over the trials of `ar_order`; None
+        without validation rows.
 
     best_epoch_ : int or None
         The epoch, counted from 1, whose weights were restored by `early_stopping`.
@@ -447,17 +452,13 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
             return self.ar_order > 0 and X_val is not None
         return self.early_stopping
 
-    def _tries_first(self, sequences, rows, groups):
+    def _n_trials(self, rows):
         if self.early_stopping != "auto" or self.ar_order == 0:
-            return False
+            return 0
         if len(rows) < FEWEST_TO_TRY:
-            return False
-        if groups is not None:
-            return len(np.unique(groups[rows])) > 1
-        # Windows that overlap the validation part are left out of the trial.
-        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
-        left = len(rows) - n_valid - sequences.overlap_before(rows[-n_valid])
-        return left >= len(rows) / 2
+            return 0
+        in_a_part = self.validation_fraction * len(rows)
+        return min(math.ceil(ROWS_TO_JUDGE_BY / in_a_part), MOST_TRIALS)
 
     def _make_target(self, y, classes, one_epoch):
         return RegressionTarget(self.loss)

@@ -44,10 +44,16 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
     """
     n_valid = int(np.ceil(fraction * len(rows)))
     if groups is not None:
-        groups = groups[rows]
         strata = None if strata is None else strata[rows]
-        valid = _choose_groups(groups, n_valid, strategy, seed, strata)
-        return _apart(sequences, rows, valid)
+        valid = _choose_groups(groups[rows], n_valid, strategy, seed, strata)
+        train, valid = _apart(sequences, rows, valid)
+        if not len(train):
+            raise ValueError(
+                "early_stopping=True must leave at least one row to train on that "
+                "shares no time step with the groups set aside. Got windows that all "
+                "do. Shorten the windows, or pass X_val and y_val."
+            )
+        return train, valid
     if len(rows) - n_valid < 1:
         raise ValueError(
             "early_stopping=True must leave at least one row to train on. Got "
@@ -65,6 +71,45 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
         rows, test_size=n_valid, stratify=strata, random_state=seed
     )
     return np.sort(train), np.sort(valid)
+
+
+def split_in_turn(sequences, rows, *, n_parts, **options):
+    """Split rows several times, each time with other rows in the validation part.
+
+    Parameters
+    ----------
+    sequences, rows, **options
+        As for `split_rows`. With `strategy='last'` the parts follow each other from
+        the end backwards, and rows behind a part are trained on as well.
+
+    n_parts : int
+        How many splits are wanted.
+
+    Returns
+    -------
+    splits : list of (train, valid)
+        At most `n_parts`, less where the rows do not suffice: every training part
+        holds at least half of the rows.
+    """
+    fraction, groups = options.pop("fraction"), options["groups"]
+    n_valid, left, splits = np.ceil(fraction * len(rows)), rows, []
+    while len(splits) < n_parts and n_valid < len(left):
+        if groups is not None and len(np.unique(groups[left])) < 2:
+            break
+        # A whole number of rows stays one after the division and back.
+        share = min((n_valid - 0.5) / len(left), 1.0)
+        try:
+            _, valid = split_rows(sequences, left, fraction=share, **options)
+        except ValueError:  # nothing left to train on
+            break
+        left = np.setdiff1d(left, valid)
+        chosen = np.isin(rows, valid)
+        train = rows[~chosen]
+        if groups is not None or options["strategy"] == "last":
+            train, _ = _apart(sequences, rows, chosen)
+        if len(train) >= len(rows) / 2:
+            splits.append((train, valid))
+    return splits
 
 
 def check_groups(groups, n_samples):
@@ -98,21 +143,15 @@ def check_groups(groups, n_samples):
 
 
 def _apart(sequences, rows, valid):
-    """Return both parts, without training rows that reach over a border into a group.
+    """Return both parts, without training rows that reach over a border.
 
-    Windows of one series that is cut into groups (months, say) overlap there.
+    Windows of one series overlap there.
     """
     kept = ~valid
     for border in np.flatnonzero(valid[1:] != valid[:-1]) + 1:
         reach = sequences.overlap_before(rows[border])
         near = (rows >= rows[border] - reach) & (rows < rows[border] + reach)
         kept &= ~near
-    if not kept.any():
-        raise ValueError(
-            "early_stopping=True must leave at least one row to train on that shares "
-            "no time step with the groups set aside. Got windows that all do. Shorten "
-            "the windows, or pass X_val and y_val."
-        )
     return rows[kept], rows[valid]
 
 

@@ -332,21 +332,38 @@ ROW_ERRORS = {"squared_error": np.square, "absolute_error": np.abs}
 
 
 def share_by_hand(params, weights):
-    """Return the share of the network that serves the last tenth of the rows best."""
+    """Return how much the network is worth on the last five tenths of the rows.
+
+    Each is held out in turn, with the 5 windows on either side that overlap it.
+    """
     seed = np.random.RandomState(params["random_state"]).randint(2**31 - 1)
-    n_valid = int(np.ceil(len(X_LONG) / 10))
-    held = slice(len(X_LONG) - n_valid, None)
-    part = slice(len(X_LONG) - n_valid - 5)  # 5 windows overlap the part held out
-    network, linear = (
-        RNNRegressor(**p | {"random_state": int(seed)}, early_stopping=False)
-        .fit(X_LONG[part], Y_LONG[part], weights[part])
-        .predict(X_LONG[held])
-        for p in (params, {k: LINEAR[k] for k in LINEAR if k != "early_stopping"})
-    )
+    linear = {k: LINEAR[k] for k in LINEAR if k != "early_stopping"}
+    row_error = ROW_ERRORS[params.get("loss", "squared_error")]
     shares = np.linspace(0, 1, 101)
-    outputs = linear + shares[:, None] * (network - linear)
-    error = ROW_ERRORS[params.get("loss", "squared_error")](outputs - Y_LONG[held])
-    return shares[(error @ weights[held]).argmin()]
+    rows, n_valid = np.arange(len(X_LONG)), int(np.ceil(len(X_LONG) / 10))
+    errors, held_out = [], []
+    for k in range(5):
+        first = len(X_LONG) - (k + 1) * n_valid
+        held = slice(first, first + n_valid)
+        part = (rows < first - 5) | (rows >= first + n_valid + 5)
+        predictions = []
+        for p in (params, linear):
+            model = RNNRegressor(
+                **p | {"random_state": int(seed)}, early_stopping=False
+            ).fit(X_LONG[part], Y_LONG[part], weights[part])
+            predictions.append(model.predict(X_LONG[held]))
+        network, start = predictions
+        outputs = start + shares[:, None] * (network - start)
+        errors.append(row_error((outputs - Y_LONG[held]) / model._target.scale))
+        held_out.append(weights[held])
+    errors, weights = np.hstack(errors), np.hstack(held_out) / np.sum(held_out)
+    best = (errors @ weights).argmin()
+    gains = errors[0] - errors[best]
+    gain = gains @ weights
+    if gain <= 0:
+        return 0.0
+    variance = np.sum(weights**2 * (gains - gain) ** 2)
+    return shares[best] * max(0, 1 - variance / gain**2)
 
 
 @pytest.mark.parametrize("loss", ROW_ERRORS)
@@ -439,8 +456,13 @@ def test_the_trial_sets_whole_groups_aside():
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE).fit(X_LONG, Y_LONG, groups=groups)
     assert seen[0] is None
-    # The last two groups, of four rows and of twenty, and what overlaps them.
-    assert_array_equal(seen[1], np.arange(len(groups)) < 60 - 5)
+    # The last two groups, of four rows and of twenty, then another, and what overlaps
+    # them. A fourth trial would not leave half of the rows.
+    rows = np.arange(len(groups))
+    assert_array_equal(seen[1], rows < 60 - 5)
+    assert_array_equal(seen[2], (rows < 40 - 5) | (rows >= 60 + 5))
+    assert_array_equal(seen[3], (rows < 20 - 5) | (rows >= 40 + 5))
+    assert len(seen) == 4
 
 
 def test_one_group_is_no_reason_to_fail_when_nothing_was_asked_for():

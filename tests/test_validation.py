@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, make_windows
 from skrnn._sequences import Sequences
-from skrnn._validation import check_groups, split_rows
+from skrnn._validation import check_groups, split_in_turn, split_rows
 
 TINY = dict(hidden_size=3, max_epochs=1, random_state=0)
 STRATEGIES = ["random", "last"]
@@ -238,3 +238,45 @@ def test_a_large_group_is_not_set_aside_for_a_small_fraction():
     for seed in range(20):
         _, valid = split(groups, fraction=0.1, seed=seed)
         assert 80 <= len(valid) <= 100
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_splits_in_turn_hold_out_other_rows_each_time(strategy, grouped):
+    X, _ = make_windows(np.random.default_rng(0).normal(size=205), window_size=6)
+    rows = np.arange(len(X))
+    groups = rows // 20 if grouped else None
+    splits = split_in_turn(
+        Sequences(X[:, :, None]),
+        rows,
+        n_parts=4,
+        fraction=0.1,
+        strategy=strategy,
+        seed=0,
+        strata=None,
+        groups=groups,
+    )
+
+    assert len(splits) == 4
+    held_out = np.concatenate([valid for _, valid in splits])
+    assert len(np.unique(held_out)) == len(held_out) == 80
+    for train, valid in splits:
+        assert len(train) >= len(rows) / 2
+        distance = np.abs(train[:, None] - valid).min()
+        # Random rows of one series overlap, which the documentation warns of.
+        assert distance >= (6 if grouped or strategy == "last" else 1)
+
+
+def test_splits_in_turn_are_fewer_where_rows_do_not_suffice():
+    X, _ = make_windows(np.random.default_rng(0).normal(size=60), window_size=30)
+    splits = split_in_turn(
+        Sequences(X[:, :, None]),
+        np.arange(len(X)),
+        n_parts=4,
+        fraction=0.1,
+        strategy="last",
+        seed=0,
+        strata=None,
+        groups=None,
+    )
+    assert splits == []
