@@ -15,7 +15,7 @@ from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
 
 # On fewer rows chance decides whether training improves on the linear start.
 FEWEST_TO_TRY = 40
-# Trials are repeated until about so many rows were held out, but not more than so often.
+# Trials go on until about so many rows were held out, but not more often than that.
 ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
 
 
