@@ -243,7 +243,7 @@ def test_a_large_group_is_not_set_aside_for_a_small_fraction():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("grouped", [False, True])
 def test_splits_in_turn_hold_out_other_rows_each_time(strategy, grouped):
-    X, _ = make_windows(np.random.default_rng(0).normal(size=205), window_size=6)
+    X, _ = make_windows(np.random.default_rng(0).normal(size=206), window_size=6)
     rows = np.arange(len(X))
     groups = rows // 20 if grouped else None
     splits = split_in_turn(
