@@ -11,12 +11,13 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 
 from skrnn._compat import Interval, StrOptions, _safe_indexing
 from skrnn._devices import limited_threads, resolve_device
-from skrnn._modules import RecurrentModule
+from skrnn._modules import RecurrentModule, read_states
 from skrnn._net import (
     OPTIMIZERS,
     EarlyStopping,
@@ -25,9 +26,24 @@ from skrnn._net import (
     RecurrentNet,
     share_worth_going,
 )
-from skrnn._sequences import check_sequences, compute_dtype
+from skrnn._sequences import UNKNOWN, check_sequences, compute_dtype, read_token_ids
+from skrnn._step_targets import (
+    StepValues,
+    StepwiseTarget,
+    check_step_targets,
+    check_step_weights,
+)
 from skrnn._targets import check_weights
 from skrnn._validation import check_groups, split_in_turn, split_rows
+
+
+def _pools_by_attention(estimator):
+    if estimator.pooling == "attention":
+        return True
+    raise AttributeError(
+        "attention_weights is available with pooling='attention' only. Got "
+        f"pooling={estimator.pooling!r}."
+    )
 
 
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
@@ -44,7 +60,10 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         "nonlinearity": [StrOptions({"tanh", "relu"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "bidirectional": ["boolean"],
-        "pooling": [StrOptions({"last", "mean", "max"})],
+        "pooling": [StrOptions({"last", "mean", "max", "attention"})],
+        "initial_state": [StrOptions({"zeros", "normal", "learned", "carry"})],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
+        "return_sequences": ["boolean"],
         "standardize": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
@@ -54,6 +73,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "lr_schedule": [StrOptions({"one_cycle", "cosine", "plateau"}), None],
+        "tbptt_steps": [Interval(Integral, 1, None, closed="left"), None],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "callbacks": [list, None],
@@ -128,11 +148,14 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets: real numbers for a regressor; labels of any type, or an indicator
-            matrix of several labels, for a classifier.
+            matrix of several labels, for a classifier. With `return_sequences` a
+            target for each time step: `(n_samples, n_timesteps)`, `(n_samples,
+            n_timesteps, n_outputs)`, or a list or 1-D object array of arrays.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative. Rows of weight zero count as if they were not
-            there.
+            there. With `return_sequences` there may be one for each time step, in
+            the form of y.
 
         groups : array-like of shape (n_samples,), default=None
             Which patient, machine, series, ... each sequence comes from. Those that
@@ -189,17 +212,17 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             device = resolve_device(self.device)
             rng = check_random_state(self.random_state)
             seed = int(rng.randint(np.iinfo(np.int32).max))
-            dtype = self._input_dtype() if continuing else None
-            sequences = check_sequences(self, X, reset=not continuing, dtype=dtype)
+            sequences = self._read_sequences(X, reset=not continuing)
             check_consistent_length(sequences, y)
-            weights = check_weights(sample_weight, len(sequences))
+            y_given, y = y, self._read_targets(y, sequences)
+            weights = self._read_weights(sample_weight, sequences)
             groups = check_groups(groups, len(sequences))
             if continuing:
                 sequences = self._express(sequences)
                 target = self._continue_target()
             else:
                 sequences = self._learn_expression(sequences, y, weights)
-                target = self._make_target(y, classes, one_epoch)
+                target = self._new_target(y, classes, one_epoch)
             weights = self._weigh_rows(target, y, weights)
             rows = rows_with_weight(len(sequences), weights)
             stops_early = self._stops_early(X_val) and not one_epoch
@@ -216,7 +239,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             elif X_val is None and not continuing and not one_epoch:
                 n_parts = self._n_trials(rows)
                 trials = [
-                    self._try_out(X, y, weights, part, others, seed)
+                    self._try_out(X, y_given, weights, part, others, seed)
                     for part, others in split_in_turn(
                         sequences, rows, n_parts=n_parts, **splitting
                     )
@@ -233,7 +256,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                     plan[k] == self._plan[k] for k in ("optimizer", "optimizer_params")
                 )
                 net.import_state(self.net_.export_state(), with_moments=same)
-            elif self.standardize:
+            elif self.standardize and self.embedding_dim is None:
                 net.set_scaling(sequences, rows, weights)
             codes = target.encode(y, reference=reference)
             dataset = net.make_dataset(sequences, rows, codes, weights)
@@ -331,6 +354,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 f"cell_type={self.cell_type!r}, whose equations fix it. Got "
                 f"{self.nonlinearity!r}. Use cell_type='rnn', or leave it out."
             )
+        self._check_states()
         if isinstance(self.optimizer, type) and not issubclass(
             self.optimizer, torch.optim.Optimizer
         ):
@@ -354,6 +378,44 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 f"optimizer='lbfgs', which has none. Got {self.weight_decay}."
             )
 
+    def _check_states(self):
+        """Refuse what a direction of time, or an output per step, rules out."""
+        owner = type(self).__name__
+        backwards = "which reads a sequence from its end: its states are not handed on."
+        if self._is_bidirectional() and self.initial_state == "carry":
+            raise ValueError(
+                f"The 'initial_state' parameter of {owner} must not be 'carry' for a "
+                f"two-way network, {backwards} Use 'zeros' or 'learned'."
+            )
+        if self._is_bidirectional() and self.tbptt_steps is not None:
+            raise ValueError(
+                f"The 'tbptt_steps' parameter of {owner} must be None for a two-way "
+                f"network, {backwards} Got {self.tbptt_steps}. Cut the sequences "
+                "shorter."
+            )
+        if self.tbptt_steps is not None and self.optimizer in (
+            "lbfgs",
+            torch.optim.LBFGS,
+        ):
+            raise ValueError(
+                f"The 'tbptt_steps' parameter of {owner} must be None for "
+                f"optimizer='lbfgs', which wants all steps at once. Got "
+                f"{self.tbptt_steps}. Use another optimizer."
+            )
+        if self.pooling != "last":
+            for name in ("return_sequences", "tbptt_steps"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"The 'pooling' parameter of {owner} must be 'last' with "
+                        f"{name}={getattr(self, name)}, since "
+                        + (
+                            "every step has its own output"
+                            if name == "return_sequences"
+                            else "not all steps are seen together"
+                        )
+                        + f". Got {self.pooling!r}."
+                    )
+
     def _hidden_sizes(self):
         """Return the hidden size of each layer as a tuple."""
         if not isinstance(self.hidden_size, tuple):
@@ -376,6 +438,9 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "nonlinearity": self.nonlinearity,
             "bidirectional": self._is_bidirectional(),
             "pooling": self.pooling,
+            "initial_state": self.initial_state,
+            "embedding_dim": self.embedding_dim,
+            "return_sequences": self.return_sequences,
             **self._ar_plan(),
         }
 
@@ -386,6 +451,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             input_dtype = np.dtype(np.float32)
         return self._network_parameters() | {
             "n_features": sequences.n_features,
+            "n_tokens": 0 if self.embedding_dim is None else self._n_tokens,
             "n_outputs": target.n_outputs,
             "dtype": input_dtype.name if device.type == "cpu" else "float32",
             "input_dtype": input_dtype.name,
@@ -422,6 +488,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             "optimizer",
             "optimizer_params",
             "weight_decay",
+            "tbptt_steps",
         )
         plan = {name: deepcopy(getattr(self, name)) for name in names}
         plan["lr_schedule"] = None if one_epoch else self.lr_schedule
@@ -442,33 +509,159 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         return callbacks
 
     def _validation_set(self, net, X_val, y_val):
-        sequences = check_sequences(
-            self, X_val, reset=False, dtype=self._input_dtype(), name="X_val"
-        )
+        sequences = self._read_sequences(X_val, name="X_val")
         check_consistent_length(sequences, y_val)
+        y_val = self._read_targets(y_val, sequences, "y_val", of="X_val")
         sequences = self._express(sequences)
         codes = net.target.encode(y_val, "y_val", sequences.reference())
         weights = net.target.class_weights(codes)
         return net.make_dataset(sequences, np.arange(len(sequences)), codes, weights)
 
+    # -- the border
+
+    def _read_sequences(self, X, reset=False, name="X"):
+        """Return X as `Sequences`, of token ids without their padding."""
+        dtype = None if reset else self._input_dtype()
+        sequences = check_sequences(self, X, reset=reset, dtype=dtype, name=name)
+        if self.embedding_dim is None:
+            return sequences
+        sequences, highest = read_token_ids(sequences, name)
+        if reset:
+            self._n_tokens = max(highest, UNKNOWN) + 1
+        elif highest >= self._n_tokens:
+            raise ValueError(
+                f"{name} must hold token ids below {self._n_tokens}, as the X in fit. "
+                f"Got {highest}. Give unknown tokens the id {UNKNOWN}, as TokenEncoder "
+                "does."
+            )
+        return sequences
+
+    def _read_targets(self, y, sequences, name="y", of="X"):
+        if not self.return_sequences:
+            return y
+        return check_step_targets(y, sequences, name, of)
+
+    def _read_weights(self, sample_weight, sequences):
+        if not self.return_sequences:
+            return check_weights(sample_weight, len(sequences))
+        return check_step_weights(sample_weight, sequences)
+
+    def _new_target(self, y, classes, one_epoch):
+        if not self.return_sequences:
+            return self._make_target(y, classes, one_epoch)
+        return StepwiseTarget(self._make_target(y.flat, classes, one_epoch))
+
     # -- prediction
 
     def _answer(self, X, decode):
-        """Return `decode(raw outputs)` for the raw outputs `(n_samples, K)`."""
+        """Return `decode(target, raw outputs, reference)` for all rows, or steps."""
         check_is_fitted(self)
-        sequences = check_sequences(self, X, reset=False, dtype=self._input_dtype())
-        sequences = self._express(sequences)
+        sequences = self._read_sequences(X)
+        expressed = self._express(sequences)
         with limited_threads(self.n_jobs):
-            output = self.net_.outputs(sequences)
-            finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
-            if not finite.all():
-                raise ValueError(
-                    "The output of the network must be finite. Got NaN or infinity for "
-                    f"row {finite.argmin()} of X. Compare its scale with that of the X "
-                    f"in fit, or fit again with a lower lr (now {self.lr})."
-                )
-            reference = sequences.reference()
-            return decode(output) if reference is None else decode(output, reference)
+            output = self.net_.outputs(expressed)
+            return self._decode_all(decode, output, expressed)
+
+    def _decode_all(self, decode, output, sequences):
+        target, reference = self._target, sequences.reference()
+        steps = None
+        if isinstance(target, StepwiseTarget):
+            output = output.reshape(-1, output.shape[-1])
+            steps, target = StepValues(output, sequences.n_steps()), target.of_step
+        finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+        if not finite.all():
+            row = finite.argmin()
+            if steps is not None:
+                row = np.searchsorted(steps.starts, row, side="right") - 1
+            raise ValueError(
+                "The output of the network must be finite. Got NaN or infinity for "
+                f"row {row} of X. Compare its scale with that of the X "
+                f"in fit, or fit again with a lower lr (now {self.lr})."
+            )
+        answer = decode(target, output, reference)
+        if steps is None:
+            return answer
+        return steps.unflatten(answer, ragged=sequences.lengths is not None)
+
+    def _score_steps(self, metric, X, y, sample_weight):
+        """Return a metric of scikit-learn over all valid steps."""
+        check_is_fitted(self)
+        sequences = self._read_sequences(X)
+        check_consistent_length(sequences, y)
+        y = self._read_targets(y, sequences)
+        weights = check_step_weights(sample_weight, sequences)
+        answer = self._read_targets(self.predict(X), sequences, "The answer")
+        return metric(
+            y.flat, answer.flat, sample_weight=None if weights is None else weights.flat
+        )
+
+    def hidden_states(self, X, h_0=None):
+        """Compute the states of the recurrent layers, as torch's layers return them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`; they are standardised as in `predict`.
+
+        h_0 : array-like or tuple of arrays, default=None
+            The states to start from, in the form of `h_n`, whose shapes it must have.
+            None is what `predict` starts from.
+
+        Returns
+        -------
+        output : ndarray of shape (n_samples, n_timesteps, directions * hidden_size)
+            The state of the last layer after every step; of ragged sequences a 1-D
+            object array of arrays. Backward states stand behind forward states.
+
+        h_n : ndarray of shape (layers * directions, n_samples, hidden_size)
+            The state of each layer and direction after its last step. Of an LSTM the
+            tuple `(h_n, c_n)`. With layers of different sizes a list in place of each
+            array, with an array `(directions, n_samples, size)` for each layer.
+
+        See Also
+        --------
+        torch.nn.LSTM : The same with `batch_first=True`; `output.swapaxes(0, 1)` is
+            what it returns without.
+        """
+        check_is_fitted(self)
+        sequences = self._express(self._read_sequences(X))
+        with limited_threads(self.n_jobs):
+            start = None
+            if h_0 is not None:
+                start = read_states(h_0, self.net_.module_, len(sequences))
+            output, finals = self.net_.states(sequences, start)
+        steps = StepValues(
+            output.reshape(-1, output.shape[-1]), sequences.expressed_steps()
+        )
+        output = steps.unflatten(steps.flat, ragged=sequences.lengths is not None)
+        same = len(set(self._spec["hidden_sizes"])) == 1
+        parts = [
+            np.concatenate(of_layers) if same else list(of_layers)
+            for of_layers in zip(*finals, strict=True)
+        ]
+        return output, parts[0] if len(parts) == 1 else tuple(parts)
+
+    @available_if(_pools_by_attention)
+    def attention_weights(self, X):
+        """Compute the weight of each time step with `pooling='attention'`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_samples, n_timesteps)
+            Not negative, with the sum 1 for each sequence; of ragged sequences a 1-D
+            object array of arrays.
+        """
+        check_is_fitted(self)
+        sequences = self._express(self._read_sequences(X))
+        with limited_threads(self.n_jobs):
+            weights = self.net_.attention(sequences)[..., 0]
+        steps = StepValues(weights.reshape(-1), sequences.expressed_steps())
+        return steps.unflatten(steps.flat, ragged=sequences.lengths is not None)
 
     def _input_dtype(self):
         """Return the numpy dtype that the network takes its input in."""
@@ -547,6 +740,8 @@ def rows_with_weight(n_samples, weights):
     """Return the rows that count; the others leave before anything is learned."""
     if weights is None:
         return np.arange(n_samples)
+    if isinstance(weights, StepValues):
+        weights = np.maximum.reduceat(weights.flat, weights.starts)
     rows = np.flatnonzero(weights > 0)
     if not len(rows):
         raise ValueError(

@@ -2,10 +2,11 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
-from skrnn._targets import MultilabelTarget, class_target
+from skrnn._targets import ClassTarget, class_target
 
 
 class BaseClassifier(ClassifierMixin, BaseRecurrent):
@@ -27,7 +28,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             Sequences, as for `fit`.
 
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or an indicator matrix.
+            Labels, or an indicator matrix; with `return_sequences` as for `fit`.
 
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come. Required at the first call, unless y is an
@@ -66,9 +67,11 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or an indicator matrix if y was one.
+            Labels, or an indicator matrix if y was one. With `return_sequences` of
+            each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
+            n_labels)`, and of ragged X a 1-D object array of arrays.
         """
-        return self._answer(X, lambda output: self._target.decode(output))
+        return self._answer(X, lambda target, output, _: target.decode(output))
 
     def predict_proba(self, X):
         """Predict the probability of each label.
@@ -82,9 +85,11 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`. For an indicator matrix each column is the
-            probability that its label is present.
+            probability that its label is present. With `return_sequences` of each
+            time step, `(n_samples, n_timesteps, n_classes)`; of ragged X a 1-D object
+            array of arrays.
         """
-        return self._answer(X, lambda output: self._target.probabilities(output))
+        return self._answer(X, lambda target, output, _: target.probabilities(output))
 
     def predict_log_proba(self, X):
         """Predict the natural logarithm of each label's probability.
@@ -99,7 +104,32 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         log_probabilities : ndarray of shape (n_samples, n_classes)
             More exact than the logarithm of `predict_proba` where that is near 0.
         """
-        return self._answer(X, lambda output: self._target.log_probabilities(output))
+        return self._answer(
+            X, lambda target, output, _: target.log_probabilities(output)
+        )
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of right answers.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            True labels; with `return_sequences` those of each time step, as for `fit`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; with `return_sequences` of sequences or of time steps.
+
+        Returns
+        -------
+        score : float
+            Accuracy. With `return_sequences` that of all time steps together.
+        """
+        if self.return_sequences:
+            return self._score_steps(accuracy_score, X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _make_target(self, y, classes, one_epoch):
         if one_epoch and classes is None and np.ndim(y) == 1:
@@ -113,7 +143,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         return target.row_weights(target.encode(y), self.class_weight, weights)
 
     def _strata(self, target, y):
-        return None if isinstance(target, MultilabelTarget) else target.encode(y)
+        return target.encode(y) if isinstance(target, ClassTarget) else None
 
     def _take_over(self, net):
         super()._take_over(net)
@@ -157,9 +187,26 @@ class RNNClassifier(BaseClassifier):
     bidirectional : bool, default=False
         Whether each layer also reads the sequence from its end to its beginning.
 
-    pooling : {'last', 'mean', 'max'}, default='last'
+    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
         How the last layer's states become one vector: the state after the last step
-        (of each direction), or the mean or maximum over all valid steps.
+        (of each direction), the mean or maximum over all valid steps, or their mean
+        by weights that are learned, see `attention_weights`. 'last' with
+        `return_sequences`, which pools nothing.
+
+    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
+        What each layer starts from: zeros; in training noise of deviation 1, and
+        zeros in `predict`; states that are learned; or in training the last states of
+        the batch before, row by row and without a gradient into it, and zeros at the
+        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
+        i of a batch goes on where row i of the batch before ended.
+
+    embedding_dim : int or None, default=None
+        Length of the vectors that token ids are looked up as, learned with the rest.
+        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
+        at the end of a row, 1 for unknown tokens. None: X holds features.
+
+    return_sequences : bool, default=False
+        Whether there is a target for each time step, instead of one per sequence.
 
     standardize : bool, default=True
         Whether each feature of X is brought to mean 0 and deviation 1 over all valid
@@ -201,6 +248,12 @@ class RNNClassifier(BaseClassifier):
         'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
         'plateau' halves the rate when the validation loss, or without one the
         training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+
+    tbptt_steps : int or None, default=None
+        Steps that gradients go back through, for very long sequences; None for all.
+        With `return_sequences` the optimiser takes a step for each chunk of so many,
+        and the state is handed on to the next. With one target per sequence all but
+        the last so many steps of a sequence only bring the state up to date.
 
     patience : int, default=10
         Epochs without improvement before early stopping.
@@ -322,6 +375,9 @@ class RNNClassifier(BaseClassifier):
         dropout=0.0,
         bidirectional=False,
         pooling="last",
+        initial_state="zeros",
+        embedding_dim=None,
+        return_sequences=False,
         standardize=True,
         class_weight=None,
         max_epochs=60,
@@ -332,6 +388,7 @@ class RNNClassifier(BaseClassifier):
         weight_decay="auto",
         max_grad_norm=1.0,
         lr_schedule="one_cycle",
+        tbptt_steps=None,
         patience=10,
         tol=1e-4,
         callbacks=None,
@@ -351,6 +408,9 @@ class RNNClassifier(BaseClassifier):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.initial_state = initial_state
+        self.embedding_dim = embedding_dim
+        self.return_sequences = return_sequences
         self.standardize = standardize
         self.class_weight = class_weight
         self.max_epochs = max_epochs
@@ -361,6 +421,7 @@ class RNNClassifier(BaseClassifier):
         self.weight_decay = weight_decay
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
+        self.tbptt_steps = tbptt_steps
         self.patience = patience
         self.tol = tol
         self.callbacks = callbacks
@@ -401,9 +462,26 @@ class BiRNNClassifier(BaseClassifier):
         Probability of zeroing a value between layers and before the output layer,
         in training.
 
-    pooling : {'last', 'mean', 'max'}, default='last'
+    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
         How the last layer's states become one vector: the state after the last step
-        (of each direction), or the mean or maximum over all valid steps.
+        (of each direction), the mean or maximum over all valid steps, or their mean
+        by weights that are learned, see `attention_weights`. 'last' with
+        `return_sequences`, which pools nothing.
+
+    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
+        What each layer starts from: zeros; in training noise of deviation 1, and
+        zeros in `predict`; states that are learned; or in training the last states of
+        the batch before, row by row and without a gradient into it, and zeros at the
+        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
+        i of a batch goes on where row i of the batch before ended.
+
+    embedding_dim : int or None, default=None
+        Length of the vectors that token ids are looked up as, learned with the rest.
+        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
+        at the end of a row, 1 for unknown tokens. None: X holds features.
+
+    return_sequences : bool, default=False
+        Whether there is a target for each time step, instead of one per sequence.
 
     standardize : bool, default=True
         Whether each feature of X is brought to mean 0 and deviation 1 over all valid
@@ -445,6 +523,12 @@ class BiRNNClassifier(BaseClassifier):
         'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
         'plateau' halves the rate when the validation loss, or without one the
         training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+
+    tbptt_steps : int or None, default=None
+        Steps that gradients go back through, for very long sequences; None for all.
+        With `return_sequences` the optimiser takes a step for each chunk of so many,
+        and the state is handed on to the next. With one target per sequence all but
+        the last so many steps of a sequence only bring the state up to date.
 
     patience : int, default=10
         Epochs without improvement before early stopping.
@@ -572,6 +656,9 @@ class BiRNNClassifier(BaseClassifier):
         nonlinearity="tanh",
         dropout=0.0,
         pooling="last",
+        initial_state="zeros",
+        embedding_dim=None,
+        return_sequences=False,
         standardize=True,
         class_weight=None,
         max_epochs=60,
@@ -582,6 +669,7 @@ class BiRNNClassifier(BaseClassifier):
         weight_decay="auto",
         max_grad_norm=1.0,
         lr_schedule="one_cycle",
+        tbptt_steps=None,
         patience=10,
         tol=1e-4,
         callbacks=None,
@@ -600,6 +688,9 @@ class BiRNNClassifier(BaseClassifier):
         self.nonlinearity = nonlinearity
         self.dropout = dropout
         self.pooling = pooling
+        self.initial_state = initial_state
+        self.embedding_dim = embedding_dim
+        self.return_sequences = return_sequences
         self.standardize = standardize
         self.class_weight = class_weight
         self.max_epochs = max_epochs
@@ -610,6 +701,7 @@ class BiRNNClassifier(BaseClassifier):
         self.weight_decay = weight_decay
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
+        self.tbptt_steps = tbptt_steps
         self.patience = patience
         self.tol = tol
         self.callbacks = callbacks

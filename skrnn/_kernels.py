@@ -6,6 +6,7 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 
 import torch
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
 
 # The result of a matrix product for one row depends, in the last bit, on where in
 # memory the row begins. Rows whose lengths are multiples of this begin alike.
@@ -15,9 +16,17 @@ N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def recurrence(
-    cell_type, nonlinearity, x, weights, lengths=None, reverse=False, aligned=False
+    cell_type,
+    nonlinearity,
+    x,
+    weights,
+    lengths=None,
+    reverse=False,
+    aligned=False,
+    state=None,
+    with_cell=False,
 ):
-    """Run one recurrent layer in one direction from a state of zeros.
+    """Run one recurrent layer in one direction.
 
     Parameters
     ----------
@@ -44,45 +53,79 @@ def recurrence(
         Whether to pad features and units with zeros so that a row's output is the
         same, bit for bit, wherever in the batch it stands.
 
+    state : tuple of tensors of shape (N, H), default=None
+        To start from: (h,), of an LSTM (h, c); zeros if None.
+
+    with_cell : bool, default=False
+        Whether c after the last valid step is wanted of an LSTM. Where rows differ in
+        length that takes a slower way.
+
     Returns
     -------
     output : tensor of shape (N, L, H)
         The hidden state at every step of `x`, in the order of `x`.
 
-    h_n : tensor of shape (N, H)
-        The hidden state after the last step run: of step `length - 1`, or of step 0
-        with `reverse`.
+    state : tuple of tensors of shape (N, H)
+        After the last step run: step `length - 1`, or step 0 with `reverse`. (h,), or
+        (h, c) of an LSTM; if its c was not wanted, it is right for rows of L steps
+        only.
     """
     n_hidden = weights[1].shape[1]
     if reverse:
         x = reverse_valid(x, lengths)
     if aligned:
         x, weights = pad_last(x), pad_weights(weights, N_GATES[cell_type])
+    if state is None:
+        zeros = x.new_zeros(x.shape[0], weights[1].shape[1])
+        state = (zeros,) * (2 if cell_type == "lstm" else 1)
+    elif aligned:
+        state = tuple(pad_last(part) for part in state)
+    state = tuple(part[None].contiguous() for part in state)
+    if cell_type == "lstm" and with_cell and lengths is not None:
+        c_n = _packed_lstm(x, weights, lengths, state)
+    else:
+        c_n = None
     # Time first and contiguous, whatever L is: torch would choose another product for
     # sequences of one step.
     x = x.transpose(0, 1).contiguous()
-    h_0 = x.new_zeros(1, x.shape[1], weights[1].shape[1])
     flags = (True, 1, 0.0, False, False, False)  # biases, layers, ..., batch first
     if cell_type == "lstm":
-        output = torch.lstm(x, (h_0, h_0), weights, *flags)[0]
+        output, _, c_last = torch.lstm(x, state, weights, *flags)
+        c_n = c_last[0] if c_n is None else c_n
     elif cell_type == "gru":
-        output = torch.gru(x, h_0, weights, *flags)[0]
+        output = torch.gru(x, state[0], weights, *flags)[0]
     elif nonlinearity == "relu":
-        output = torch.rnn_relu(x, h_0, weights, *flags)[0]
+        output = torch.rnn_relu(x, state[0], weights, *flags)[0]
     else:
-        output = torch.rnn_tanh(x, h_0, weights, *flags)[0]
+        output = torch.rnn_tanh(x, state[0], weights, *flags)[0]
     output = output.transpose(0, 1)[:, :, :n_hidden]
-    h_n = last_valid(output, lengths)
+    final = (last_valid(output, lengths),)
+    if cell_type == "lstm":
+        final += (c_n[:, :n_hidden],)
     if reverse:
         output = reverse_valid(output, lengths)
-    return output, h_n
+    return output, final
+
+
+def _packed_lstm(x, weights, lengths, state):
+    """Return c of an LSTM after the last valid step of each row, `(N, H)`.
+
+    torch says what c is at the last step only, and packed rows end where they end.
+    """
+    packed = pack_padded_sequence(
+        x, lengths.cpu(), batch_first=True, enforce_sorted=False
+    )
+    state = tuple(part[:, packed.sorted_indices] for part in state)
+    flags = (True, 1, 0.0, False, False)  # biases, layers, dropout, train, both ways
+    _, _, c_n = torch.lstm(packed.data, packed.batch_sizes, state, weights, *flags)
+    return c_n[0][packed.unsorted_indices]
 
 
 def aligned_linear(x, weight, bias):
     """Return `x @ weight.T + bias`, see `aligned` of `recurrence`."""
     padding = -len(weight) % ROW_BLOCK
     weight, bias = pad_last(F.pad(weight, (0, 0, 0, padding))), pad_last(bias)
-    return F.linear(pad_last(x), weight, bias)[:, : len(weight) - padding]
+    return F.linear(pad_last(x), weight, bias)[..., : len(weight) - padding]
 
 
 def pad_last(x):

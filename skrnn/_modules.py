@@ -4,6 +4,7 @@ Legend of shapes: N rows of a batch, L time steps, F features, H hidden units,
 D directions (1 or 2), K outputs.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,11 +14,14 @@ LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 class RecurrentModule(nn.Module):
-    """A stack of recurrent layers with one output per sequence.
+    """A stack of recurrent layers with one output per sequence, or per time step.
 
     The layers hold their parameters under torch's names, so that each can be handed
     to `nn.RNN`, `nn.GRU` or `nn.LSTM` as it is. Weights are drawn from a private
     generator, and so are the masks of dropout.
+
+    The states of the whole stack are a list with a tuple for each layer: (h,), or
+    (h, c) of an LSTM, each of shape (D, N, H).
 
     Parameters
     ----------
@@ -39,8 +43,21 @@ class RecurrentModule(nn.Module):
     dropout : float
         Probability of zeroing a value between layers and before the head.
 
-    pooling : {'last', 'mean', 'max'}
+    pooling : {'last', 'mean', 'max', 'attention'}
         How the steps become one vector.
+
+    return_sequences : bool, default=False
+        Whether every step has an output, and nothing is pooled.
+
+    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
+        What each layer starts from; 'normal' and 'carry' in training only, zeros
+        otherwise.
+
+    embedding_dim : int or None, default=None
+        Length of the vectors that token ids, the only feature, are looked up as.
+
+    n_tokens : int, default=0
+        Number of ids, 0 for padding included.
 
     ar_order : int, default=0
         How many last steps of the `ar_columns`, and the last step of the others, also
@@ -70,6 +87,10 @@ class RecurrentModule(nn.Module):
         bidirectional,
         dropout,
         pooling,
+        return_sequences=False,
+        initial_state="zeros",
+        embedding_dim=None,
+        n_tokens=0,
         ar_order=0,
         ar_columns=(),
         dtype,
@@ -82,38 +103,64 @@ class RecurrentModule(nn.Module):
         self.bidirectional = bidirectional
         self.dropout = dropout
         self.pooling = pooling
-        self.dropout_generator = None  # set by the net, on the device of the module
+        self.return_sequences = return_sequences
+        self.initial_state = initial_state
+        self.generator = None  # of noise in training, set by the net, on its device
         self.register_buffer("input_mean", torch.zeros(n_features, dtype=input_dtype))
         self.register_buffer("input_scale", torch.ones(n_features, dtype=input_dtype))
         n_directions = 2 if bidirectional else 1
         # Made on the meta device, where making them draws nothing from torch's global
         # generator, and filled from ours.
         options = {"device": "meta", "dtype": dtype}
+        layer_options = dict(options)
         if cell_type == "rnn":
-            options["nonlinearity"] = nonlinearity
-        layers, n_inputs = [], n_features
+            layer_options["nonlinearity"] = nonlinearity
+        layers, n_inputs = [], embedding_dim or n_features
         for hidden_size in hidden_sizes:
             layer = LAYER_TYPES[cell_type](
                 n_inputs,
                 hidden_size,
                 batch_first=True,
                 bidirectional=bidirectional,
-                **options,
+                **layer_options,
             ).to_empty(device="cpu")
             initialize_layer(layer, generator)
             layers.append(layer)
             n_inputs = n_directions * hidden_size
         self.layers = nn.ModuleList(layers)
-        self.head = nn.Linear(n_inputs, n_outputs, device="meta", dtype=dtype)
+        self.head = nn.Linear(n_inputs, n_outputs, **options)
         self.head.to_empty(device="cpu")
-        initialize_head(self.head, generator)
+        initialize_linear(self.head, generator)
+        self.embedding = self.attention = self.context = self.first_states = None
+        if embedding_dim is not None:
+            # Filled by hand: an embedding draws from torch's global generator.
+            weight = torch.empty(n_tokens, embedding_dim, dtype=dtype)
+            weight.normal_(generator=generator)
+            weight[:2] = 0.0  # padding; and unknown tokens, of which nothing is known
+            self.embedding = nn.Embedding.from_pretrained(
+                weight, freeze=False, padding_idx=0
+            )
+        if pooling == "attention":
+            self.attention = nn.Linear(n_inputs, n_inputs, **options)
+            self.attention.to_empty(device="cpu")
+            initialize_linear(self.attention, generator)
+            self.context = nn.Parameter(torch.empty(n_inputs, dtype=dtype))
+            with torch.no_grad():
+                bound = n_inputs**-0.5
+                self.context.uniform_(-bound, bound, generator=generator)
+        if initial_state == "learned":
+            n_states = 2 if cell_type == "lstm" else 1
+            self.first_states = nn.ParameterList(
+                torch.zeros(n_states, n_directions, hidden_size, dtype=dtype)
+                for hidden_size in hidden_sizes
+            )
         self.ar_order = ar_order
         self.ar_columns = list(ar_columns)
         self.highway = None
         if ar_order > 0:
             self.other_columns = sorted(set(range(n_features)) - set(ar_columns))
             n_inputs = ar_order * len(ar_columns) + len(self.other_columns)
-            self.highway = nn.Linear(n_inputs, n_outputs, device="meta", dtype=dtype)
+            self.highway = nn.Linear(n_inputs, n_outputs, **options)
             self.highway.to_empty(device="cpu")
 
     @torch.no_grad()
@@ -133,42 +180,157 @@ class RecurrentModule(nn.Module):
         self.head.weight.zero_()
         self.head.bias.zero_()
 
+    def set_scaling(self, mean, scale):
+        """Set the mean and the scale of each feature, arrays of shape (F,)."""
+        self.input_mean.copy_(torch.as_tensor(mean))
+        self.input_scale.copy_(torch.as_tensor(scale))
+
+    # -- the way of a batch
+
+    def forward(self, values, lengths=None, states=None):
+        """Compute the raw outputs of a padded batch `(N, L, F)`.
+
+        They are `(N, K)`, or `(N, L, K)` for an output per step. `states` is what to
+        start from, `start_states` if None.
+        """
+        inputs = self.scale(values)
+        hidden, states = self.run_layers(inputs, lengths, states)
+        return self.read_out(hidden, states, inputs, lengths)
+
     def scale(self, values):
-        """Standardise the features, in the precision that they came in."""
+        """Standardise the features, in the precision that they came in.
+
+        Or look the ids of tokens up: `(N, L, embedding_dim)`.
+        """
+        if self.embedding is not None:
+            return self.embedding(values[:, :, 0].long())
         x = (values - self.input_mean) / self.input_scale
         return x.to(self.head.weight.dtype)
+
+    def run_layers(self, x, lengths=None, states=None, with_cell=False):
+        """Run all layers over `(N, L, F)`.
+
+        Returns
+        -------
+        hidden : tensor of shape (N, L, D * H)
+            The outputs of the last layer.
+
+        states : list of tuples of tensors of shape (D, N, H)
+            Of each layer after the last valid step. The c of an LSTM is right for
+            rows of L steps only, unless `with_cell`.
+        """
+        if states is None:
+            states = self.start_states(len(x))
+        finals = []
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                x = self._drop(x)
+            state = None if states is None else states[i]
+            x, final = self._run_layer(layer, x, lengths, state, with_cell)
+            finals.append(final)
+        return x, finals
+
+    def read_out(self, hidden, states, inputs, lengths=None):
+        """Compute the raw outputs from what the last layer says.
+
+        `inputs` are the scaled `(N, L, F)` that the highway reads; with an output per
+        step they may begin before what `hidden` is about.
+        """
+        if self.return_sequences:
+            pooled = hidden
+        elif self.pooling == "last":
+            pooled = states[-1][0].transpose(0, 1).flatten(1)
+        elif self.pooling == "attention":
+            pooled = self.attend(hidden, lengths)[0]
+        else:
+            pooled = pool(hidden, lengths, self.pooling)
+        output = self._apply_linear(self.head, self._drop(pooled))
+        if self.highway is None:
+            return output
+        lags = self.lags(inputs, lengths)
+        if self.return_sequences:  # the inputs may begin before
+            lags = lags[:, -hidden.shape[1] :]
+        return output + self._apply_linear(self.highway, lags)
 
     def lags(self, x, lengths=None):
         """Return what the highway takes, `(N, ar_order * columns + others)`.
 
         These are the last steps of the target columns, and all other features of the
         last step. Rows shorter than `ar_order` are continued by their first step.
+        With an output per step it is `(N, L, ...)`, of every step and those before.
         """
-        last = x.shape[1] - 1 if lengths is None else lengths[:, None] - 1
         back = torch.arange(self.ar_order - 1, -1, -1, device=x.device)
-        steps = (last - back).clamp(min=0).expand(len(x), -1)
         rows = torch.arange(len(x), device=x.device)[:, None]
+        if self.return_sequences:
+            last = torch.arange(x.shape[1], device=x.device)[:, None]
+            steps = (last - back).clamp(min=0)
+            own = x[:, :, self.ar_columns][:, steps].flatten(2)
+            return torch.cat([own, x[:, :, self.other_columns]], dim=2)
+        last = x.shape[1] - 1 if lengths is None else lengths[:, None] - 1
+        steps = (last - back).clamp(min=0).expand(len(x), -1)
         recent = x[rows, steps]
         own = recent[:, :, self.ar_columns].flatten(1)
         return torch.cat([own, recent[:, -1, self.other_columns]], dim=1)
 
-    def set_scaling(self, mean, scale):
-        """Set the mean and the scale of each feature, arrays of shape (F,)."""
-        self.input_mean.copy_(torch.as_tensor(mean))
-        self.input_scale.copy_(torch.as_tensor(scale))
+    def attend(self, hidden, lengths=None):
+        r"""Return the mean over steps by learned weights, and the weights.
 
-    def forward(self, values, lengths=None):
-        """Compute the raw outputs `(N, K)` of a padded batch `(N, L, F)`."""
-        inputs = x = self.scale(values)
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                x = self._drop(x)
-            x, h_n = self._run_layer(layer, x, lengths)
-        pooled = h_n if self.pooling == "last" else pool(x, lengths, self.pooling)
-        output = self._apply_linear(self.head, self._drop(pooled))
-        if self.highway is None:
-            return output
-        return output + self._apply_linear(self.highway, self.lags(inputs, lengths))
+        :math:`a_t \propto \exp(u^T \tanh(W h_t + b))` over the valid steps.
+
+        Returns
+        -------
+        pooled : tensor of shape (N, D * H)
+
+        weights : tensor of shape (N, L)
+            Zero behind the end of a row.
+
+        References
+        ----------
+        Yang et al.: Hierarchical attention networks for document classification.
+        NAACL 2016.
+        """
+        scores = torch.tanh(self._apply_linear(self.attention, hidden)) @ self.context
+        if lengths is not None:
+            steps = torch.arange(hidden.shape[1], device=hidden.device)
+            scores = scores.masked_fill(steps >= lengths[:, None], -torch.inf)
+        parts = (scores - scores.amax(dim=1, keepdim=True)).exp()
+        # A sum adds in an order that depends on L, a running sum does not.
+        total = parts.cumsum(dim=1)[:, -1:]
+        pooled = (parts[:, :, None] * hidden).cumsum(dim=1)[:, -1] / total
+        return pooled, parts / total
+
+    # -- states
+
+    def start_states(self, n):
+        """Return the states that n rows start from, None for zeros."""
+        if self.initial_state == "learned":
+            return [
+                tuple(part[:, None].expand(-1, n, -1).contiguous() for part in of_layer)
+                for of_layer in self.first_states
+            ]
+        if self.initial_state == "normal" and self.training:
+            return [
+                tuple(
+                    torch.empty_like(part).normal_(generator=self.generator)
+                    for part in of_layer
+                )
+                for of_layer in self.zero_states(n)
+            ]
+        return None
+
+    def zero_states(self, n):
+        """Return zeros for the states of n rows."""
+        n_directions = 2 if self.bidirectional else 1
+        weight = self.head.weight
+        return [
+            tuple(
+                weight.new_zeros(n_directions, n, layer.hidden_size)
+                for _ in range(2 if self.cell_type == "lstm" else 1)
+            )
+            for layer in self.layers
+        ]
+
+    # -- parts
 
     def _apply_linear(self, layer, x):
         if self._aligned(x):
@@ -179,10 +341,10 @@ class RecurrentModule(nn.Module):
         """Whether a row must not feel its place in the batch: in prediction."""
         return not self.training and x.device.type == "cpu"
 
-    def _run_layer(self, layer, x, lengths):
-        """Return all outputs `(N, L, D * H)` and the last states `(N, D * H)`."""
+    def _run_layer(self, layer, x, lengths, state, with_cell):
+        """Return all outputs `(N, L, D * H)` and the last states, each `(D, N, H)`."""
         if x.device.type != "cpu":
-            return run_on_accelerator(layer, x, lengths)
+            return run_on_accelerator(layer, x, lengths, state)
         runs = [
             recurrence(
                 self.cell_type,
@@ -192,41 +354,99 @@ class RecurrentModule(nn.Module):
                 lengths,
                 reverse=direction == 1,
                 aligned=self._aligned(x),
+                state=None if state is None else tuple(s[direction] for s in state),
+                with_cell=with_cell,
             )
             for direction, weights in enumerate(layer.all_weights)
         ]
-        if len(runs) == 1:
-            return runs[0]
-        outputs, states = zip(*runs, strict=True)
-        return torch.cat(outputs, dim=-1), torch.cat(states, dim=-1)
+        outputs, finals = zip(*runs, strict=True)
+        output = outputs[0] if len(runs) == 1 else torch.cat(outputs, dim=-1)
+        return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
     def _drop(self, x):
         if not self.training or self.dropout == 0.0:
             return x
         keep = 1.0 - self.dropout
-        mask = torch.empty_like(x).bernoulli_(keep, generator=self.dropout_generator)
+        mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator)
         return x * mask.div_(keep)
 
 
-def run_on_accelerator(layer, x, lengths):
+def read_states(h_0, module, n):
+    """Return states as users give them in the form that the module takes.
+
+    Parameters
+    ----------
+    h_0 : array-like, list of arrays, or tuple of two of these
+        As `hidden_states` returns `h_n`: `(layers * D, N, H)`, or for layers of
+        different sizes a list of `(D, N, H)`; of an LSTM a tuple of two.
+
+    module : RecurrentModule
+        Says what is wanted.
+
+    n : int
+        Rows.
+
+    Raises
+    ------
+    ValueError
+        If a shape is another than wanted.
+    """
+    wanted = module.zero_states(n)
+    names = ("h_0", "c_0") if module.cell_type == "lstm" else ("h_0",)
+    given = h_0 if len(names) == 2 else (h_0,)
+    if len(names) == 2 and not (isinstance(h_0, tuple) and len(h_0) == 2):
+        raise ValueError(
+            "h_0 must be a tuple (h_0, c_0) for cell_type='lstm'. Got "
+            f"{type(h_0).__name__}."
+        )
+    sizes = [layer.hidden_size for layer in module.layers]
+    same, n_directions = len(set(sizes)) == 1, wanted[0][0].shape[0]
+    columns = []
+    for name, of_layers in zip(names, given, strict=True):
+        shapes = [(n_directions, n, size) for size in sizes]
+        if same:
+            shape = (len(sizes) * n_directions, n, sizes[0])
+            if np.shape(of_layers) != shape:
+                raise ValueError(
+                    f"{name} must have shape {shape}: layers times directions, "
+                    f"sequences, hidden_size. Got shape {np.shape(of_layers)}."
+                )
+            of_layers = np.split(np.asarray(of_layers), len(sizes))
+        elif [np.shape(of_layer) for of_layer in of_layers] != shapes:
+            raise ValueError(
+                f"{name} must be a list of arrays of shapes {shapes}, one for each "
+                f"layer. Got {[np.shape(of_layer) for of_layer in of_layers]}."
+            )
+        if not all(np.isfinite(of_layer).all() for of_layer in of_layers):
+            raise ValueError(f"{name} must be finite. Got NaN or infinity.")
+        columns.append(of_layers)
+    weight = module.head.weight
+    return [
+        tuple(torch.as_tensor(part).to(weight) for part in of_layer)
+        for of_layer in zip(*columns, strict=True)
+    ]
+
+
+def run_on_accelerator(layer, x, lengths, state=None):
     """Run a layer through torch's own module, packed where rows differ in length.
 
     On a GPU one call of the vendor's library beats anything written step by step,
     and packing costs little; on a CPU it costs a factor of 2 to 8.
     """
+    if state is not None and len(state) == 1:
+        (state,) = state
     if lengths is None:
-        output, state = layer(x)
+        output, state = layer(x, state)
     else:
         # One synchronisation a batch: the library wants the lengths on the host.
         packed = nn.utils.rnn.pack_padded_sequence(
             x, lengths.cpu(), batch_first=True, enforce_sorted=False
         )
-        packed, state = layer(packed)
+        packed, state = layer(packed, state)
         output, _ = nn.utils.rnn.pad_packed_sequence(
             packed, batch_first=True, total_length=x.shape[1]
         )
-    h_n = state[0] if isinstance(state, tuple) else state  # (D, N, H)
-    return output, h_n.transpose(0, 1).flatten(1)
+    return output, state if isinstance(state, tuple) else (state,)
 
 
 def pool(output, lengths, pooling):
@@ -272,8 +492,8 @@ def initialize_layer(layer, generator):
 
 
 @torch.no_grad()
-def initialize_head(head, generator):
-    """Draw the weights of the head as torch's `nn.Linear` does."""
-    bound = head.in_features**-0.5
-    head.weight.uniform_(-bound, bound, generator=generator)
-    head.bias.uniform_(-bound, bound, generator=generator)
+def initialize_linear(layer, generator):
+    """Draw the weights of a linear layer as torch's `nn.Linear` does."""
+    bound = layer.in_features**-0.5
+    layer.weight.uniform_(-bound, bound, generator=generator)
+    layer.bias.uniform_(-bound, bound, generator=generator)

@@ -15,6 +15,7 @@ from skorch.dataset import Dataset, unpack_data
 from torch import nn
 
 from skrnn._sequences import feature_scaling
+from skrnn._step_targets import StepValues
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -29,6 +30,7 @@ OPTIMIZERS = {
 ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
+STEPS_IN_ONE = 2**13  # steps that are predicted in one piece
 
 # Of the linear start, for each row, in standardised units: next to none serves where
 # rows are many, much where there are hardly more rows than lags.
@@ -53,11 +55,11 @@ class SequenceDataset(Dataset):
     rows : ndarray of int of shape (n,)
         Which of them this data set holds.
 
-    targets : ndarray of shape (len(sequences), ...)
-        Encoded targets of all the data.
+    targets : ndarray of shape (len(sequences), ...) or StepValues
+        Encoded targets of all the data, for each sequence or for each step.
 
-    weights : ndarray of shape (len(sequences),) or None
-        Weights of all the data.
+    weights : ndarray of shape (len(sequences),), StepValues or None
+        Weights of all the data, alike.
 
     dtype, input_dtype : torch dtype
         Of targets and weights, and of batches of sequences.
@@ -73,14 +75,21 @@ class SequenceDataset(Dataset):
         self.rows = rows
         self.input_dtype = _numpy_dtype(input_dtype)
         self.device = device
-        targets = torch.as_tensor(targets[rows])
+        self.per_step = isinstance(targets, StepValues)
+        self.targets, self.weights = targets[rows], None
+        if weights is not None or (self.per_step and sequences.lengths is not None):
+            self.weights = relative_weights(self.targets, weights, rows)
+        if self.per_step:
+            self.steps_per_row = len(self.targets.flat) / len(rows)
+            self.targets = _cast(self.targets, dtype)
+            self.weights = None if self.weights is None else _cast(self.weights, dtype)
+            return
+        targets = torch.as_tensor(self.targets)
         if targets.is_floating_point():
             targets = targets.to(dtype)
         self.targets = targets.to(device)
-        self.weights = None
-        if weights is not None:  # relative to their mean, see `get_loss`
-            weights = weights[rows] / weights[rows].mean()
-            self.weights = torch.as_tensor(weights).to(device, dtype)
+        if self.weights is not None:
+            self.weights = torch.as_tensor(self.weights).to(device, dtype)
 
     def __len__(self):
         return len(self.rows)
@@ -92,8 +101,17 @@ class SequenceDataset(Dataset):
 
     @property
     def y(self):
-        """The encoded targets."""
-        return self.targets.cpu().numpy()
+        """The encoded targets, of steps as one long column."""
+        return self.targets.flat if self.per_step else self.targets.cpu().numpy()
+
+    @property
+    def flat_weights(self):
+        """The weight of each row or step, as numpy in float64; ones if all are one."""
+        weights = self.weights
+        if weights is None:
+            return np.ones(len(self.y))
+        weights = weights.flat if self.per_step else weights.cpu().numpy()
+        return weights.astype(np.float64)
 
     def __getitem__(self, position):
         inputs, targets = self.batch(torch.tensor([position]))
@@ -107,10 +125,29 @@ class SequenceDataset(Dataset):
         inputs = {"values": torch.from_numpy(values).to(self.device)}
         if lengths is not None:
             inputs["lengths"] = torch.from_numpy(lengths).to(self.device)
+        if self.per_step:
+            positions = positions.numpy()
+            if self.weights is not None:
+                weights = torch.from_numpy(self.weights.padded(positions))
+                inputs["sample_weight"] = weights.to(self.device)
+            targets = torch.from_numpy(self.targets.padded(positions))
+            return inputs, targets.to(self.device)
         positions = positions.to(self.device)
         if self.weights is not None:
             inputs["sample_weight"] = self.weights[positions]
         return inputs, self.targets[positions]
+
+
+def relative_weights(targets, weights, rows):
+    """Return the weights of some rows relative to the mean of a row, see `get_loss`.
+
+    A step's weight is its share in a row, so that those of a row add up to one in the
+    mean over rows.
+    """
+    if isinstance(targets, StepValues):
+        flat = np.ones(len(targets.flat)) if weights is None else weights[rows].flat
+        return targets.like(flat * (len(rows) / flat.sum()))
+    return weights[rows] / weights[rows].mean()
 
 
 class Batches:
@@ -146,7 +183,7 @@ class RowLoss(nn.Module):
         self.target = target
 
     def forward(self, output, target):
-        """Return losses `(N,)`."""
+        """Return losses `(N,)`, or of each step `(N, L)`."""
         return self.target.row_loss(output, target)
 
 
@@ -170,6 +207,9 @@ class RecurrentNet(NeuralNet):
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None
         How the learning rate changes during one call of `train`.
 
+    tbptt_steps : int or None
+        Steps that gradients go back through, all if None.
+
     **options : dict
         skorch's own.
     """
@@ -182,12 +222,14 @@ class RecurrentNet(NeuralNet):
         seed=0,
         max_grad_norm=None,
         lr_schedule=None,
+        tbptt_steps=None,
         **options,
     ):
         self.target = target
         self.seed = seed
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
+        self.tbptt_steps = tbptt_steps
         options.setdefault("criterion", RowLoss(target))
         options.setdefault("train_split", None)
         super().__init__(module, **options)
@@ -202,9 +244,8 @@ class RecurrentNet(NeuralNet):
         """Initialise all components and the private random generators."""
         super().initialize()
         self.order_generator_ = torch.Generator().manual_seed(self.seed)
-        self.module_.dropout_generator = torch.Generator(self.device).manual_seed(
-            self.seed
-        )
+        self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.carried_ = None  # states from batch to batch
         return self
 
     # -- data
@@ -228,19 +269,21 @@ class RecurrentNet(NeuralNet):
 
     def start_linear(self, dataset):
         """Start the highway at a Ridge regression, kept as `linear_start_`."""
-        lags = np.empty((len(dataset), self.module_.highway.in_features))
-        positions = torch.arange(len(dataset))
+        lags, first = np.empty((len(dataset.y), self.module_.highway.in_features)), 0
         with torch.no_grad():
-            for part in positions.split(PREDICTION_ROWS):
+            for part in torch.arange(len(dataset)).split(PREDICTION_ROWS):
                 inputs, _ = dataset.batch(part)
                 x = self.module_.scale(inputs["values"])
-                lags[part] = self.module_.lags(x, inputs.get("lengths")).cpu()
+                found = self.module_.lags(x, inputs.get("lengths"))
+                if dataset.per_step:
+                    found = valid_steps(found, inputs.get("lengths"))
+                lags[first : first + len(found)] = found.cpu()
+                first += len(found)
+        counted = dataset.flat_weights > 0
         coefficients, intercept = ridge_by_leaving_out(
-            lags,
-            dataset.targets.cpu().numpy().astype(np.float64),
-            np.ones(len(dataset))
-            if dataset.weights is None
-            else dataset.weights.cpu().numpy().astype(np.float64),
+            lags[counted],
+            dataset.y.astype(np.float64)[counted],
+            dataset.flat_weights[counted],
         )
         self.module_.start_at(coefficients, intercept)
         highway = self.module_.highway
@@ -289,7 +332,7 @@ class RecurrentNet(NeuralNet):
         Unlike skorch's `fit` this lets KeyboardInterrupt through, after it has put
         in order what the finished epochs left.
         """
-        self.validation_ = validation
+        self.training_, self.validation_ = dataset, validation
         self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
@@ -321,7 +364,7 @@ class RecurrentNet(NeuralNet):
                     callback.close()
             self._set_training(False)  # for a user who calls the module
             # Needed on the way only; it would keep the data alive.
-            self.validation_ = self.lr_table_ = None
+            self.training_ = self.validation_ = self.lr_table_ = self.carried_ = None
         return self
 
     def _drop_unfinished_epoch(self, validation):
@@ -356,8 +399,9 @@ class RecurrentNet(NeuralNet):
         return X, self.validation_
 
     def get_iterator(self, dataset, training=False):
-        """Return batches, shuffled in training."""
-        generator = self.order_generator_ if training else None
+        """Return batches, shuffled in training unless states are carried."""
+        in_order = not training or self.module_.initial_state == "carry"
+        generator = None if in_order else self.order_generator_
         return Batches(dataset, self.batch_size, generator)
 
     def validation_loss(self):
@@ -378,6 +422,7 @@ class RecurrentNet(NeuralNet):
             return
         began = time.perf_counter()
         self._set_training(training)
+        self.carried_ = None
         total, n_rows, n_batches = 0.0, 0, 0
         for batch in iterator:
             if self.watched_:
@@ -410,15 +455,21 @@ class RecurrentNet(NeuralNet):
             )
 
     def train_step(self, batch, **fit_params):
-        """Take one step of the optimiser."""
+        """Take one step of the optimiser, or one for each chunk of `tbptt_steps`."""
         if self.lr_table_ is not None:
             for group in self.optimizer_.param_groups:
                 group["lr"] = self.lr_table_[self.step_]
             self.step_ += 1
         if isinstance(self.optimizer_, torch.optim.LBFGS):
             return super().train_step(batch)
+        if self.tbptt_steps is not None and self.module_.return_sequences:
+            return self._train_in_chunks(batch)
         self.optimizer_.zero_grad()
         step = self.train_step_single(batch)
+        self._take_optimizer_step(batch)
+        return step
+
+    def _take_optimizer_step(self, batch):
         if self.watched_:
             self.notify(
                 "on_grad_computed",
@@ -429,15 +480,142 @@ class RecurrentNet(NeuralNet):
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
         self.optimizer_.step()
-        return step
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of one batch and its gradients."""
         inputs, targets = batch
-        output = self.infer(inputs)
+        output = self._infer_training(inputs)
         loss = self.get_loss(output, targets, X=inputs, training=True)
         loss.backward()
         return {"loss": loss, "y_pred": output}
+
+    def _infer_training(self, inputs):
+        """Run the module on one batch, with states from before if they are wanted."""
+        module = self.module_
+        carries = module.initial_state == "carry"
+        warms_up = self.tbptt_steps is not None
+        if not carries and not warms_up:
+            return self.infer(inputs)
+        x, lengths = module.scale(inputs["values"]), inputs.get("lengths")
+        states, last, left = self._states_to_start(len(x)), x, lengths
+        if warms_up:
+            states, last, left = self._warm_up(states, x, lengths)
+        hidden, states = module.run_layers(last, left, states, with_cell=carries)
+        if carries:
+            self.carried_ = detached(states)
+        return module.read_out(hidden, states, x, lengths)
+
+    def _states_to_start(self, n):
+        """Return the states that a batch of n rows starts from in training."""
+        if self.carried_ is None:
+            return self.module_.start_states(n)
+        # The last batch may be smaller: its rows go on from the first ones.
+        return _choose(self.carried_, slice(n))
+
+    def _warm_up(self, states, x, lengths):
+        """Run all but the last `tbptt_steps` of each row without a gradient.
+
+        Returns
+        -------
+        states : states of the layers before the last chunk
+
+        x : tensor of shape (N, at most tbptt_steps, F)
+            The last chunk.
+
+        lengths : tensor of shape (N,) or None
+            Its lengths.
+        """
+        n, longest, _ = x.shape
+        steps = self.tbptt_steps
+        if lengths is None:
+            before = x.new_full((n,), longest - steps, dtype=torch.long)
+        else:
+            before = lengths - steps
+        before = before.clamp(min=0)
+        if not before.any():
+            return states, x, lengths
+        module = self.module_
+        with torch.no_grad():
+            for first in range(0, int(before.max()), steps):
+                rows = torch.nonzero(before > first).flatten()
+                left = (before[rows] - first).clamp(max=steps)
+                part = x[rows, first : first + int(left.max())]
+                whole = bool((left == part.shape[1]).all())
+                if states is None:
+                    states = module.zero_states(n)
+                _, after = module.run_layers(
+                    part,
+                    None if whole else left,
+                    _choose(states, rows),
+                    with_cell=True,
+                )
+                states = _put(states, rows, after)
+        last = torch.arange(steps, device=x.device)
+        index = (before[:, None] + last).clamp(max=longest - 1)
+        chunk = x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2]))
+        if lengths is not None:
+            lengths = lengths - before
+            if bool((lengths == steps).all()):
+                lengths = None
+        return states, chunk, lengths
+
+    def _train_in_chunks(self, batch):
+        """Take a step of the optimiser for each chunk of steps, the state carried on.
+
+        References
+        ----------
+        Williams, Peng: An efficient gradient-based algorithm for on-line training of
+        recurrent network trajectories. Neural Computation 2, 1990.
+        """
+        inputs, targets = batch
+        module, steps = self.module_, self.tbptt_steps
+        values, lengths = inputs["values"], inputs.get("lengths")
+        weights = inputs.get("sample_weight")
+        longest = values.shape[1]
+        # A chunk is a batch of its own: its loss is a mean over its steps, about.
+        dataset = self.training_
+        scale = max(1.0, dataset.steps_per_row / steps)
+        states, total = self._states_to_start(len(values)), 0.0
+        rows = torch.arange(len(values), device=values.device)
+        carries = module.initial_state == "carry"
+        final = module.zero_states(len(values)) if carries else None
+        for first in range(0, longest, steps):
+            if lengths is not None:
+                alive = lengths[rows] > first
+                rows = rows[alive]
+                states = None if states is None else _choose(states, alive)
+            part = slice(first, first + steps)
+            chunk = {"values": values[rows, part]}
+            if lengths is not None:
+                left = (lengths[rows] - first).clamp(max=chunk["values"].shape[1])
+                if not bool((left == chunk["values"].shape[1]).all()):
+                    chunk["lengths"] = left
+            if weights is not None:
+                chunk["sample_weight"] = weights[rows, part]
+            self.optimizer_.zero_grad()
+            x = module.scale(chunk["values"])
+            hidden, states = module.run_layers(
+                x, chunk.get("lengths"), states, with_cell=carries
+            )
+            before = min(first, max(module.ar_order - 1, 0))
+            history = x
+            if before:
+                history = module.scale(values[rows, first - before : first + steps])
+            output = module.read_out(hidden, states, history, None)
+            loss = self.get_loss(output, targets[rows, part], X=chunk, training=True)
+            # Rows that have ended, and steps of other chunks, count for nothing here.
+            share = len(rows) / len(values)
+            if weights is None:
+                share *= x.shape[1] / longest
+            loss = loss * share
+            (loss * scale).backward()
+            self._take_optimizer_step((chunk, targets[rows, part]))
+            total = total + loss.detach()
+            states = detached(states)
+            if carries:
+                final = _put(final, rows, states)
+        self.carried_ = final
+        return {"loss": total, "y_pred": None}
 
     def validation_step(self, batch, **fit_params):
         """Compute the loss of one batch without training on it."""
@@ -456,61 +634,181 @@ class RecurrentNet(NeuralNet):
 
         With the mean weight :math:`\bar w` of the whole data set this is unbiased
         for batches of any make-up, and :math:`\sum w l / \sum w` for a single one.
-        The data set holds :math:`w_i / \bar w`.
+        The data set holds :math:`w_i / \bar w`. Where steps have targets, the sum is
+        over all steps, and :math:`\bar w` the mean over rows of the sum of a row's.
         """
         losses = self.criterion_(y_pred, y_true)
-        if losses.shape != y_pred.shape[:1]:
+        wanted = y_pred.shape[:-1]
+        if losses.shape != wanted:
             raise RuntimeError(
-                f"The criterion must return one loss for each row. Got shape "
-                f"{tuple(losses.shape)} for {len(y_pred)} rows."
+                f"The criterion must return a loss of shape {tuple(wanted)}, one for "
+                f"each row or step. Got shape {tuple(losses.shape)}."
             )
         weights = X.get("sample_weight")
         if weights is None:
             return losses.mean()
-        return (losses * weights).mean()
+        return (losses * weights).sum() / len(losses)
 
     # -- prediction
 
     def outputs(self, sequences):
-        """Return the raw outputs `(n_samples, K)` of sequences, as numpy."""
+        """Return the raw outputs of sequences, as numpy.
+
+        `(n_samples, K)`, or with an output per step `(n_samples, n_timesteps, K)`; of
+        ragged sequences those of all steps end to end, `(S, K)`.
+        """
+        return self._gather(sequences, self._infer_long)
+
+    def attention(self, sequences):
+        """Return the weights of the steps, as `outputs` does with K = 1."""
+
+        def attend(values, lengths):
+            hidden, _ = self.module_.run_layers(self.module_.scale(values), lengths)
+            return self.module_.attend(hidden, lengths)[1][:, :, None]
+
+        return self._gather(sequences, attend, per_step=True)
+
+    def states(self, sequences, start=None):
+        """Return the last layer's outputs, as `outputs` does, and all last states.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            The rows.
+
+        start : states of all layers, default=None
+            To start from, with a row for each sequence.
+
+        Returns
+        -------
+        output : ndarray of shape (n_samples, n_timesteps, D * H) or (S, D * H)
+
+        finals : list of tuples of ndarrays of shape (D, n_samples, H)
+        """
+        module, finals = self.module_, None
+
+        def run(values, lengths, rows):
+            nonlocal finals
+            states = None
+            if start is not None:
+                missing = len(values) - len(rows)
+                states = _choose(start, np.append(rows, [rows[-1]] * missing))
+            x = module.scale(values)
+            hidden, after = module.run_layers(x, lengths, states, with_cell=True)
+            if finals is None:
+                finals = [
+                    tuple(
+                        np.empty((len(part), len(sequences), part.shape[2]), x_dtype)
+                        for part in of_layer
+                    )
+                    for of_layer in after
+                ]
+            for whole, of_layer in zip(finals, after, strict=True):
+                for into, part in zip(whole, of_layer, strict=True):
+                    into[:, rows] = part[:, : len(rows)].cpu().numpy()
+            return hidden
+
+        x_dtype = _numpy_dtype(module.head.weight.dtype)
+        output = self._gather(sequences, run, per_step=True, with_rows=True)
+        return output, finals
+
+    def _gather(self, sequences, compute, per_step=None, with_rows=False):
+        """Return what `compute(values, lengths)` says of all rows, in their order."""
         n, module = len(sequences), self.module_
+        per_step = module.return_sequences if per_step is None else per_step
+        result = ends = None
+        if per_step and sequences.lengths is not None:
+            steps = sequences.expressed_steps()
+            ends = np.cumsum(steps)
+        module.eval()
+        with torch.inference_mode():
+            for rows, values, lengths in self._prediction_batches(sequences):
+                extra = (rows,) if with_rows else ()
+                output = compute(values, lengths, *extra)[: len(rows)].cpu().numpy()
+                if result is None:
+                    size = n if ends is None else ends[-1]
+                    shape = output.shape[2 if ends is not None else 1 :]
+                    result = np.empty((size, *shape), dtype=output.dtype)
+                if ends is None:
+                    result[rows] = output
+                    continue
+                for row, of_row in zip(rows, output, strict=True):
+                    result[ends[row] - steps[row] : ends[row]] = of_row[: steps[row]]
+        return result
+
+    def _prediction_batches(self, sequences):
+        """Yield `(rows, values, lengths)`, the last row repeated to fill a block."""
+        n = len(sequences)
         order = np.arange(n)
         if sequences.lengths is not None:  # similar lengths together: little padding
             order = np.argsort(sequences.lengths, kind="stable")
-        input_dtype = _numpy_dtype(module.input_mean.dtype)
+        input_dtype = _numpy_dtype(self.module_.input_mean.dtype)
         # Long sequences in fewer rows, so that memory stays within bounds.
         n_rows = PREDICTION_STEPS // sequences.longest // ROW_MULTIPLE * ROW_MULTIPLE
         n_rows = min(max(n_rows, ROW_MULTIPLE), PREDICTION_ROWS)
-        result = None
-        module.eval()
-        with torch.inference_mode():
-            for first in range(0, n, n_rows):
-                rows = order[first : first + n_rows]
-                missing = -len(rows) % ROW_MULTIPLE
-                padded = np.concatenate([rows, np.repeat(rows[-1:], missing)])
-                values, lengths = sequences.take(padded, input_dtype)
-                values = torch.from_numpy(values).to(self.device)
-                if lengths is not None:
-                    lengths = torch.from_numpy(lengths).to(self.device)
-                output = module(values, lengths)[: len(rows)].cpu().numpy()
-                if result is None:
-                    result = np.empty((n, *output.shape[1:]), dtype=output.dtype)
-                result[rows] = output
-        return result
+        for first in range(0, n, n_rows):
+            rows = order[first : first + n_rows]
+            missing = -len(rows) % ROW_MULTIPLE
+            padded = np.concatenate([rows, np.repeat(rows[-1:], missing)])
+            values, lengths = sequences.take(padded, input_dtype)
+            values = torch.from_numpy(values).to(self.device)
+            if lengths is not None:
+                lengths = torch.from_numpy(lengths).to(self.device)
+            yield rows, values, lengths
+
+    def _infer_long(self, values, lengths):
+        """Run the module on a batch, of very many steps in pieces, states carried."""
+        module, (n, longest, _) = self.module_, values.shape
+        last = module.pooling == "last"
+        if longest <= STEPS_IN_ONE or module.bidirectional or not last:
+            return module(values, lengths)
+        if lengths is None:
+            lengths = torch.full((n,), longest, device=values.device)
+        # Steps behind the end of a row are run too: nothing reads what comes of them.
+        states, outputs, final = None, [], None
+        for first in range(0, longest, STEPS_IN_ONE):
+            part = slice(first, first + STEPS_IN_ONE)
+            hidden, states = module.run_layers(
+                module.scale(values[:, part]), states=states
+            )
+            if module.return_sequences:
+                before = min(first, max(module.ar_order - 1, 0))
+                inputs = module.scale(values[:, first - before : part.stop])
+                outputs.append(module.read_out(hidden, states, inputs))
+                continue
+            ends = (lengths > first) & (lengths <= part.stop)
+            step = (lengths - 1 - first).clamp(0, hidden.shape[1] - 1)
+            here = hidden[torch.arange(n, device=hidden.device), step]
+            final = here if final is None else torch.where(ends[:, None], here, final)
+        if module.return_sequences:
+            return torch.cat(outputs, dim=1)
+        return module.read_out(None, [(final[None],)], module.scale(values), lengths)
+
+    def forward_iter(self, X, training=False):
+        """Yield the raw outputs of a data set's rows, of steps as one column."""
+        for batch in self.get_iterator(X):
+            output = self.evaluation_step(batch, training=training)
+            if self.module_.return_sequences:
+                output = valid_steps(output, batch[0].get("lengths"))
+            yield output.cpu()
 
     def predict_proba(self, X):
         """Return probabilities, or standardised y; for skorch's callbacks."""
         output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
         if hasattr(self.target, "classes"):
-            return self.target.probabilities(output)
+            return self._target_of_row().probabilities(output)
         return output
 
     def predict(self, X):
         """Return y as encoded: codes of labels, or standardised numbers."""
         output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
         if hasattr(self.target, "classes"):
-            return self.target.encode(self.target.decode(output))
+            target = self._target_of_row()
+            return target.encode(target.decode(output))
         return output
+
+    def _target_of_row(self):
+        return getattr(self.target, "of_step", self.target)
 
     @property
     def classes_(self):
@@ -539,8 +837,8 @@ class RecurrentNet(NeuralNet):
             "parameters": _to_plain(dict(self.module_.state_dict())),
             "moments": _to_plain(optimizer.state_dict()["state"]),
             "order_generator": self.order_generator_.get_state().numpy().copy(),
-            "dropout_generator": _generator_state(self.module_.dropout_generator),
-            "dropout_device": self.module_.dropout_generator.device.type,
+            "noise_generator": _generator_state(self.module_.generator),
+            "noise_device": self.module_.generator.device.type,
             "history": [
                 {key: value for key, value in row.items() if key != "batches"}
                 for row in self.history
@@ -558,9 +856,9 @@ class RecurrentNet(NeuralNet):
         for group in self.optimizer_.param_groups:  # torch's schedules look for it
             group.setdefault("initial_lr", group["lr"])
         self.order_generator_.set_state(torch.tensor(state["order_generator"]))
-        generator = self.module_.dropout_generator
-        if generator.device.type == state["dropout_device"]:
-            generator.set_state(torch.tensor(state["dropout_generator"]))
+        generator = self.module_.generator
+        if generator.device.type == state["noise_device"]:
+            generator.set_state(torch.tensor(state["noise_generator"]))
         for row in state["history"]:
             self.history.append({**row, "batches": []})
         return self
@@ -788,6 +1086,36 @@ def share_worth_going(losses, weights):
 
 
 # -- helpers
+
+
+def valid_steps(x, lengths=None):
+    """Return the valid steps of a batch `(N, L, ...)` end to end, `(S, ...)`."""
+    if lengths is None:
+        return x.flatten(0, 1)
+    return x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
+
+
+def detached(states):
+    """Return the states of all layers without the way they came about."""
+    return [tuple(part.detach() for part in of_layer) for of_layer in states]
+
+
+def _choose(states, rows):
+    return [tuple(part[:, rows] for part in of_layer) for of_layer in states]
+
+
+def _put(states, rows, new):
+    return [
+        tuple(old.index_copy(1, rows, part) for old, part in zip(*pair, strict=True))
+        for pair in zip(states, new, strict=True)
+    ]
+
+
+def _cast(values, dtype):
+    """Return floating `StepValues` in the precision of the network."""
+    if values.flat.dtype.kind != "f":
+        return values
+    return values.like(values.flat.astype(_numpy_dtype(dtype)))
 
 
 def _reads_batches(callback):

@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
@@ -50,9 +51,26 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     bidirectional : bool, default=False
         Whether each layer also reads the sequence from its end to its beginning.
 
-    pooling : {'last', 'mean', 'max'}, default='last'
+    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
         How the last layer's states become one vector: the state after the last step
-        (of each direction), or the mean or maximum over all valid steps.
+        (of each direction), the mean or maximum over all valid steps, or their mean
+        by weights that are learned, see `attention_weights`. 'last' with
+        `return_sequences`, which pools nothing.
+
+    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
+        What each layer starts from: zeros; in training noise of deviation 1, and
+        zeros in `predict`; states that are learned; or in training the last states of
+        the batch before, row by row and without a gradient into it, and zeros at the
+        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
+        i of a batch goes on where row i of the batch before ended.
+
+    embedding_dim : int or None, default=None
+        Length of the vectors that token ids are looked up as, learned with the rest.
+        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
+        at the end of a row, 1 for unknown tokens. None: X holds features.
+
+    return_sequences : bool, default=False
+        Whether there is a target for each time step, instead of one per sequence.
 
     standardize : bool, default=True
         Whether each feature of X is brought to mean 0 and deviation 1 over all valid
@@ -112,6 +130,12 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         'plateau' halves the rate when the validation loss, or without one the
         training loss, has not fallen for 5 epochs. `partial_fit` uses none.
 
+    tbptt_steps : int or None, default=None
+        Steps that gradients go back through, for very long sequences; None for all.
+        With `return_sequences` the optimiser takes a step for each chunk of so many,
+        and the state is handed on to the next. With one target per sequence all but
+        the last so many steps of a sequence only bring the state up to date.
+
     patience : int, default=10
         Epochs without improvement before early stopping.
 
@@ -128,8 +152,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows
         and learns on the others how far it is worth going from the linear start to
         what was trained, with other parts in turn until 300 rows were held out, at
-        most five times; then it trains on all rows and goes so far. That takes two to
-        six times as long. Not on fewer than 40 rows, nor where most of the rest
+        most five times (`validation_loss_curve_` is their mean); then it trains on all
+        rows and goes so far. That takes two to six times as long. Not on fewer than 40 rows, nor where most of the rest
         overlaps the validation rows. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
@@ -174,8 +198,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Mean training loss of each epoch; of a regressor in standardised units of y.
 
     validation_loss_curve_ : list of float or None
-        Validation loss after each epoch, a mean over the trials of `ar_order`; None
-        without validation rows.
+        Validation loss after each epoch; None without validation rows.
 
     best_epoch_ : int or None
         The epoch, counted from 1, whose weights were restored by `early_stopping`.
@@ -262,6 +285,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         dropout=0.0,
         bidirectional=False,
         pooling="last",
+        initial_state="zeros",
+        embedding_dim=None,
+        return_sequences=False,
         standardize=True,
         loss="squared_error",
         window_norm=None,
@@ -275,6 +301,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         weight_decay="auto",
         max_grad_norm=1.0,
         lr_schedule="one_cycle",
+        tbptt_steps=None,
         patience=10,
         tol=1e-4,
         callbacks=None,
@@ -294,6 +321,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.initial_state = initial_state
+        self.embedding_dim = embedding_dim
+        self.return_sequences = return_sequences
         self.standardize = standardize
         self.loss = loss
         self.window_norm = window_norm
@@ -307,6 +337,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         self.weight_decay = weight_decay
         self.max_grad_norm = max_grad_norm
         self.lr_schedule = lr_schedule
+        self.tbptt_steps = tbptt_steps
         self.patience = patience
         self.tol = tol
         self.callbacks = callbacks
@@ -353,19 +384,44 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the units of y; float64 unless y was float32.
+            In the units of y; float64 unless y was float32. With `return_sequences`
+            of each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
+            n_outputs)`, and of ragged X a 1-D object array of arrays.
         """
-        return self._answer(X, self._decode)
+        return self._answer(X, lambda target, *answer: target.decode(*answer))
 
-    def _decode(self, output, reference=None):
-        return self._target.decode(output, reference)
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination, R squared.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True targets; with `return_sequences` of each time step, as for `fit`.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights; with `return_sequences` of sequences or of time steps.
+
+        Returns
+        -------
+        score : float
+            At most 1; 0 for a constant. A mean over outputs. With `return_sequences`
+            over all time steps together.
+        """
+        if self.return_sequences:
+            return self._score_steps(r2_score, X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _learn_expression(self, sequences, y, weights):
-        y = check_real_targets(y)
+        steps = self.return_sequences
+        y = check_real_targets(y.flat if steps else y)
         self._columns, self._target_feature = None, self.target_feature
         if self.window_norm is not None or self.ar_order > 0:
             self._columns = self._target_columns(sequences.n_features, y)
         self._expression = self.window_norm, None
+        self._check_expression()
         if self.window_norm == "standard":
             # A window that is flat by its own series' measure has no unit.
             rows = np.arange(len(sequences))
@@ -384,7 +440,26 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         if kind is None:
             return sequences
         self._check_lengths(sequences, kind)
-        return NormalizedSequences(sequences, kind, self._columns, floor)
+        every_step = self.return_sequences
+        return NormalizedSequences(sequences, kind, self._columns, floor, every_step)
+
+    def _check_expression(self):
+        owner = type(self).__name__
+        if self.return_sequences and self.window_norm in ("last", "standard"):
+            raise ValueError(
+                f"The 'window_norm' parameter of {owner} must be None or 'difference' "
+                f"with return_sequences=True, since {self.window_norm!r} measures a "
+                "step by those that follow it. Use 'difference', or one target per "
+                "sequence."
+            )
+        if self.embedding_dim is not None:
+            for name in ("window_norm", "ar_order"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"The '{name}' parameter of {owner} must be left out with "
+                        "embedding_dim: ids of tokens are no quantities. Got "
+                        f"{getattr(self, name)!r}."
+                    )
 
     def _target_columns(self, n_features, y):
         """Return the features that y continues, one for all outputs or one for each."""
@@ -418,7 +493,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         shortest = sequences.values.shape[1]
         if sequences.lengths is not None:
             shortest = sequences.lengths.min()
-        if kind == "difference" and shortest < 2:
+        if kind == "difference" and shortest < 2 and not self.return_sequences:
             raise ValueError(
                 "X must have at least 2 time steps in every sequence for "
                 f"window_norm='difference'. Got {shortest}."
@@ -455,7 +530,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
     def _n_trials(self, rows):
         if self.early_stopping != "auto" or self.ar_order == 0:
             return 0
-        if len(rows) < FEWEST_TO_TRY:
+        if len(rows) < FEWEST_TO_TRY or self.return_sequences:
             return 0
         in_a_part = self.validation_fraction * len(rows)
         return min(math.ceil(ROWS_TO_JUDGE_BY / in_a_part), MOST_TRIALS)
@@ -477,7 +552,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
                 f"{self._expression[0]!r}. Set warm_start=False and call fit."
             )
         target = super()._continue_target()
-        target.loss = self.loss
+        getattr(target, "of_step", target).loss = self.loss
         return target
 
     def __sklearn_tags__(self):

@@ -17,6 +17,8 @@ CHUNK_BYTES = 2**23
 
 FIXED, FREE = "fixed", "free"  # 2-D X of one length; 3-D or ragged X of any length
 
+PADDING, UNKNOWN = 0, 1  # ids of tokens; those of a vocabulary follow
+
 
 class Sequences:
     """The sequences of one X, stored without a copy wherever that is possible.
@@ -50,6 +52,16 @@ class Sequences:
     def longest(self):
         """Number of steps of the longest sequence."""
         return self.values.shape[1] if self.lengths is None else self.lengths.max()
+
+    def n_steps(self):
+        """Return the number of steps of each sequence."""
+        if self.lengths is not None:
+            return self.lengths
+        return np.full(len(self), self.values.shape[1])
+
+    def expressed_steps(self):
+        """Return the number of steps of each sequence as `take` gives it."""
+        return self.n_steps()
 
     @property
     def dtype(self):
@@ -210,6 +222,69 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
             estimator._columns_of_frames = None
     check_finite(sequences, dtype or compute_dtype(sequences.dtype), name)
     return sequences
+
+
+def read_token_ids(sequences, name="X"):
+    """Return sequences of token ids without the padding behind them.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        With one feature; trailing zeros are padding.
+
+    name : str, default='X'
+        What messages call it.
+
+    Returns
+    -------
+    sequences : Sequences
+        Ragged if some had padding.
+
+    highest : int
+        The highest id.
+
+    Raises
+    ------
+    ValueError
+        If a value is not an id, or stands where none can.
+    """
+    if sequences.n_features != 1:
+        raise ValueError(
+            f"{name} must have one feature with embedding_dim, the id of a token. Got "
+            f"{sequences.n_features} features per time step. Use TokenEncoder to turn "
+            "tokens into ids."
+        )
+    values = sequences.values[..., 0]
+    if (
+        values.dtype.kind != "b"
+        and not ((values >= 0) & (values == np.floor(values))).all()
+    ):
+        raise ValueError(
+            f"{name} must hold token ids with embedding_dim, whole numbers from 0. Got "
+            f"{values[(values < 0) | (values != np.floor(values))][0]}. Use "
+            "TokenEncoder to turn tokens into ids."
+        )
+    is_token, highest = values != PADDING, int(values.max())
+    if is_token.all():
+        return sequences, highest
+    lengths = sequences.n_steps()
+    starts = np.cumsum(lengths) - lengths
+    is_token = is_token.ravel()
+    place = np.arange(len(is_token)) - np.repeat(starts, lengths)
+    kept = np.maximum.reduceat(np.where(is_token, place + 1, 0), starts)
+    for wrong, problem in (
+        (kept == 0, f"hold a token in every sequence. Got {PADDING} only"),
+        (
+            np.add.reduceat(is_token, starts) < kept,
+            f"have the padding {PADDING} behind the tokens only. Got it before a token",
+        ),
+    ):
+        if wrong.any():
+            raise ValueError(
+                f"{name} must {problem} in sequence {wrong.argmax()}. Give unknown "
+                f"tokens the id {UNKNOWN}."
+            )
+    return Sequences(values.reshape(-1, 1)[is_token], kept), highest
 
 
 def compute_dtype(dtype):
@@ -432,7 +507,8 @@ def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
         Which sequences count.
 
     weights : ndarray of shape (len(rows),), default=None
-        Of each of these sequences; every step of a sequence has its weight.
+        Of each of these sequences; every step of a sequence has its weight. Or of
+        every one of their steps, end to end.
 
     spare_binary : bool, default=True
         Whether columns of only zeros and ones keep mean 0 and scale 1: flags and
@@ -457,14 +533,20 @@ def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
     peak[peak == 0] = 1.0
     if weights is None:
         weights = np.ones(len(rows))
+    of_steps = len(weights) != len(rows)
     # Dividing by the peak keeps the squares of 1e300 and of 1e-300 in range.
     total, mean, sum_of_squares = 0.0, np.zeros_like(peak), np.zeros_like(peak)
     first = 0
     for part, values, n_steps in sequences.chunks(rows):
-        weight = np.repeat(weights[first : first + len(part)], n_steps)
-        first += len(part)
-        values = values / peak
+        size = len(values) if of_steps else len(part)
+        weight = weights[first : first + size]
+        first += size
+        if not of_steps:
+            weight = np.repeat(weight, n_steps)
         part_total = weight.sum()
+        if part_total == 0:
+            continue
+        values = values / peak
         part_mean = weight @ values / part_total
         difference = part_mean - mean
         share = part_total / (total + part_total)

@@ -398,7 +398,7 @@ def test_scaling_happens_in_the_precision_of_the_data():
 def test_dropout_zeroes_its_share_and_scales_up_the_rest(dropout, hidden_size):
     # The head of a network that only counts: each unit before it is 1.
     module = make_module(hidden_sizes=hidden_size, dropout=dropout).train()
-    module.dropout_generator = torch.Generator().manual_seed(0)
+    module.generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in module.layers:
             for parameter in layer.parameters():
