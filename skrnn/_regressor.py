@@ -153,8 +153,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         and learns on the others how far it is worth going from the linear start to
         what was trained, with other parts in turn until 300 rows were held out, at
         most five times (`validation_loss_curve_` is their mean); then it trains on all
-        rows and goes so far. That takes two to six times as long. Not on fewer than 40 rows, nor where most of the rest
-        overlaps the validation rows. Without `ar_order` it is False.
+        rows and goes so far. That takes two to six times as long. Not on fewer than 40
+        rows, with `return_sequences`, nor where most of the rest overlaps the
+        validation rows. Without `ar_order` it is False.
 
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
