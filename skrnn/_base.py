@@ -26,13 +26,20 @@ from skrnn._net import (
     RecurrentNet,
     share_worth_going,
 )
-from skrnn._sequences import UNKNOWN, check_sequences, compute_dtype, read_token_ids
+from skrnn._sequences import (
+    FIXED,
+    UNKNOWN,
+    check_sequences,
+    compute_dtype,
+    read_token_ids,
+)
 from skrnn._step_targets import (
     StepValues,
     StepwiseTarget,
     check_step_targets,
     check_step_weights,
 )
+from skrnn._streams import Stream
 from skrnn._targets import check_weights
 from skrnn._validation import check_groups, split_in_turn, split_rows
 
@@ -594,6 +601,60 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         return metric(
             y.flat, answer.flat, sample_weight=None if weights is None else weights.flat
         )
+
+    def stream(self, X=None, *, n_streams=1):
+        """Begin to predict sequences that are still going on, step by step.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays, default=None
+            The steps so far, one sequence for each parallel stream. None: there are
+            none yet.
+
+        n_streams : int, default=1
+            Parallel streams, if there is no X.
+
+        Returns
+        -------
+        stream : Stream
+            Its `predict_step(x_t)` takes the next time step and answers as `predict`
+            would for all steps so far, at a constant cost.
+
+        Raises
+        ------
+        ValueError
+            If the state of the network does not determine the answer: for two-way
+            networks, for `window_norm` 'last' and 'standard', and after a fit on 2-D
+            X, whose sequences have one length.
+        """
+        check_is_fitted(self)
+        owner = type(self).__name__
+        if self._input_kind == FIXED:
+            raise ValueError(
+                f"stream wants a {owner} fitted on sequences of any length. Got one "
+                f"fitted on 2-D X with {self.n_features_in_} time steps. Fit on "
+                "X[:, :, None]."
+            )
+        if self._spec["bidirectional"]:
+            raise ValueError(
+                f"stream wants a network that reads forward in time. Got a two-way "
+                f"{owner}, whose answer needs the end of the sequence."
+            )
+        kind, _ = getattr(self, "_expression", (None, None))
+        if kind in ("last", "standard"):
+            raise ValueError(
+                "stream wants a network whose state determines the answer. Got "
+                f"window_norm={kind!r}, which expresses all steps anew with each new "
+                "one. Use 'difference' or None."
+            )
+        if X is None:
+            if not isinstance(n_streams, Integral) or n_streams < 1:
+                raise ValueError(
+                    f"n_streams must be an int from 1 upwards. Got {n_streams!r}."
+                )
+            return Stream(self, n_streams)
+        sequences = self._read_sequences(X)
+        return Stream(self, len(sequences)).prime(sequences)
 
     def hidden_states(self, X, h_0=None):
         """Compute the states of the recurrent layers, as torch's layers return them.

@@ -280,10 +280,12 @@ class RecurrentNet(NeuralNet):
                 lags[first : first + len(found)] = found.cpu()
                 first += len(found)
         counted = dataset.flat_weights > 0
-        coefficients, intercept = ridge_by_leaving_out(
-            lags[counted],
-            dataset.y.astype(np.float64)[counted],
-            dataset.flat_weights[counted],
+        lags, weights = lags[counted], dataset.flat_weights[counted]
+        targets = dataset.y.astype(np.float64)[counted]
+        coefficients, intercept = ridge_by_leaving_out(lags, targets, weights)
+        residuals = targets - lags @ coefficients.T - intercept
+        coefficients, intercept = self._target_of_row().linear_start(
+            coefficients, intercept, residuals, weights
         )
         self.module_.start_at(coefficients, intercept)
         highway = self.module_.highway

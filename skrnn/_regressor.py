@@ -2,22 +2,39 @@
 
 import math
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
+from skrnn._forecasting import run_free
 from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
-from skrnn._targets import ROW_LOSSES, RegressionTarget, check_real_targets
+from skrnn._targets import (
+    ROW_LOSSES,
+    QuantileTarget,
+    RegressionTarget,
+    check_real_targets,
+)
 
 # On fewer rows chance decides whether training improves on the linear start.
 FEWEST_TO_TRY = 40
 # Trials go on until about so many rows were held out, but not more often than that.
 ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
+
+
+def _knows_quantiles(estimator):
+    if estimator.loss == "quantile":
+        return True
+    raise AttributeError(
+        "predict_quantiles is available with loss='quantile' only. Got "
+        f"loss={estimator.loss!r}."
+    )
 
 
 class RNNRegressor(RegressorMixin, BaseRecurrent):
@@ -76,9 +93,14 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Whether each feature of X is brought to mean 0 and deviation 1 over all valid
         steps of the training rows. Columns of only zeros and ones stay as they are.
 
-    loss : {'squared_error', 'absolute_error', 'huber'}, default='squared_error'
+    loss : {'squared_error', 'absolute_error', 'huber', 'quantile'}, \
+default='squared_error'
         Of one output, in standardised units of y; 'huber' turns from squared to
-        absolute at one standard deviation.
+        absolute at one standard deviation. With 'quantile' `predict` gives the median
+        and `predict_quantiles` what `quantiles` names.
+
+    quantiles : tuple of float in (0, 1), default=(0.1, 0.5, 0.9)
+        What `predict_quantiles` gives with `loss='quantile'`, in ascending order.
 
     window_norm : {'last', 'standard', 'difference'} or None, default=None
         How the column(s) of X that y continues are expressed before they are
@@ -269,7 +291,8 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
 
     _parameter_constraints: dict = {
         **BaseRecurrent._parameter_constraints,
-        "loss": [StrOptions(set(ROW_LOSSES))],
+        "loss": [StrOptions({*ROW_LOSSES, "quantile"})],
+        "quantiles": [tuple, list],
         "window_norm": [StrOptions(set(WINDOW_NORMS)), None],
         "target_feature": [Interval(Integral, 0, None, closed="left"), list, None],
         "ar_order": [Interval(Integral, 0, None, closed="left")],
@@ -291,6 +314,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         return_sequences=False,
         standardize=True,
         loss="squared_error",
+        quantiles=(0.1, 0.5, 0.9),
         window_norm=None,
         target_feature=None,
         ar_order=0,
@@ -327,6 +351,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         self.return_sequences = return_sequences
         self.standardize = standardize
         self.loss = loss
+        self.quantiles = quantiles
         self.window_norm = window_norm
         self.target_feature = target_feature
         self.ar_order = ar_order
@@ -391,6 +416,75 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         """
         return self._answer(X, lambda target, *answer: target.decode(*answer))
 
+    @available_if(_knows_quantiles)
+    def predict_quantiles(self, X):
+        """Predict the `quantiles` of the targets with `loss='quantile'`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            Sequences, as for `fit`.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n_quantiles) or \
+(n_samples, n_outputs, n_quantiles)
+            In the units of y and the order of `quantiles`; they do not cross. With
+            `return_sequences` of each time step, as `predict` answers.
+        """
+        return self._answer(X, lambda target, *answer: target.decode_quantiles(*answer))
+
+    def forecast(self, X, n_steps, future_features=None):
+        """Run free: predict step after step, each from the predictions before it.
+
+        For networks that predict the next value of their `target_feature` (one step
+        after the end of X, or with `return_sequences` after every step). What is
+        predicted takes the place of the next time step.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, or list of arrays
+            What is known, one sequence for each forecast; with `return_sequences`
+            one step is enough.
+
+        n_steps : int
+            Steps to predict.
+
+        future_features : array-like of shape (n_samples, n_steps, n_others) or \
+(n_steps, n_others), default=None
+            The features of X that are not predicted, in their order, at the steps to
+            come; the same for all sequences without the first axis. Those of the last
+            step are not needed and may be left out. Required if there are any.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n_steps) or (n_samples, n_steps, n_outputs)
+            In the units of y. With `loss='quantile'` each step is the median given
+            the medians before it.
+
+        Raises
+        ------
+        ValueError
+            If the outputs do not continue features of X one by one, if features to
+            come are missing, or for a two-way network with an output per step.
+
+        Notes
+        -----
+        Networks with an output per step carry their state, at a constant cost per
+        step. Others see a window that slides on, as long as the longest sequence in
+        `fit`; where X is shorter it grows until then. The last steps of forecasts
+        rest on predictions alone: errors add up, and a network trained on y further
+        ahead than the next step gives nonsense without an error.
+
+        References
+        ----------
+        Taieb, Bontempi, Atiya, Sorjamaa: A review and comparison of strategies for
+        multi-step ahead time series forecasting. Expert Systems with Applications 39,
+        2012.
+        """
+        check_is_fitted(self)
+        return run_free(self, X, n_steps, future_features)
+
     def score(self, X, y, sample_weight=None):
         """Return the coefficient of determination, R squared.
 
@@ -419,6 +513,7 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         steps = self.return_sequences
         y = check_real_targets(y.flat if steps else y)
         self._columns, self._target_feature = None, self.target_feature
+        self._longest = int(sequences.longest)
         if self.window_norm is not None or self.ar_order > 0:
             self._columns = self._target_columns(sequences.n_features, y)
         self._expression = self.window_norm, None
@@ -537,7 +632,21 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         return min(math.ceil(ROWS_TO_JUDGE_BY / in_a_part), MOST_TRIALS)
 
     def _make_target(self, y, classes, one_epoch):
+        if self.loss == "quantile":
+            return QuantileTarget(self._check_quantiles())
         return RegressionTarget(self.loss)
+
+    def _check_quantiles(self):
+        given = self.quantiles
+        numbers = all(
+            isinstance(q, Real) and not isinstance(q, bool) and 0 < q < 1 for q in given
+        )
+        if not len(given) or not numbers or list(given) != sorted(set(given)):
+            raise ValueError(
+                f"The 'quantiles' parameter of {type(self).__name__} must hold numbers "
+                f"between 0 and 1 in ascending order. Got {given!r}."
+            )
+        return tuple(float(q) for q in given)
 
     def _continue_target(self):
         if self.target_feature != self._target_feature:
@@ -553,7 +662,16 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
                 f"{self._expression[0]!r}. Set warm_start=False and call fit."
             )
         target = super()._continue_target()
-        getattr(target, "of_step", target).loss = self.loss
+        of_row = getattr(target, "of_step", target)
+        before = getattr(of_row, "quantiles", None)
+        now = self._check_quantiles() if self.loss == "quantile" else None
+        if before != now:
+            raise ValueError(
+                "The quantiles must stay as they were while training goes on with "
+                f"warm_start or partial_fit. Got {now} after {before}. Set "
+                "warm_start=False and call fit."
+            )
+        of_row.loss = self.loss
         return target
 
     def __sklearn_tags__(self):

@@ -44,7 +44,7 @@ class RegressionTarget:
         self.dtype = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
         y = relative(y.reshape(len(y), -1), reference)
         steps = y[:, None, :]
-        self.n_outputs = steps.shape[2]
+        self.n_targets = self.n_outputs = steps.shape[2]
         self.mean, self.scale = feature_scaling(
             Sequences(steps), rows, weights, spare_binary=False
         )
@@ -53,10 +53,10 @@ class RegressionTarget:
     def encode(self, y, name="y", reference=None):
         """Return standardised targets `(n_samples, n_outputs)` in float64."""
         y = check_real_targets(y, name)
-        if y[:1].size != self.n_outputs:
+        if y[:1].size != self.n_targets:
             raise ValueError(
                 f"{name} must have as many outputs as when the fit began, "
-                f"{self.n_outputs}. Got shape {y.shape}. Call fit without warm_start "
+                f"{self.n_targets}. Got shape {y.shape}. Call fit without warm_start "
                 "to change the targets."
             )
         y = relative(y.reshape(len(y), -1).astype(np.float64), reference)
@@ -70,6 +70,10 @@ class RegressionTarget:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
+    def linear_start(self, coefficients, intercept, residuals, weights):
+        """Return a linear model of the targets as one of the raw outputs."""
+        return coefficients, intercept
+
     def decode(self, output, reference=None):
         """Return predictions in the user's units, shaped as y was."""
         y = output.astype(np.float64) * self.scale + self.mean
@@ -79,6 +83,74 @@ class RegressionTarget:
         if self.one_dimensional:
             y = y[:, 0]
         return y.astype(self.dtype)
+
+
+class QuantileTarget(RegressionTarget):
+    r"""Quantiles of one or several real numbers, by the pinball loss.
+
+    The loss of a quantile :math:`q` is :math:`\max(q d, (q - 1) d)` with
+    :math:`d = y - \hat y`; a row's is the mean over quantiles and targets. Raw outputs
+    are the quantiles of the first target, those of the second, and so on; sorting
+    them in `decode` keeps them from crossing and never adds to the loss.
+
+    Parameters
+    ----------
+    quantiles : tuple of float
+        In (0, 1). The median is learned in any case.
+
+    References
+    ----------
+    Koenker, Bassett: Regression quantiles. Econometrica 46, 1978.
+
+    Chernozhukov, Fernandez-Val, Galichon: Quantile and probability curves without
+    crossing. Econometrica 78, 2010.
+    """
+
+    def __init__(self, quantiles):
+        super().__init__("quantile")
+        self.quantiles = tuple(quantiles)
+        self.levels = np.array(sorted({*quantiles, 0.5}))
+
+    def fit(self, y, rows, weights, reference=None):
+        """Learn the units of y, as for other losses."""
+        super().fit(y, rows, weights, reference)
+        self.n_outputs = self.n_targets * len(self.levels)
+        return self
+
+    def row_loss(self, output, target):
+        """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
+        levels = output.new_tensor(self.levels)
+        gap = target[:, :, None] - output.view(len(output), -1, len(levels))
+        return torch.maximum(levels * gap, (levels - 1) * gap).mean(dim=(1, 2))
+
+    def linear_start(self, coefficients, intercept, residuals, weights):
+        """Return a linear model of the targets, moved to each of their quantiles."""
+        order = np.argsort(residuals, axis=0)
+        intercepts = []
+        for k, rows in enumerate(order.T):
+            mass = np.cumsum(weights[rows])
+            middle = (mass - weights[rows] / 2) / mass[-1]
+            moved = np.interp(self.levels, middle, residuals[rows, k])
+            intercepts.append(intercept[k] + moved)
+        return np.repeat(coefficients, len(self.levels), axis=0), np.hstack(intercepts)
+
+    def decode(self, output, reference=None):
+        """Return the medians in the user's units, shaped as y was."""
+        middle = int(np.flatnonzero(self.levels == 0.5)[0])
+        return self._sorted(output, reference)[middle]
+
+    def decode_quantiles(self, output, reference=None):
+        """Return the quantiles asked for, shaped as y was with one more axis."""
+        found = self._sorted(output, reference)
+        places = np.searchsorted(self.levels, self.quantiles)
+        return np.stack([found[i] for i in places], axis=-1)
+
+    def _sorted(self, output, reference):
+        each = np.sort(output.reshape(len(output), self.n_targets, -1), axis=-1)
+        return [
+            RegressionTarget.decode(self, each[:, :, i], reference)
+            for i in range(len(self.levels))
+        ]
 
 
 class ClassTarget:
