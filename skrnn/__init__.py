@@ -1,6 +1,6 @@
 """Recurrent networks as ordinary scikit-learn estimators."""
 
-from skrnn import datasets
+from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._regressor import RNNRegressor
 from skrnn._steps import EachStep, ToSequences, sequences_from_frame
@@ -19,5 +19,6 @@ __all__ = [
     "TokenOneHotEncoder",
     "datasets",
     "make_windows",
+    "metrics",
     "sequences_from_frame",
 ]

@@ -19,7 +19,7 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 LAYERS = [
     {"_compat"},
     {"_devices"},
-    {"_sequences", "_windowing", "_tokens", "datasets"},
+    {"_sequences", "_windowing", "_tokens", "datasets", "metrics"},
     {"_normalization", "_step_targets", "_steps", "_validation"},
     {"_kernels"},
     {"_modules"},
@@ -43,6 +43,7 @@ WITHOUT_TORCH = [
     "_steps",
     "_validation",
     "datasets",
+    "metrics",
 ]
 
 # The packages that `import skrnn` may need, by the names they are installed under.

@@ -1,10 +1,10 @@
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 from sklearn.feature_extraction.text import CountVectorizer
@@ -17,10 +17,6 @@ from skrnn import BiRNNClassifier, RNNClassifier, TokenOneHotEncoder
 
 N_ROWS = 24
 CLASSIFIERS = [RNNClassifier, BiRNNClassifier]
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def small(cls=RNNClassifier, **parameters):

@@ -1,8 +1,23 @@
 import hashlib
 
+import numpy as np
 import pandas as pd
+import pytest
+from messages import raises
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
 
-from skrnn.datasets import load_airline_passengers
+from skrnn.datasets import (
+    load_airline_passengers,
+    make_binary_addition,
+    make_order_sentences,
+    make_sine_waves,
+)
+
+GENERATORS = [make_sine_waves, make_binary_addition, make_order_sentences]
 
 
 def test_airline_values_are_those_published():
@@ -32,3 +47,104 @@ def test_airline_is_a_fresh_copy_each_time():
     frame.iloc[0, 0] = 0
 
     assert load_airline_passengers().iloc[0, 0] == 112
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_what_is_made_depends_on_the_seed_alone(make):
+    first, again, other = (make(20, random_state=seed) for seed in (0, 0, 1))
+    assert_array_equal(first[0], again[0])
+    assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("n_samples", [0, -2, 2.0, True, "2"])
+def test_a_number_of_samples_is_a_whole_number_from_one(make, n_samples):
+    message = f"n_samples must be an int from 1 upwards. Got {n_samples!r}."
+    with raises(ValueError, message):
+        make(n_samples)
+
+
+def test_a_sine_wave_turns_once_in_its_period():
+    X, y = make_sine_waves(5, n_timesteps=40, period=16, random_state=0)
+    waves = np.column_stack([X[:, :, 0], y[:, -1]])
+    assert_allclose(waves[:, 16:], waves[:, :-16], atol=1e-12)
+    assert_allclose(np.abs(waves).max(axis=1), 1, atol=0.02)
+    assert_array_equal(y[:, :-1], X[:, 1:, 0])
+
+
+def test_periods_are_drawn_from_their_range_and_noise_has_its_deviation():
+    X, _ = make_sine_waves(200, n_timesteps=400, period=(10, 40), random_state=0)
+    strongest = np.abs(np.fft.rfft(X[:, :, 0]))[:, 1:].argmax(axis=1) + 1
+    periods = 400 / strongest
+    assert periods.min() >= 9.5
+    assert periods.max() <= 42
+    assert periods.std() > 5
+
+    clean, noisy = (make_sine_waves(50, noise=n, random_state=0)[0] for n in (0, 0.3))
+    assert abs((noisy - clean).std() - 0.3) < 0.02
+
+
+@pytest.mark.parametrize("period", [0, -1, (5, 2), "25"])
+def test_a_period_is_above_zero(period):
+    message = (
+        "period must be a number above 0, or a tuple (low, high) of two. Got "
+        f"{period!r}."
+    )
+    with raises(ValueError, message):
+        make_sine_waves(period=period)
+
+
+def test_noise_is_not_negative():
+    message = "noise must be a number from 0 upwards. Got -0.1."
+    with raises(ValueError, message):
+        make_sine_waves(noise=-0.1)
+
+
+@pytest.mark.parametrize("n_bits", [1, 8, 300])
+def test_the_bits_add_up(n_bits):
+    X, y = make_binary_addition(50, n_bits=n_bits, random_state=0)
+
+    def number(bits):
+        return sum(int(bit) << place for place, bit in enumerate(bits))
+
+    assert X.shape == (50, n_bits + 1, 2)
+    assert X.dtype == np.float32
+    assert not X[:, -1].any()
+    for pair, total in zip(X, y, strict=True):
+        assert number(pair[:, 0]) + number(pair[:, 1]) == number(total)
+
+
+def test_both_classes_of_sentences_hold_the_same_words_as_often():
+    X, y = make_order_sentences(400, random_state=0)
+    bags = [
+        CountVectorizer().fit(X).transform(np.array(X)[y == label]).toarray()
+        for label in ("better", "worse")
+    ]
+    assert [len(bag) for bag in bags] == [200, 200]
+    assert_array_equal(*(bag[np.lexsort(bag.T)] for bag in bags))
+
+
+def test_a_bag_of_words_is_at_chance_on_sentences():
+    X, y, groups = make_order_sentences(600, return_groups=True, random_state=0)
+    bag = make_pipeline(CountVectorizer(), LogisticRegression())
+    # With mirror images on the same side its answers for a pair are one right, one not.
+    scores = cross_val_score(bag, X, y, groups=groups, cv=GroupKFold(5))
+    assert_allclose(scores, 0.5)
+
+
+def test_sentences_are_varied_and_come_with_their_pairs():
+    X, _, groups = make_order_sentences(2000, return_groups=True, random_state=0)
+    lengths = [len(sentence.split()) for sentence in X]
+    assert len(set(X)) > 1500
+    assert min(lengths) == 7
+    assert 22 <= max(lengths) <= 28
+    assert set(groups) == set(range(49))
+
+
+def test_sentences_come_in_pairs():
+    message = (
+        "n_samples must be even: each sentence comes with its mirror image. Got 3."
+    )
+    with raises(ValueError, message):
+        make_order_sentences(3)

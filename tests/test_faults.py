@@ -1,7 +1,6 @@
 """Faults that must not pass in silence, most of them met in other libraries."""
 
 import gc
-import re
 import signal
 import weakref
 from collections import Counter
@@ -10,6 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -25,10 +25,6 @@ N_SAMPLES, N_TIMESTEPS, N_FEATURES = 20, 6, 3
 over_cells = pytest.mark.parametrize("cell_type", CELLS)
 over_estimators = pytest.mark.parametrize("cls", ESTIMATORS)
 over_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def tiny(cls, **params):

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV
@@ -25,10 +26,6 @@ def wandering(n=80, seed=0):
 
 
 X, y = make_windows(wandering(), window_size=6)
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def by_hand(row, kind):

@@ -1,8 +1,7 @@
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 from sklearn.linear_model import Ridge
@@ -18,10 +17,6 @@ LOSS_FORMULAS = {
     "absolute_error": np.abs,
     "huber": lambda error: special.huber(1.0, error),
 }
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def small(**parameters):

@@ -1,6 +1,5 @@
 """What a sequence is: every accepted form of X, and what is said about the others."""
 
-import re
 from decimal import Decimal, localcontext
 from functools import cache
 from unittest import mock
@@ -13,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
@@ -24,10 +24,6 @@ ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
 N_SAMPLES, N_TIMESTEPS, N_FEATURES = 12, 5, 3
 LENGTHS = [3, 5, 1, 4, 2, 5, 3, 1, 6, 2, 4, 3]
 over_estimators = pytest.mark.parametrize("cls", ESTIMATORS)
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def tiny(cls, **params):

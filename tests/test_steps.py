@@ -1,7 +1,6 @@
 """Transformers for each time step, tables of lags, and long frames."""
 
 import pickle
-import re
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -54,10 +54,6 @@ KNOWS_POLARS = hasattr(
 if_names_of_polars = pytest.mark.skipif(
     not KNOWS_POLARS, reason="this scikit-learn does not find names in polars"
 )
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def objects(pieces):

@@ -1,10 +1,10 @@
 import pickle
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
@@ -27,10 +27,6 @@ LOSS_FORMULAS = {
     "absolute_error": np.abs,
     "huber": lambda error: special.huber(1.0, error),
 }
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def random(*shape, seed=0):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 from sklearn import config_context
@@ -28,10 +29,6 @@ WORDS = [
 VOCABULARY = {"a": 0, "bad": 1, "day": 2, "from": 3, "good": 4, "had": 5, "i": 6}
 VOCABULARY["to"] = 7
 GENES = np.array([list("GATTACA"), list("CATGATA"), list("TTTTTTT")])
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def ragged(items):

@@ -1,7 +1,6 @@
 """Windows: one for each row in a pipeline, or cut with their targets before a split."""
 
 import pickle
-import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import raises
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -29,10 +29,6 @@ FRAMES = {
     "polars": pl.DataFrame,
 }
 over_frames = pytest.mark.parametrize("form", FRAMES.values(), ids=FRAMES.keys())
-
-
-def raises(error, message):
-    return pytest.raises(error, match=f"^{re.escape(message)}$")
 
 
 def series_of(n_rows, n_features=2, dtype=np.float64):

@@ -1,5 +1,15 @@
-"""Small data sets that come with the package, for examples and tests."""
+"""Small data sets that come with the package or are made by a rule."""
 
 from skrnn.datasets._airline import load_airline_passengers
+from skrnn.datasets._generated import (
+    make_binary_addition,
+    make_order_sentences,
+    make_sine_waves,
+)
 
-__all__ = ["load_airline_passengers"]
+__all__ = [
+    "load_airline_passengers",
+    "make_binary_addition",
+    "make_order_sentences",
+    "make_sine_waves",
+]

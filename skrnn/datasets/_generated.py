@@ -1,0 +1,195 @@
+"""Sequences made by a rule, to learn from and to test with."""
+
+from itertools import product
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+GOOD = ("good", "fine", "great", "lovely", "pleasant", "excellent", "wonderful")
+BAD = ("bad", "poor", "awful", "nasty", "dreadful", "terrible", "horrible")
+THINGS = ("tea", "room", "service", "food", "journey", "music", "weather")
+DEGREES = ("", "very ", "really quite ", "in many ways ")
+ASIDES = ("", " to us", " as they say", " in all honesty")
+OPENINGS = ("", "", "this year ", "as far as we know ")
+TEMPLATES = (
+    "the {thing} went from {before} to {after}",
+    "the {thing} is {after} after it was {before}",
+    "the {thing} was {before} and became {after}",
+    "once {before} the {thing} has turned {after}",
+    "we find the {thing} {after} that we used to find {before}",
+)
+
+
+def make_sine_waves(
+    n_samples=100, *, n_timesteps=50, period=25.0, noise=0.0, random_state=None
+):
+    """Make sine waves of random phase, and the value that follows each step.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Waves.
+
+    n_timesteps : int, default=50
+        Steps of a wave.
+
+    period : float, or tuple of two floats, default=25.0
+        Steps of a full turn; from a tuple (low, high) each wave draws its own.
+
+    noise : float, default=0.0
+        Standard deviation of normal noise on every value, what follows included. The
+        amplitude is 1.
+
+    random_state : int, RandomState instance or None, default=None
+        Of phases, periods and noise.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_timesteps, 1)
+        The values.
+
+    y : ndarray of shape (n_samples, n_timesteps)
+        The value one step later, for each step.
+
+    Examples
+    --------
+    >>> from skrnn.datasets import make_sine_waves
+    >>> X, y = make_sine_waves(3, n_timesteps=20, random_state=0)
+    >>> X.shape, y.shape
+    ((3, 20, 1), (3, 20))
+    >>> bool((X[:, 1:, 0] == y[:, :-1]).all())
+    True
+    """
+    _check_count(n_samples, "n_samples")
+    _check_count(n_timesteps, "n_timesteps")
+    low, high = period if isinstance(period, tuple) else (period, period)
+    if not all(isinstance(p, Real) and p > 0 for p in (low, high)) or low > high:
+        raise ValueError(
+            "period must be a number above 0, or a tuple (low, high) of two. Got "
+            f"{period!r}."
+        )
+    if not isinstance(noise, Real) or noise < 0:
+        raise ValueError(f"noise must be a number from 0 upwards. Got {noise!r}.")
+    rng = check_random_state(random_state)
+    phases = rng.uniform(0, 2 * np.pi, size=(n_samples, 1))
+    periods = rng.uniform(low, high, size=(n_samples, 1))
+    steps = np.arange(n_timesteps + 1)
+    values = np.sin(phases + 2 * np.pi * steps / periods)
+    values += noise * rng.normal(size=values.shape)
+    return values[:, :-1, None], values[:, 1:]
+
+
+def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
+    """Make pairs of binary numbers, and the bits of their sums.
+
+    The lowest bits come first, as they are added by hand: a step's answer depends on
+    its two bits and on whether one is carried over from the steps before.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Pairs of numbers.
+
+    n_bits : int, default=8
+        Bits of each number, all drawn at random.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the bits.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_bits + 1, 2)
+        The bits of both numbers as float32; the last step has zeros, so that the last
+        carry can come out.
+
+    y : ndarray of shape (n_samples, n_bits + 1)
+        The bits of the sum as int64.
+
+    Examples
+    --------
+    >>> from skrnn.datasets import make_binary_addition
+    >>> X, y = make_binary_addition(1, n_bits=3, random_state=0)
+    >>> X[0].T.astype(int), y[0]  # 6 + 5 = 11, lowest bits first
+    (array([[0, 1, 1, 0],
+           [1, 0, 1, 0]]), array([1, 1, 0, 1]))
+    """
+    _check_count(n_samples, "n_samples")
+    _check_count(n_bits, "n_bits")
+    rng = check_random_state(random_state)
+    bits = np.zeros((n_samples, n_bits + 1, 2), dtype=np.int64)
+    bits[:, :n_bits] = rng.randint(0, 2, size=(n_samples, n_bits, 2))
+    total, carry = np.empty(bits.shape[:2], dtype=np.int64), 0
+    for step in range(n_bits + 1):
+        both = bits[:, step].sum(axis=1) + carry
+        total[:, step], carry = both % 2, both // 2
+    return bits.astype(np.float32), total
+
+
+def make_order_sentences(n_samples=100, *, return_groups=False, random_state=None):
+    """Make sentences of which only the order of the words tells the class.
+
+    A sentence says that something went from good to bad, or from bad to good, in one
+    of several forms. Each is there twice, with its two states exchanged, so that both
+    classes hold the very same words as often: a bag of words is at chance.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Sentences; an even number, as they come in pairs.
+
+    return_groups : bool, default=False
+        Whether to say which pair of adjectives each sentence uses, for splits that
+        test on pairs which were not trained on.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the sentences and their order.
+
+    Returns
+    -------
+    X : list of str of length n_samples
+        The sentences, of 7 to 28 words.
+
+    y : ndarray of shape (n_samples,)
+        'better' or 'worse'.
+
+    groups : ndarray of shape (n_samples,)
+        From 0 to 48, if asked for.
+
+    Examples
+    --------
+    >>> from skrnn.datasets import make_order_sentences
+    >>> X, y = make_order_sentences(2, random_state=3)
+    >>> for sentence, label in zip(X, y):
+    ...     print(f"{label}: {sentence}")
+    better: the food is wonderful after it was bad to us
+    worse: the food is bad to us after it was wonderful
+    """
+    _check_count(n_samples, "n_samples")
+    if n_samples % 2:
+        raise ValueError(
+            "n_samples must be even: each sentence comes with its mirror image. Got "
+            f"{n_samples}."
+        )
+    rng = check_random_state(random_state)
+    pairs = list(product(GOOD, BAD))
+    X, y, groups = [], [], []
+    for _ in range(n_samples // 2):
+        group = rng.randint(len(pairs))
+        template = rng.choice(OPENINGS) + rng.choice(TEMPLATES)
+        thing = rng.choice(THINGS)
+        good, bad = (
+            rng.choice(DEGREES) + state + rng.choice(ASIDES) for state in pairs[group]
+        )
+        X.append(template.format(thing=thing, before=bad, after=good))
+        X.append(template.format(thing=thing, before=good, after=bad))
+        y += ["better", "worse"]
+        groups += [group, group]
+    order = rng.permutation(n_samples)
+    X, y, groups = [X[i] for i in order], np.array(y)[order], np.array(groups)[order]
+    return (X, y, groups) if return_groups else (X, y)
+
+
+def _check_count(value, name):
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an int from 1 upwards. Got {value!r}.")
