@@ -4,7 +4,7 @@ from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._regressor import RNNRegressor
 from skrnn._steps import EachStep, ToSequences, sequences_from_frame
-from skrnn._tokens import TokenOneHotEncoder
+from skrnn._tokens import TokenEncoder, TokenOneHotEncoder
 from skrnn._windowing import SlidingWindow, make_windows
 
 __version__ = "0.1.0"
@@ -16,6 +16,7 @@ __all__ = [
     "RNNRegressor",
     "SlidingWindow",
     "ToSequences",
+    "TokenEncoder",
     "TokenOneHotEncoder",
     "datasets",
     "make_windows",

@@ -19,8 +19,8 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 LAYERS = [
     {"_compat"},
     {"_devices"},
-    {"_sequences", "_windowing", "_tokens", "datasets", "metrics"},
-    {"_normalization", "_step_targets", "_steps", "_validation"},
+    {"_sequences", "_vocabulary", "_windowing", "datasets", "metrics"},
+    {"_normalization", "_step_targets", "_steps", "_tokens", "_validation"},
     {"_kernels"},
     {"_modules"},
     {"_targets"},
@@ -37,6 +37,7 @@ LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 WITHOUT_TORCH = [
     "_windowing",
     "_tokens",
+    "_vocabulary",
     "_sequences",
     "_normalization",
     "_step_targets",

@@ -7,6 +7,7 @@ skips itself is a failure, and what cannot hold is listed with its reason below.
 import unittest
 from itertools import combinations, product
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
@@ -20,6 +21,7 @@ from skrnn import (
     RNNClassifier,
     RNNRegressor,
     SlidingWindow,
+    TokenEncoder,
     TokenOneHotEncoder,
     ToSequences,
 )
@@ -45,6 +47,12 @@ CANNOT_HOLD = [
         ("dropout", 0.2),
         EQUIVALENCE,
         "a repeated row gets other masks each time, a weighted row one",
+    ),
+    (
+        RNNClassifier,
+        ("initial_state", "normal"),
+        EQUIVALENCE,
+        "a repeated row starts from other noise each time, a weighted row from one",
     ),
     (
         RNNRegressor,
@@ -119,6 +127,7 @@ DEFAULTS = [
     BiRNNClassifier(),
     SlidingWindow(),
     TokenOneHotEncoder(),
+    TokenEncoder(),
     EachStep(StandardScaler()),
     ToSequences(),
 ]
@@ -173,6 +182,29 @@ CONFIGURATIONS = [
     RNNRegressor(**QUICK, window_norm="last", cell_type="gru"),
     RNNRegressor(**QUICK, window_norm="standard", loss="huber"),
     RNNRegressor(**QUICK, window_norm="difference", ar_order=2, pooling="mean"),
+    RNNRegressor(**CALM, loss="quantile"),
+    RNNClassifier(**QUICK, pooling="attention"),
+    RNNRegressor(8, initial_state="learned"),
+    RNNClassifier(8, initial_state="normal"),
+    RNNRegressor(8, initial_state="carry"),
+    RNNRegressor(**CALM, tbptt_steps=8),  # of ten
+]
+
+# The checks fit one target for each row of real numbers. What wants other data is
+# tested elsewhere, by its own tests of the same promises.
+OTHER_DATA = [
+    (
+        RNNRegressor(8, return_sequences=True),
+        "y must hold one target for each time step with return_sequences=True",
+    ),
+    (
+        BiRNNClassifier(8, return_sequences=True),
+        "y must hold one target for each time step with return_sequences=True",
+    ),
+    (
+        RNNClassifier(8, embedding_dim=4),
+        "X must hold token ids with embedding_dim, whole numbers from 0",
+    ),
 ]
 
 
@@ -239,9 +271,18 @@ def test_default_passes_further_check(estimator, name):
     check(type(estimator).__name__, clone(estimator))
 
 
-@pytest.mark.parametrize("estimator", [SlidingWindow(), TokenOneHotEncoder()], ids=repr)
+@pytest.mark.parametrize(("estimator", "message"), OTHER_DATA, ids=repr)
+def test_checks_have_no_data_for(estimator, message):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        estimator.fit(rng.normal(size=(20, 3)), rng.integers(0, 2, size=20))
+
+
+@pytest.mark.parametrize(
+    "estimator", [SlidingWindow(), TokenOneHotEncoder(), TokenEncoder()], ids=repr
+)
 def test_transformer_passes_set_output_check(estimator):
-    # Those that ask for frames do not apply: the answers are 3-D.
+    # Those that ask for frames do not apply: the answers are 3-D or ragged.
     estimator_checks.check_set_output_transform(
         type(estimator).__name__, clone(estimator)
     )

@@ -18,7 +18,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from skrnn import RNNClassifier, TokenOneHotEncoder
+from skrnn import RNNClassifier, TokenEncoder, TokenOneHotEncoder
+from skrnn.datasets import make_order_sentences
 
 DOCUMENTS = ["From good to bad", "from bad to good!", "I had a good, good day"]
 WORDS = [
@@ -1026,3 +1027,131 @@ def test_set_output_of_a_pipeline_works():
     pipeline = make_pipeline(TokenOneHotEncoder()).set_output(transform="pandas")
 
     assert pipeline.fit_transform(DOCUMENTS).shape == (3,)
+
+
+# Ids
+
+
+def as_ragged(pieces):
+    array = np.empty(len(pieces), dtype=object)
+    array[:] = pieces
+    return array
+
+
+TEXTS = ["from bad to good", "so good", "", "to be or not to be"]
+FORMS = {
+    "documents": TEXTS,
+    "a Series": pd.Series(TEXTS),
+    "token lists": [text.split() for text in TEXTS if text],
+    "an object array": as_ragged([np.array(t.split()) for t in TEXTS if t]),
+    "a table": np.array([list("GAT"), list("TTA")]),
+    "a frame": pd.DataFrame([list("GAT"), list("TTA")], columns=["x", "y", "z"]),
+    "numbers": np.array([[7, 3, 3], [9, 7, 7]]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("known", [None, "half"])
+def test_ids_number_the_columns_of_the_one_hot_steps(form, known):
+    X = FORMS[form]
+    options = {}
+    if known == "half":
+        tokens = sorted(TokenOneHotEncoder().fit(X).vocabulary_)
+        options = {"vocabulary": tokens[::2]}
+    one_hot = TokenOneHotEncoder(**options).fit_transform(X)
+    encoder = TokenEncoder(**options)
+    ids = encoder.fit_transform(X)
+
+    # Padding and unknown tokens are zeros, the others rows of the identity.
+    rows = np.vstack(
+        [np.zeros((2, len(encoder.vocabulary_))), np.eye(encoder.n_ids_ - 2)]
+    )
+    assert ids.shape == one_hot.shape[: ids.ndim]
+    for numbers, steps in zip(ids, one_hot, strict=True):
+        assert numbers.dtype == np.int64
+        assert_array_equal(rows[numbers], steps)
+    again = encoder.transform(X)
+    for numbers, same in zip(ids, again, strict=True):
+        assert_array_equal(numbers, same)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ids_become_tokens_again(form):
+    X = FORMS[form]
+    encoder = TokenEncoder().fit(X)
+    one_hot = TokenOneHotEncoder().fit(X)
+    tokens = encoder.inverse_transform(encoder.transform(X))
+    expected = one_hot.inverse_transform(one_hot.transform(X))
+    assert tokens.shape == expected.shape
+    for found, wanted in zip(tokens, expected, strict=True):
+        assert_array_equal(found, wanted)
+
+
+def test_padding_and_unknown_ids_have_no_token():
+    encoder = TokenEncoder().fit(["a b"])
+    assert encoder.inverse_transform(np.array([[2, 1, 0]])).tolist() == [
+        ["a", None, None]
+    ]
+
+
+def test_a_vocabulary_of_ids_can_be_passed_on():
+    encoder = TokenEncoder().fit(TEXTS)
+    other = TokenEncoder(vocabulary=encoder.vocabulary_).fit(["good be"])
+    assert other.vocabulary_ == encoder.vocabulary_
+    assert other.n_ids_ == encoder.n_ids_ == len(encoder.vocabulary_) + 2
+
+
+def test_ids_of_a_vocabulary_follow_padding_and_unknown():
+    message = (
+        "The ids in the 'vocabulary' parameter must be 2 to 3, each of them once. Got "
+        "[0, 1]. Pass a list of the tokens to number them."
+    )
+    with raises(ValueError, message):
+        TokenEncoder(vocabulary={"a": 0, "b": 1}).fit(["a b"])
+
+
+def test_unknown_tokens_are_named_for_ids_too():
+    message = (
+        "The tokens of X must be in the vocabulary if handle_unknown='error'. Got the "
+        "unknown tokens ['c']. Set handle_unknown='ignore' to encode such tokens as "
+        "the id 1."
+    )
+    encoder = TokenEncoder(handle_unknown="error").fit(["a b"])
+    with raises(ValueError, message):
+        encoder.transform(["a c"])
+
+
+def test_text_without_a_known_token_is_warned_of_as_ids():
+    encoder = TokenEncoder().fit(["a b"])
+    message = (
+        "None of the tokens of X is in the vocabulary, so that all its steps are the "
+        "id 1. The first sequence begins with ['c', 'd']. Pass X in the form that "
+        "fit got, or fit on more."
+    )
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as caught:
+        encoder.transform(["c d"])
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("ids", "given"), [([[9]], "9"), ([[0.5]], "0.5"), ([[-1]], "-1")]
+)
+def test_what_is_no_id_has_no_token(ids, given):
+    encoder = TokenEncoder().fit(["a b"])
+    message = (
+        "X must hold ids from 0 to 3, 2-D (n_samples, n_timesteps) or a list of 1-D "
+        f"arrays. Got {given}. Pass what transform returns."
+    )
+    with raises(ValueError, message):
+        encoder.inverse_transform([np.array(row) for row in ids])
+
+
+def test_a_pipeline_learns_from_documents_by_their_ids():
+    X, y = make_order_sentences(60, random_state=0)
+    model = make_pipeline(
+        TokenEncoder(),
+        RNNClassifier(8, embedding_dim=4, max_epochs=2, random_state=0),
+    )
+    model = pickle.loads(pickle.dumps(clone(model).fit(X, y)))
+    assert model.predict(["from good to what", ""]).shape == (2,)
+    assert model[-1].module_.embedding.weight.shape == (model[0].n_ids_, 4)
