@@ -7,9 +7,24 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, make_windows
-from skrnn.datasets import load_airline_passengers
+from skrnn import (
+    BiRNNClassifier,
+    RNNClassifier,
+    RNNRegressor,
+    TokenOneHotEncoder,
+    make_windows,
+)
+from skrnn.datasets import (
+    load_airline_passengers,
+    make_binary_addition,
+    make_order_sentences,
+    make_sine_waves,
+)
+from skrnn.metrics import sequence_accuracy_score
+
+SEEDS = pytest.mark.parametrize("seed", range(3))
 
 scales = st.floats(-6, 6).map(lambda exponent: 10**exponent)
 shifts = st.floats(-100, 100)  # in units of the scale
@@ -95,3 +110,103 @@ def test_default_reads_digits_by_rows(cell_type):
         model = RNNClassifier(cell_type=cell_type, random_state=seed)
         scores.append(model.fit(X_train, y_train).score(X_test, y_test))
     assert np.mean(scores) >= 0.975
+
+
+# What the tutorials on recurrent networks teach
+
+
+@SEEDS
+def test_binary_addition_remembers_the_carry(seed):
+    X, y = make_binary_addition(1000, random_state=seed)
+    model = RNNClassifier(
+        16, return_sequences=True, max_epochs=30, random_state=seed
+    ).fit(X, y)
+
+    seen = {pair.tobytes() for pair in X}
+    X_test, y_test = make_binary_addition(2000, random_state=100 + seed)
+    unseen = [i for i, pair in enumerate(X_test) if pair.tobytes() not in seen][:1000]
+    assert len(unseen) == 1000
+    assert model.score(X_test[unseen], y_test[unseen]) == 1.0
+    longer, sums = make_binary_addition(1000, n_bits=16, random_state=200 + seed)
+    assert model.score(longer, sums) >= 0.99
+
+
+@SEEDS
+@pytest.mark.parametrize(
+    ("params", "allowed"),
+    [
+        ({"cell_type": "rnn"}, 0.05),
+        ({"cell_type": "rnn", "ar_order": 2}, 0.03),
+        ({"cell_type": "gru", "ar_order": 2}, 0.03),
+        ({"cell_type": "lstm", "ar_order": 2}, 0.03),
+    ],
+)
+def test_a_sine_runs_free_from_ten_points(seed, params, allowed):
+    waves = make_sine_waves(100, n_timesteps=60, random_state=seed)
+    model = RNNRegressor(32, return_sequences=True, random_state=seed, **params)
+    model.fit(*waves)
+
+    known, _ = make_sine_waves(20, n_timesteps=510, random_state=100 + seed)
+    forecast = model.forecast(known[:, :10], n_steps=500)
+    assert np.abs(forecast[:, :50] - known[:, 10:60, 0]).mean() < allowed
+    assert np.abs(forecast).max() < 1.3
+
+
+@SEEDS
+def test_the_order_of_words_decides(seed):
+    X, y, pair = make_order_sentences(2000, return_groups=True, random_state=seed)
+    apart = np.random.default_rng(seed).permutation(49)[:12]  # adjectives not paired
+    test = np.isin(pair, apart)
+    model = make_pipeline(
+        TokenOneHotEncoder(),
+        RNNClassifier(32, cell_type="lstm", max_epochs=20, random_state=seed),
+    ).fit([x for x, out in zip(X, test, strict=True) if not out], y[~test])
+
+    unseen = [x for x, out in zip(X, test, strict=True) if out]
+    assert model.score(unseen, y[test]) == 1.0
+    pair = ["the tea went from good to bad", "the tea went from bad to good"]
+    assert model.predict(pair).tolist() == ["worse", "better"]
+
+
+@SEEDS
+@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
+def test_two_ways_see_the_future_that_one_way_cannot(seed, cell_type):
+    def bits(n, seed):
+        x = np.random.default_rng(seed).integers(0, 2, size=(n, 12))
+        following = np.column_stack([x[:, 1:], np.zeros(n, dtype=int)])
+        return x[:, :, None].astype("float32"), x ^ following
+
+    X, y = bits(500, seed)
+    X_test, y_test = bits(1000, 100 + seed)
+    shared = dict(
+        cell_type=cell_type, return_sequences=True, max_epochs=30, random_state=seed
+    )
+    two_way = BiRNNClassifier(16, **shared).fit(X, y)
+    one_way = RNNClassifier(16, **shared).fit(X, y)
+
+    # One way all steps but the last are a coin's toss, and that by counting is sure.
+    ceiling = (11 * 0.5 + 1) / 12
+    assert two_way.score(X_test, y_test) >= 0.99
+    assert one_way.score(X_test, y_test) < ceiling + 0.02
+    assert sequence_accuracy_score(y_test, two_way.predict(X_test)) >= 0.95
+
+
+@SEEDS
+@pytest.mark.parametrize("cell_type", ["rnn", "lstm"])
+def test_airline_runs_free_for_two_years(seed, cell_type):
+    frame = load_airline_passengers()
+    logs = np.log(frame["passengers"].to_numpy(dtype=float))
+    month = np.eye(12)[frame.index.month % 12]  # that of the value to come
+    series = np.column_stack([logs, month])
+    X, y = make_windows(series[:120], logs[:120], window_size=13)
+    model = RNNRegressor(
+        cell_type=cell_type,
+        window_norm="difference",
+        target_feature=0,
+        ar_order=12,
+        random_state=seed,
+    ).fit(X, y)
+
+    forecast = model.forecast(series[None, 107:120], 24, month[120:])[0]
+    error = np.abs(np.exp(forecast) - np.exp(logs[120:])).mean()
+    assert error <= 19  # passengers; the year before says 71, Ridge likewise 13.2
