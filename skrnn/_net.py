@@ -265,6 +265,8 @@ class RecurrentNet(NeuralNet):
     def set_scaling(self, sequences, rows, weights):
         """Standardise the features by their mean and deviation over some rows."""
         row_weights = None if weights is None else weights[rows]
+        if isinstance(row_weights, StepValues):
+            row_weights = row_weights.flat
         self.module_.set_scaling(*feature_scaling(sequences, rows, row_weights))
 
     def start_linear(self, dataset):

@@ -90,10 +90,11 @@ class StepwiseTarget:
 
     def fit(self, y, rows, weights, reference=None):
         """Learn the units of y from the steps of `rows`."""
-        steps = y.positions(rows)
-        self.of_step.fit(
-            y.flat, steps, None if weights is None else weights.flat, reference
-        )
+        steps, of_steps = y.positions(rows), None
+        if weights is not None:
+            counted = weights.flat > 0
+            steps, of_steps = steps[counted], weights.flat[counted]
+        self.of_step.fit(y.flat, steps, of_steps, reference)
         return self
 
     def encode(self, y, name="y", reference=None):
@@ -118,7 +119,7 @@ class StepwiseTarget:
         return f"{type(self).__name__}({self.of_step!r})"
 
 
-def check_step_targets(y, sequences, name="y", of="X"):
+def check_step_targets(y, sequences, name="y", of="X", what="target"):
     """Return y as `StepValues`, holding it against the steps of the sequences.
 
     Parameters
@@ -130,8 +131,8 @@ or list or 1-D object array of arrays
     sequences : Sequences
         With as many rows.
 
-    name, of : str
-        What messages call y and the sequences.
+    name, of, what : str
+        What messages call y, the sequences, and an entry of y.
 
     Raises
     ------
@@ -159,7 +160,7 @@ or list or 1-D object array of arrays
             )
         if len(piece) != length:
             raise ValueError(
-                f"{name} must hold one target for each time step of {of}. Got "
+                f"{name} must hold one {what} for each time step of {of}. Got "
                 f"{len(piece)} for the {length} steps of sequence {i}."
             )
         if piece.shape[1:] != pieces[0].shape[1:]:
@@ -194,7 +195,9 @@ def check_step_weights(sample_weight, sequences):
     if all(np.ndim(weight) == 0 for weight in sample_weight):
         weights = StepValues(np.repeat(np.asarray(sample_weight), lengths), lengths)
     else:
-        weights = check_step_targets(sample_weight, sequences, "sample_weight")
+        weights = check_step_targets(
+            sample_weight, sequences, "sample_weight", what="weight"
+        )
     flat = check_array(
         weights.flat, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )

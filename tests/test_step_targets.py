@@ -1,0 +1,534 @@
+"""A target for each time step: the border, the loss, and what the estimators say."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from messages import raises
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import EpochScoring
+from textbook import CELLS, run_layer
+
+from skrnn import BiRNNClassifier, EachStep, RNNClassifier, RNNRegressor
+from skrnn._sequences import Sequences
+from skrnn._step_targets import StepValues, check_step_targets, check_step_weights
+
+rng = np.random.default_rng(0)
+LENGTHS = np.array([5, 2, 7, 1, 4, 6, 3, 5, 2, 7, 4, 4])
+RAGGED = [rng.normal(size=(n, 2)) for n in LENGTHS]
+DENSE = rng.normal(size=(12, 6, 2))
+TINY = dict(hidden_size=4, max_epochs=3, random_state=0, return_sequences=True)
+
+LEARNS = TINY | dict(max_epochs=60, lr=0.05)
+
+cells = pytest.mark.parametrize(("cell_type", "nonlinearity"), CELLS)
+
+
+def as_objects(pieces):
+    array = np.empty(len(pieces), dtype=object)
+    array[:] = pieces
+    return array
+
+
+def numbers(X):
+    return [np.cumsum(x[:, 0]) for x in X]
+
+
+def labels(X):
+    return [(np.cumsum(x[:, 0]) > 0).astype(int) for x in X]
+
+
+def joined(pieces):
+    return np.concatenate([np.asarray(piece) for piece in pieces])
+
+
+# Values of steps
+
+
+def test_values_of_rows_stand_where_their_steps_do():
+    flat = np.arange(LENGTHS.sum())
+    values = StepValues(flat, LENGTHS)
+    rows = np.array([3, 0, 5])
+    pieces = np.split(flat, np.cumsum(LENGTHS)[:-1])
+
+    chosen = np.concatenate([pieces[row] for row in rows])
+    assert_array_equal(values.flat[values.positions(rows)], chosen)
+    assert_array_equal(values[rows].flat, chosen)
+    assert_array_equal(values[rows].lengths, LENGTHS[rows])
+    padded = values.padded(rows)
+    assert padded.shape == (3, 6)
+    for row, piece in zip(padded, rows, strict=True):
+        assert_array_equal(row[: LENGTHS[piece]], pieces[piece])
+        assert not row[LENGTHS[piece] :].any()
+    for found, piece in zip(values.unflatten(flat, ragged=True), pieces, strict=True):
+        assert_array_equal(found, piece)
+
+
+# The border
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            np.zeros(12),
+            "y must hold one target for each time step with return_sequences=True: an "
+            "array of shape (n_samples, n_timesteps) or (n_samples, n_timesteps, "
+            "n_outputs), or a list of arrays. Got one target for sequence 0. Set "
+            "return_sequences=False for one target per sequence.",
+        ),
+        (
+            np.zeros((12, 5)),
+            "y must hold one target for each time step of X. Got 5 for the 6 steps of "
+            "sequence 0.",
+        ),
+        (
+            [np.zeros(6)] * 11 + [np.zeros(4)],
+            "y must hold one target for each time step of X. Got 4 for the 6 steps of "
+            "sequence 11.",
+        ),
+        (
+            np.zeros((12, 6, 2, 1)),
+            "y must hold one target, or one row of targets, for each time step. Got "
+            "shape (6, 2, 1) for sequence 0.",
+        ),
+        (
+            [np.zeros((6, 2))] * 11 + [np.zeros((6, 3))],
+            "y must hold as many targets for every time step. Got shape (6, 2) for "
+            "sequence 0 and (6, 3) for sequence 11.",
+        ),
+    ],
+)
+def test_targets_that_do_not_match_the_steps_are_refused(y, message):
+    with raises(ValueError, message):
+        RNNRegressor(**TINY).fit(DENSE, y)
+
+
+def test_validation_targets_are_named_as_such():
+    message = (
+        "y_val must hold one target for each time step of X_val. Got 3 for the 5 steps "
+        "of sequence 0."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**TINY).fit(
+            RAGGED,
+            numbers(RAGGED),
+            X_val=RAGGED[:1],
+            y_val=[np.zeros(3)],
+        )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            np.ones(3),
+            "sample_weight must have a weight for each of the 12 sequences, or for "
+            "each of their steps. Got 3 entries.",
+        ),
+        (
+            np.ones((12, 5)),
+            "sample_weight must hold one weight for each time step of X. Got 5 for the "
+            "6 steps of sequence 0.",
+        ),
+        (
+            -np.eye(12, 6),
+            "sample_weight must not be negative. Got -1.0 in sequence 0. Use 0 to "
+            "leave a step out.",
+        ),
+        (
+            np.zeros((12, 6)),
+            "sample_weight must have a weight above zero for at least one step. Got "
+            "zero for all 72.",
+        ),
+        (
+            np.ones((12, 6, 2)),
+            "sample_weight must hold one weight for each sequence or for each time "
+            "step. Got several for a step: shape (2,).",
+        ),
+    ],
+)
+def test_weights_that_do_not_match_the_steps_are_refused(weights, message):
+    with raises(ValueError, message):
+        RNNRegressor(**TINY).fit(DENSE, DENSE[:, :, 0], sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    "form", [list, as_objects, pd.Series, lambda y: [*map(list, y)]]
+)
+def test_ragged_targets_may_come_in_any_form(form):
+    expected = RNNClassifier(**TINY).fit(RAGGED, labels(RAGGED)).predict_proba(RAGGED)
+    found = RNNClassifier(**TINY).fit(RAGGED, form(labels(RAGGED)))
+    assert_array_equal(joined(found.predict_proba(RAGGED)), joined(expected))
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, np.asfortranarray, list])
+def test_dense_targets_may_come_in_any_form(form):
+    X, y = DENSE[:, :, 0], DENSE[:, :, 1]
+    expected = RNNRegressor(**TINY).fit(X, y).predict(X)
+    assert expected.shape == (12, 6)
+    assert_array_equal(RNNRegressor(**TINY).fit(X, form(y)).predict(X), expected)
+
+
+# The outputs
+
+
+@cells
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_every_step_is_that_of_the_textbook(
+    cell_type, nonlinearity, bidirectional, num_layers
+):
+    model = RNNRegressor(
+        **TINY,
+        cell_type=cell_type,
+        nonlinearity=nonlinearity,
+        bidirectional=bidirectional,
+        num_layers=num_layers,
+    ).fit(RAGGED, numbers(RAGGED))
+    state = {k: v.numpy() for k, v in model.module_.state_dict().items()}
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+    for x, found in zip(RAGGED, model.predict(RAGGED), strict=True):
+        x = (x - state["input_mean"]) / state["input_scale"]
+        for layer in range(num_layers):
+            directions = [
+                [state[f"layers.{layer}.{kind}_l0{suffix}"] for kind in kinds]
+                for suffix in ["", "_reverse"][: 1 + bidirectional]
+            ]
+            x, _ = run_layer(cell_type, nonlinearity, x, directions)
+        raw = x @ state["head.weight"][0] + state["head.bias"][0]
+        target = model._target.of_step
+        assert_allclose(found, raw * target.scale + target.mean, atol=1e-6)
+
+
+@cells
+@pytest.mark.parametrize("cls", [RNNClassifier, BiRNNClassifier])
+def test_batch_companions_and_padding_change_no_step(cls, cell_type, nonlinearity):
+    model = cls(**TINY, cell_type=cell_type, nonlinearity=nonlinearity)
+    model.fit(RAGGED, labels(RAGGED))
+    together = model.predict_proba(RAGGED)
+    for x, probabilities in zip(RAGGED, together, strict=True):
+        assert_array_equal(model.predict_proba([x])[0], probabilities)
+
+
+def test_answers_are_shaped_as_the_sequences_are():
+    dense = RNNClassifier(**TINY).fit(DENSE, np.stack(labels(DENSE)))
+    assert dense.predict(DENSE).shape == (12, 6)
+    assert dense.predict_proba(DENSE).shape == (12, 6, 2)
+    assert_allclose(dense.predict_proba(DENSE).sum(axis=-1), 1)
+    ragged = RNNClassifier(**TINY).fit(RAGGED, labels(RAGGED))
+    for answer in (ragged.predict(RAGGED), ragged.predict_log_proba(RAGGED)):
+        assert answer.dtype == object
+        assert answer.shape == (12,)
+        assert [len(piece) for piece in answer] == LENGTHS.tolist()
+    assert dense.predict_log_proba(DENSE[:1]).shape == (1, 6, 2)
+    assert_allclose(
+        dense.predict_log_proba(DENSE), np.log(dense.predict_proba(DENSE)), rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("names", [["off", "on"], ["down", "level", "up"]])
+def test_labels_of_steps_may_be_words(names):
+    y = [
+        np.array(names)[np.digitize(x[:, 0], [0, 1][: len(names) - 1])] for x in RAGGED
+    ]
+    model = RNNClassifier(**LEARNS).fit(RAGGED, y)
+    assert model.classes_.tolist() == sorted(names)
+    assert set(joined(model.predict(RAGGED))) <= set(names)
+    assert model.predict_proba(RAGGED)[0].shape == (5, len(names))
+    assert model.score(RAGGED, y) > 0.9
+
+
+def test_several_targets_of_a_step():
+    y = np.stack([DENSE.sum(axis=2), DENSE[:, :, 1]], axis=-1)
+    model = RNNRegressor(**LEARNS).fit(DENSE, y)
+    assert model.predict(DENSE).shape == (12, 6, 2)
+    assert model.score(DENSE, y) > 0.8
+    indicator = (y > 0).astype(int)
+    tagger = RNNClassifier(**LEARNS).fit(DENSE, indicator)
+    assert tagger.predict(DENSE).shape == (12, 6, 2)
+    assert tagger.predict_proba(DENSE).shape == (12, 6, 2)
+    assert tagger.score(DENSE, indicator) == accuracy_score(
+        indicator.reshape(-1, 2), tagger.predict(DENSE).reshape(-1, 2)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_of_steps_keep_their_precision(dtype):
+    y = DENSE[:, :, 0].astype(dtype)
+    assert RNNRegressor(**TINY).fit(DENSE, y).predict(DENSE).dtype == dtype
+
+
+# The loss
+
+
+@cells
+def test_ragged_training_is_that_of_a_bare_torch_loop(cell_type, nonlinearity):
+    y = numbers(RAGGED)
+    mean, scale = joined(y).mean(), joined(y).std()
+    model = RNNRegressor(
+        **TINY,
+        cell_type=cell_type,
+        nonlinearity=nonlinearity,
+        standardize=False,
+        optimizer="sgd",
+        lr=0.1,
+        lr_schedule=None,
+        weight_decay=0,
+        max_grad_norm=None,
+        batch_size=12,
+    )
+    start = clone(model).set_params(max_epochs=1, lr=1e-300).fit(RAGGED, y)
+    module = start.module_.train()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+
+    curve = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        total = 0.0
+        for x, targets in zip(RAGGED, y, strict=True):
+            output = module(torch.tensor(x)[None])[0, :, 0]
+            total = (
+                total + ((output - torch.tensor((targets - mean) / scale)) ** 2).sum()
+            )
+        loss = total / LENGTHS.sum()
+        loss.backward()
+        optimizer.step()
+        curve.append(loss.item())
+
+    assert_allclose(model.fit(RAGGED, y).loss_curve_, curve, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_size", [4, 12])
+def test_the_loss_of_an_epoch_is_a_mean_over_steps_by_weight(batch_size):
+    y, weights = labels(RAGGED), [rng.uniform(size=n) for n in LENGTHS]
+    model = RNNClassifier(
+        **TINY | {"max_epochs": 1}, lr=1e-300, lr_schedule=None, batch_size=batch_size
+    ).fit(RAGGED, y, weights)
+    log_p = joined(model.predict_log_proba(RAGGED))
+    losses = -log_p[np.arange(len(log_p)), joined(y)]
+    expected = np.average(losses, weights=joined(weights))
+    assert model.loss_curve_[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+def test_targets_of_steps_without_weight_say_nothing(ragged):
+    X = RAGGED if ragged else DENSE
+    weights = [rng.integers(0, 2, size=len(x)).astype(float) for x in X]
+    weights[0][:] = 0
+    other = [np.where(w > 0, y, 1e6) for w, y in zip(weights, numbers(X), strict=True)]
+    answers = [
+        RNNRegressor(**TINY).fit(X, y, weights).predict(X) for y in (numbers(X), other)
+    ]
+    assert_array_equal(joined(answers[0]), joined(answers[1]))
+
+
+@pytest.mark.parametrize("X", [RAGGED, list(DENSE)], ids=["ragged", "dense"])
+def test_the_weight_of_a_sequence_is_that_of_each_of_its_steps(X):
+    of_rows = rng.uniform(0.1, 2, size=12)
+    of_steps = [np.full(len(x), w) for x, w in zip(X, of_rows, strict=True)]
+    answers = [
+        RNNClassifier(**TINY).fit(X, labels(X), weights).predict_proba(X)
+        for weights in (of_rows, of_steps)
+    ]
+    assert_array_equal(joined(answers[0]), joined(answers[1]))
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 0.5, 1: 3.0}])
+def test_the_weight_of_a_class_is_that_of_its_steps(class_weight):
+    y = labels(RAGGED)
+    per_class = class_weight
+    if class_weight == "balanced":
+        counts = np.bincount(joined(y))
+        per_class = dict(enumerate(counts.sum() / (2 * counts)))
+    weights = [np.vectorize(per_class.get)(piece) for piece in y]
+    expected = RNNClassifier(**TINY).fit(RAGGED, y, weights).predict_proba(RAGGED)
+    found = RNNClassifier(**TINY, class_weight=class_weight).fit(RAGGED, y)
+    assert_allclose(joined(found.predict_proba(RAGGED)), joined(expected), rtol=1e-9)
+
+
+# In scikit-learn
+
+
+def test_the_score_is_that_of_all_steps_together():
+    weights = [rng.uniform(size=n) for n in LENGTHS]
+    tagger = RNNClassifier(**TINY).fit(RAGGED, labels(RAGGED))
+    assert tagger.score(RAGGED, labels(RAGGED), weights) == pytest.approx(
+        accuracy_score(
+            joined(labels(RAGGED)),
+            joined(tagger.predict(RAGGED)),
+            sample_weight=joined(weights),
+        )
+    )
+    model = RNNRegressor(**TINY).fit(RAGGED, numbers(RAGGED))
+    assert model.score(RAGGED, numbers(RAGGED)) == pytest.approx(
+        r2_score(joined(numbers(RAGGED)), joined(model.predict(RAGGED)))
+    )
+
+
+@pytest.mark.parametrize("form", ["dense", "objects", "list"])
+@pytest.mark.parametrize("cls", [RNNRegressor, RNNClassifier, BiRNNClassifier])
+def test_searches_and_cross_validation_take_targets_of_steps(cls, form):
+    X = DENSE if form == "dense" else RAGGED
+    y = numbers(X) if cls is RNNRegressor else labels(X)
+    if form == "dense":
+        y = np.stack(y)
+    elif form == "objects":
+        X, y = as_objects(X), as_objects(y)
+    search = GridSearchCV(cls(**TINY), {"lr": [0.01, 0.1]}, cv=KFold(3)).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    predicted = cross_val_predict(cls(**TINY), X, y, cv=KFold(3))
+    assert [len(piece) for piece in predicted] == [len(x) for x in X]
+
+
+@pytest.mark.parametrize("X", [RAGGED, DENSE], ids=["ragged", "dense"])
+def test_a_pipeline_scales_steps_and_learns_their_targets(X):
+    pipeline = make_pipeline(
+        EachStep(StandardScaler()), RNNRegressor(**TINY, standardize=False)
+    )
+    y = numbers(X)
+    expected = RNNRegressor(**TINY).fit(X, y).predict(X)
+    answer = pipeline.fit(X, y).predict(X)
+    assert_allclose(joined(answer), joined(expected), rtol=1e-7, atol=1e-9)
+
+
+def test_weights_of_steps_are_routed():
+    weights = as_objects([rng.uniform(size=n) for n in LENGTHS])
+    X, y = as_objects(RAGGED), as_objects(labels(RAGGED))
+    with config_context(enable_metadata_routing=True):
+        model = RNNClassifier(**TINY).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=True)
+        search = GridSearchCV(model, {"lr": [0.01]}, cv=KFold(3))
+        search.fit(X, y, sample_weight=weights)
+    direct = RNNClassifier(**TINY).fit(X, y, weights)
+    assert_array_equal(joined(search.predict(X)), joined(direct.predict(X)))
+
+
+@pytest.mark.parametrize("cls", [RNNRegressor, RNNClassifier, BiRNNClassifier])
+def test_a_pickle_says_the_same_of_each_step(cls):
+    y = numbers(RAGGED) if cls is RNNRegressor else labels(RAGGED)
+    model = cls(**TINY, cell_type="lstm").fit(RAGGED, y)
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(joined(again.predict(RAGGED)), joined(model.predict(RAGGED)))
+
+
+def test_training_goes_on_with_targets_of_steps():
+    model = RNNRegressor(**TINY, warm_start=True, optimizer="sgd", lr_schedule=None)
+    model.fit(RAGGED, numbers(RAGGED))
+    first = model.loss_curve_
+    model.fit(RAGGED, numbers(RAGGED))
+    assert model.n_iter_ == 6
+    assert model.loss_curve_[:3] == first
+    tagger = RNNClassifier(**TINY)
+    for _ in range(2):
+        tagger.partial_fit(RAGGED, labels(RAGGED), classes=[0, 1, 2])
+    assert tagger.n_iter_ == 2
+    assert tagger.predict_proba(RAGGED)[0].shape == (5, 3)
+
+
+def test_a_validation_part_stops_training_on_steps():
+    y = labels(RAGGED)
+    given = RNNClassifier(**TINY, early_stopping=True).fit(
+        RAGGED, y, X_val=RAGGED[:3], y_val=y[:3]
+    )
+    part = RNNClassifier(**TINY, early_stopping=True).fit(RAGGED, y)
+    for model in (given, part):
+        assert len(model.validation_loss_curve_) == model.n_iter_
+        assert 1 <= model.best_epoch_ <= model.n_iter_
+    log_p = joined(given.predict_log_proba(RAGGED[:3]))
+    loss = -log_p[np.arange(len(log_p)), joined(y[:3])].mean()
+    assert min(given.validation_loss_curve_) == pytest.approx(loss)
+
+
+def test_skorch_scores_all_steps_as_one_column():
+    y = labels(RAGGED)
+    scoring = EpochScoring("accuracy", lower_is_better=False, on_train=True)
+    model = RNNClassifier(**TINY, callbacks=[scoring]).fit(RAGGED, y)
+    last = model.history_["accuracy"].iloc[-1]
+    assert last == pytest.approx(model.score(RAGGED, y))
+
+
+def test_both_kinds_of_targets_cannot_follow_each_other():
+    model = RNNRegressor(**TINY, warm_start=True).fit(DENSE, DENSE[:, :, 0])
+    message = (
+        "The 'return_sequences' parameter must stay as it was while training goes on "
+        "with warm_start or partial_fit. Got False after True. Set warm_start=False "
+        "and call fit."
+    )
+    with raises(ValueError, message):
+        model.set_params(return_sequences=False).fit(DENSE, DENSE[:, 0, 0])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+def test_nothing_is_pooled_where_every_step_answers(pooling):
+    message = (
+        "The 'pooling' parameter of RNNRegressor must be 'last' with "
+        f"return_sequences=True, since every step has its own output. Got {pooling!r}."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**TINY, pooling=pooling).fit(DENSE, DENSE[:, :, 0])
+
+
+@pytest.mark.parametrize("window_norm", ["last", "standard"])
+def test_a_step_is_not_measured_by_those_that_follow(window_norm):
+    message = (
+        "The 'window_norm' parameter of RNNRegressor must be None or 'difference' with "
+        f"return_sequences=True, since {window_norm!r} measures a step by those that "
+        "follow it. Use 'difference', or one target per sequence."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**TINY, window_norm=window_norm, target_feature=0).fit(
+            DENSE, DENSE[:, :, 0]
+        )
+
+
+# Beside a linear model, and as differences
+
+
+@pytest.mark.parametrize("X", [RAGGED, list(DENSE)], ids=["ragged", "dense"])
+def test_training_starts_at_a_linear_model_of_the_last_steps(X):
+    y = [x[:, 0] + 0.5 * np.r_[x[0, 0], x[:-1, 0]] - x[:, 1] for x in X]
+    model = RNNRegressor(
+        **TINY | {"max_epochs": 1}, lr=1e-12, ar_order=2, target_feature=0
+    ).fit(X, y)
+    assert_allclose(joined(model.predict(X)), joined(y), atol=1e-2)
+
+
+def test_differences_answer_every_step_and_forget_the_level():
+    walks = np.cumsum(rng.normal(size=(30, 9)), axis=1)
+    X, y = walks[:, :-1, None], walks[:, 1:]
+    params = TINY | {"window_norm": "difference", "max_epochs": 5}
+    expected = RNNRegressor(**params).fit(X, y).predict(X)
+    moved = RNNRegressor(**params).fit(X + 1000, y + 1000).predict(X + 1000)
+    assert expected.shape == (30, 8)
+    assert_allclose(moved, expected + 1000, rtol=1e-9)
+    # What comes later changes no answer before it.
+    later = X.copy()
+    later[:, 5:] += 3
+    model = RNNRegressor(**params).fit(X, y)
+    assert_allclose(model.predict(later)[:, :5], model.predict(X)[:, :5], rtol=1e-12)
+
+
+# Functions of the border
+
+
+def test_step_targets_of_frames_and_arrays_are_flat():
+    sequences = Sequences(np.zeros((2, 3, 1)))
+    for y in (np.arange(6).reshape(2, 3), pd.DataFrame(np.arange(6).reshape(2, 3))):
+        values = check_step_targets(y, sequences)
+        assert_array_equal(values.flat, np.arange(6))
+        assert_array_equal(values.lengths, [3, 3])
+
+
+def test_a_number_is_the_weight_of_every_step():
+    weights = check_step_weights(2.0, Sequences(np.zeros((2, 3, 1))))
+    assert_array_equal(weights.flat, np.full(6, 2.0))
