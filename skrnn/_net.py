@@ -232,6 +232,9 @@ class RecurrentNet(NeuralNet):
         self.tbptt_steps = tbptt_steps
         options.setdefault("criterion", RowLoss(target))
         options.setdefault("train_split", None)
+        if module.return_sequences:
+            # Scores would be kept batch by batch, padding and all.
+            options.setdefault("use_caching", False)
         super().__init__(module, **options)
 
     # -- construction
