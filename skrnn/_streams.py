@@ -249,7 +249,6 @@ class Stream:
 
     def prime(self, sequences):
         """Take all steps of `Sequences` at once, one row for each stream."""
-        expressed = self.estimator._express(sequences)
         dtype = self.estimator._input_dtype()
         rows = np.arange(self.n_streams)
         columns = self._difference_columns()
@@ -257,8 +256,9 @@ class Stream:
             lengths = sequences.n_steps()
             values, _ = sequences.take(rows, np.float64)
             self._before = values[rows, lengths - 1][:, columns]
-            if min(expressed.expressed_steps()) < 1:
-                return self
+            if lengths.max() == 1 and not self.estimator.return_sequences:
+                return self  # no difference yet
+        expressed = self.estimator._express(sequences)
         values, lengths = expressed.take(rows, dtype)
         device = self._net.device
         with limited_threads(self.estimator.n_jobs), torch.inference_mode():

@@ -1,0 +1,265 @@
+"""Free running against an explicit loop over predict."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from messages import raises
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skrnn import EachStep, RNNRegressor, make_windows
+
+rng = np.random.default_rng(0)
+SERIES = np.cumsum(rng.normal(size=(60, 3)), axis=0)
+TINY = dict(hidden_size=4, max_epochs=2, random_state=0)
+KNOWN = [SERIES[20:28], SERIES[3:4], SERIES[30:35]]  # three sequences, one of one step
+
+cells = pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
+
+
+def per_step(columns=1, targets=None, **params):
+    """Return a fitted network that predicts the next value after every step."""
+    chunks = np.stack([SERIES[i : i + 12, :columns] for i in range(0, 48, 4)])
+    targets = list(range(columns)) if targets is None else targets
+    y = chunks[:, 1:, targets]
+    y = y[:, :, 0] if len(targets) == 1 else y
+    model = RNNRegressor(**TINY | params, return_sequences=True)
+    return model.fit(chunks[:, :-1], y)
+
+
+def per_sequence(columns=1, targets=None, window_size=6, **params):
+    """Return a fitted network that predicts the value after a window."""
+    targets = list(range(columns)) if targets is None else targets
+    X, y = make_windows(
+        SERIES[:, :columns], SERIES[:, targets], window_size=window_size
+    )
+    y = y.reshape(len(X), -1)
+    return RNNRegressor(**TINY | params).fit(X, y[:, 0] if len(targets) == 1 else y)
+
+
+def loop(model, x, n_steps, columns, future=None, window=None):
+    """Predict one step, put it behind the sequence, and so on."""
+    x, answers = np.array(x, dtype=float), []
+    others = [c for c in range(x.shape[1]) if c not in columns]
+    for t in range(n_steps):
+        seen = x if window is None else x[-window:]
+        y = model.predict([seen])[0]
+        y = np.atleast_1d(y[-1] if model.return_sequences else y)
+        answers.append(y)
+        if t < n_steps - 1:
+            row = np.empty(x.shape[1])
+            row[columns] = y
+            if others:
+                row[others] = future[t]
+            x = np.vstack([x, row])
+    return np.array(answers)
+
+
+@cells
+@pytest.mark.parametrize("window_norm", [None, "difference"])
+@pytest.mark.parametrize("ar_order", [0, 3])
+def test_a_state_that_is_carried_is_a_prefix_that_grows(
+    cell_type, window_norm, ar_order
+):
+    model = per_step(
+        cell_type=cell_type, window_norm=window_norm, ar_order=ar_order, num_layers=2
+    )
+    known = [x[:, :1] for x in KNOWN]
+    forecast = model.forecast(known, 5)
+    assert forecast.shape == (3, 5)
+    for x, found in zip(known, forecast, strict=True):
+        assert_allclose(found, loop(model, x, 5, [0])[:, 0], rtol=1e-9)
+
+
+@cells
+@pytest.mark.parametrize("window_norm", [None, "last", "standard", "difference"])
+@pytest.mark.parametrize("params", [{}, {"ar_order": 3}, {"bidirectional": True}])
+def test_a_window_slides_on(cell_type, window_norm, params):
+    model = per_sequence(
+        cell_type=cell_type, window_norm=window_norm, pooling="last", **params
+    )
+    # One as long as in fit, one longer, one that grows first.
+    known = [SERIES[20:26, :1], SERIES[20:30, :1], SERIES[30:34, :1]]
+    forecast = model.forecast(known, 5)
+    for x, found in zip(known, forecast, strict=True):
+        assert_allclose(found, loop(model, x, 5, [0], window=6)[:, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+def test_all_features_feed_themselves_back(make):
+    model, window = make(3), None if make is per_step else 6
+    known = SERIES[None, 20:26]
+    forecast = model.forecast(known, 4)
+    assert forecast.shape == (1, 4, 3)
+    expected = loop(model, known[0], 4, [0, 1, 2], window=window)
+    assert_allclose(forecast[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("n_given", [3, 4])
+def test_the_other_features_to_come_are_given(make, shared, n_given):
+    model = make(3, [2, 0], target_feature=[2, 0])
+    known = np.stack([SERIES[20:26], SERIES[30:36]])
+    future = rng.normal(size=(n_given, 1) if shared else (2, n_given, 1))
+    forecast = model.forecast(known, 4, future)
+    for i, x in enumerate(known):
+        to_come = future if shared else future[i]
+        window = None if make is per_step else 6
+        expected = loop(model, x, 4, [2, 0], to_come, window)
+        assert_allclose(forecast[i], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("initial_state", ["learned", "carry", "normal"])
+def test_a_forecast_starts_as_predict_does(initial_state):
+    model = per_step(initial_state=initial_state)
+    known = SERIES[20:24, :1]
+    expected = loop(model, known, 3, [0])[:, 0]
+    assert_allclose(model.forecast(known[None], 3)[0], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+def test_medians_feed_themselves_back(make):
+    model = make(loss="quantile", quantiles=(0.2, 0.8))
+    known = SERIES[20:26, :1]
+    window = None if make is per_step else 6
+    expected = loop(model, known, 4, [0], window=window)[:, 0]
+    assert_allclose(model.forecast(known[None], 4)[0], expected, rtol=1e-9)
+
+
+def test_rows_of_a_table_slide_on():
+    X, y = make_windows(SERIES[:, 0], window_size=6)
+    model = RNNRegressor(**TINY).fit(X, y)
+    forecast = model.forecast(X[-2:], 3)
+    x = X[-1]
+    for value in forecast[1]:
+        assert_allclose(model.predict(x[None])[0], value, rtol=1e-9)
+        x = np.append(x[1:], value)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+def test_one_step_is_what_predict_says(make):
+    model = make()
+    known = SERIES[None, 20:26, :1]
+    expected = np.ravel(model.predict(known))[-1:]
+    assert_allclose(model.forecast(known, 1)[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+def test_a_forecast_changes_nothing_and_keeps_the_precision(make):
+    model = make()
+    known = SERIES[None, 20:26, :1]
+    before, threads = model.predict(known), torch.get_num_threads()
+    state = torch.random.get_rng_state()
+    first = model.forecast(known, 4)
+    assert_array_equal(model.forecast(known, 4), first)
+    assert_array_equal(model.predict(known), before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+    again = pickle.loads(pickle.dumps(model))
+    # Where weights lie in memory decides the last bit of a product.
+    assert_allclose(again.forecast(known, 4), first, rtol=1e-12)
+    assert first.dtype == np.float64
+    narrow = RNNRegressor(**TINY).fit(
+        *(part.astype(np.float32) for part in (known, known[:, 0, 0]))
+    )
+    assert narrow.forecast(known, 2).dtype == np.float32
+
+
+def test_the_last_step_of_a_pipeline_forecasts_in_its_own_units():
+    X, y = make_windows(SERIES[:, :1], window_size=6)
+    pipeline = make_pipeline(EachStep(StandardScaler()), RNNRegressor(**TINY))
+    pipeline.fit(X, y.ravel())
+    known = pipeline[:-1].transform(X[-1:])
+    assert pipeline[-1].forecast(known, 3).shape == (1, 3)
+
+
+@pytest.mark.parametrize("n_steps", [0, -1, 2.0, True, None])
+def test_a_number_of_steps_is_a_whole_number_from_one(n_steps):
+    message = f"n_steps must be an int from 1 upwards. Got {n_steps!r}."
+    with raises(ValueError, message):
+        per_step().forecast(SERIES[None, :5, :1], n_steps)
+
+
+@pytest.mark.parametrize(
+    ("model", "outputs", "given"),
+    [
+        (lambda: per_step(2, [0]), 1, None),
+        (lambda: per_step(3, [0, 1]), 2, None),
+        (lambda: per_step(3, [0, 1], target_feature=0), 2, 0),
+    ],
+)
+def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given):
+    model = model()
+    n = model.n_features_in_
+    message = (
+        f"forecast feeds each output back as a feature of X. Got {outputs} outputs, "
+        f"{n} features and target_feature={given!r}. Name the feature of each output "
+        "by target_feature before fit; several horizons at once come from predict."
+    )
+    with raises(ValueError, message):
+        model.forecast(SERIES[None, :5, :n], 3)
+
+
+@pytest.mark.parametrize(
+    ("columns", "future", "message"),
+    [
+        (
+            2,
+            None,
+            "future_features must give features [1] of X for the steps to come, which "
+            "are not predicted. Got None.",
+        ),
+        (
+            2,
+            np.zeros((1, 5, 1)),
+            "future_features must have shape (1, 3, 1): sequences, n_steps, and other "
+            "features than those predicted. Got (1, 5, 1).",
+        ),
+        (
+            1,
+            np.zeros((1, 3, 1)),
+            "future_features must be left out when every feature is predicted. Got "
+            "shape (1, 3, 1).",
+        ),
+    ],
+)
+def test_features_to_come_have_their_shape(columns, future, message):
+    model = per_step(columns, [0], target_feature=0)
+    with raises(ValueError, message):
+        model.forecast(SERIES[None, :5, :columns], 3, future)
+
+
+def test_features_to_come_are_finite():
+    model = per_step(2, [0], target_feature=0)
+    with pytest.raises(ValueError, match=r"^Input future_features contains NaN\."):
+        model.forecast(SERIES[None, :5, :2], 3, np.full((3, 1), np.nan))
+    assert model.forecast(SERIES[None, :5, :2], 1).shape == (1, 1)
+
+
+def test_a_two_way_network_with_an_output_per_step_does_not_run_free():
+    message = (
+        "forecast wants a network that reads forward in time. Got bidirectional=True "
+        "with return_sequences=True, whose outputs need the end of the sequence. Set "
+        "bidirectional=False."
+    )
+    with raises(ValueError, message):
+        per_step(bidirectional=True).forecast(SERIES[None, :5, :1], 3)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+def test_values_that_grow_beyond_all_bounds_are_not_returned(make):
+    model = make(window_norm="difference", ar_order=1)
+    with torch.no_grad():
+        model.module_.highway.weight.fill_(1e300)
+        model.module_.highway.bias.fill_(1e300)
+    with pytest.raises(ValueError, match=r"must (stay|be) finite"):
+        model.forecast(SERIES[None, :7, :1], 9)
+
+
+def test_only_a_fitted_regressor_forecasts():
+    with pytest.raises(ValueError, match="is not fitted yet"):
+        RNNRegressor().forecast(SERIES[None], 1)

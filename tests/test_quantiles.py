@@ -1,0 +1,183 @@
+"""Quantiles by the pinball loss."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from messages import raises
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.metrics import mean_pinball_loss
+from sklearn.model_selection import GridSearchCV
+
+from skrnn import RNNRegressor
+from skrnn._targets import QuantileTarget
+
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(40, 5, 1)), rng.normal(size=40)
+TINY = dict(hidden_size=4, max_epochs=2, random_state=0, loss="quantile")
+LEVELS = (0.1, 0.3, 0.9)
+
+
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_the_loss_of_a_row_is_the_mean_pinball_loss(n_targets):
+    target = QuantileTarget(LEVELS)
+    y = rng.normal(size=(6, n_targets))
+    target.fit(y, np.arange(6), None)
+    output = rng.normal(size=(6, n_targets, 4))  # the median among them
+    losses = target.row_loss(torch.tensor(output).flatten(1), torch.tensor(y))
+    for row in range(6):
+        expected = np.mean(
+            [
+                mean_pinball_loss(y[row, [k]], output[row, k, [i]], alpha=level)
+                for k in range(n_targets)
+                for i, level in enumerate((0.1, 0.3, 0.5, 0.9))
+            ]
+        )
+        assert losses[row] == pytest.approx(expected)
+
+
+def test_quantiles_do_not_cross_and_sorting_them_adds_no_loss():
+    model = RNNRegressor(**TINY, quantiles=LEVELS).fit(X, Y)
+    found = model.predict_quantiles(X)
+    assert found.shape == (40, 3)
+    assert (np.diff(found, axis=1) >= 0).all()
+    target = model._target
+    raw = model.net_.outputs(model._read_sequences(X)) * target.scale + target.mean
+    at = [0, 1, 3]  # the median is the third
+    assert (np.diff(raw, axis=1) < 0).any()  # or the test would say nothing
+    sorted_loss, raw_loss = (
+        sum(
+            mean_pinball_loss(Y, q[:, i], alpha=a)
+            for i, a in zip(at, LEVELS, strict=True)
+        )
+        for q in (np.sort(raw, axis=1), raw)
+    )
+    assert sorted_loss <= raw_loss
+
+
+@pytest.mark.parametrize("quantiles", [LEVELS, (0.5,), [0.25, 0.5]])
+def test_predict_says_the_median(quantiles):
+    model = RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
+    with_median = RNNRegressor(**TINY, quantiles=tuple(sorted({*quantiles, 0.5})))
+    found = with_median.fit(X, Y).predict_quantiles(X)
+    middle = sorted({*quantiles, 0.5}).index(0.5)
+    assert_array_equal(model.predict(X), found[:, middle])
+    assert model.n_outputs_ == len({*quantiles, 0.5})
+
+
+@pytest.mark.parametrize("ar_order", [0, 2])
+def test_quantiles_hold_about_their_share_of_new_rows(ar_order):
+    # The noise grows with the last value, so that no constant width would do.
+    def draw(n):
+        inputs = rng.normal(size=(n, 4, 1))
+        spread = np.exp(inputs[:, -1, 0])
+        return inputs, inputs.sum(axis=(1, 2)) + spread * rng.normal(size=n)
+
+    inputs, y = draw(1500)
+    model = RNNRegressor(
+        8,
+        loss="quantile",
+        quantiles=(0.1, 0.9),
+        ar_order=ar_order,
+        max_epochs=20,
+        random_state=0,
+    ).fit(inputs, y)
+    unseen, truth = draw(2000)
+    low, high = model.predict_quantiles(unseen).T
+    # A standard error of the share is 0.009; the rest is what the net has to learn.
+    assert abs(np.mean((low <= truth) & (truth <= high)) - 0.8) < 0.05
+    width = high - low
+    calm, wild = unseen[:, -1, 0] < 0, unseen[:, -1, 0] > 1
+    assert width[wild].mean() > 2 * width[calm].mean()
+
+
+def test_training_starts_at_the_quantiles_of_the_linear_model():
+    y = X[:, -1, 0] + rng.normal(size=40)
+    model = RNNRegressor(
+        **TINY | {"max_epochs": 1},
+        quantiles=(0.1, 0.9),
+        ar_order=2,
+        lr=1e-12,
+        early_stopping=False,
+    ).fit(X, y)
+    low, high = model.predict_quantiles(X).T
+    assert abs(np.mean(y < low) - 0.1) <= 0.05
+    assert abs(np.mean(y > high) - 0.1) <= 0.05
+    assert np.ptp(high - low) < 1e-9
+
+
+def test_shapes_of_several_targets_and_of_steps():
+    model = RNNRegressor(**TINY, quantiles=LEVELS).fit(X, np.column_stack([Y, -Y]))
+    assert model.predict(X).shape == (40, 2)
+    assert model.predict_quantiles(X).shape == (40, 2, 3)
+    steps = RNNRegressor(**TINY, quantiles=LEVELS, return_sequences=True)
+    steps.fit(X, X[:, :, 0])
+    assert steps.predict(X).shape == (40, 5)
+    assert steps.predict_quantiles(X).shape == (40, 5, 3)
+    ragged = [x[: 1 + i % 5] for i, x in enumerate(X)]
+    steps.fit(ragged, [x[:, 0] for x in ragged])
+    answer = steps.predict_quantiles(ragged)
+    assert [piece.shape for piece in answer[:3]] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("window_norm", [None, "last", "standard", "difference"])
+def test_quantiles_move_with_the_units_of_a_series(window_norm):
+    walks = np.cumsum(rng.normal(size=(40, 7)), axis=1)
+    inputs, y = walks[:, :-1, None], walks[:, -1]
+    model = RNNRegressor(**TINY, window_norm=window_norm)
+    expected = model.fit(inputs, y).predict_quantiles(inputs)
+    moved = model.fit(inputs * 3 + 50, y * 3 + 50).predict_quantiles(inputs * 3 + 50)
+    assert_allclose(moved, expected * 3 + 50, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "quantiles", [(), (0.0, 0.5), (0.5, 1.0), (0.9, 0.1), (0.5, 0.5), ("0.5",), (True,)]
+)
+def test_quantiles_are_numbers_between_zero_and_one(quantiles):
+    message = (
+        "The 'quantiles' parameter of RNNRegressor must hold numbers between 0 and 1 "
+        f"in ascending order. Got {quantiles!r}."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
+
+
+def test_other_losses_have_no_quantiles():
+    model = RNNRegressor(4, max_epochs=1).fit(X, Y)
+    assert not hasattr(model, "predict_quantiles")
+    with pytest.raises(AttributeError) as caught:
+        model.predict_quantiles(X)
+    assert str(caught.value.__cause__ or caught.value) == (
+        "predict_quantiles is available with loss='quantile' only. Got "
+        "loss='squared_error'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "was", "came"),
+    [
+        ({}, {"quantiles": (0.2, 0.5)}, "(0.1, 0.5, 0.9)", "(0.2, 0.5)"),
+        ({}, {"loss": "huber"}, "(0.1, 0.5, 0.9)", "None"),
+        ({"loss": "huber"}, {"loss": "quantile"}, "None", "(0.1, 0.5, 0.9)"),
+    ],
+)
+def test_training_goes_on_with_the_same_quantiles(before, after, was, came):
+    model = RNNRegressor(**TINY | before, warm_start=True).fit(X, Y)
+    message = (
+        "The quantiles must stay as they were while training goes on with warm_start "
+        f"or partial_fit. Got {came} after {was}. Set warm_start=False and call fit."
+    )
+    with raises(ValueError, message):
+        model.set_params(**after).fit(X, Y)
+
+
+def test_quantiles_survive_pickling_cloning_and_searching():
+    model = RNNRegressor(**TINY, quantiles=LEVELS).fit(X, Y)
+    expected = model.predict_quantiles(X)
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict_quantiles(X), expected)
+    assert_array_equal(clone(model).fit(X, Y).predict_quantiles(X), expected)
+    search = GridSearchCV(model, {"loss": ["squared_error", "quantile"]}, cv=2)
+    assert np.isfinite(search.fit(X, Y).cv_results_["mean_test_score"]).all()
