@@ -781,7 +781,8 @@ class RecurrentNet(NeuralNet):
             if module.return_sequences:
                 before = min(first, max(module.ar_order - 1, 0))
                 inputs = module.scale(values[:, first - before : part.stop])
-                outputs.append(module.read_out(hidden, states, inputs))
+                # A copy: what it is cut from would stay in memory.
+                outputs.append(module.read_out(hidden, states, inputs).clone())
                 continue
             ends = (lengths > first) & (lengths <= part.stop)
             step = (lengths - 1 - first).clamp(0, hidden.shape[1] - 1)
