@@ -12,14 +12,13 @@ words says so.
 # %%
 # The data
 # --------
-# A sentence names a thing, a good state and a bad one. Five templates say which state
-# came first, and some name the later one first. Every sentence is there twice, with its
-# two states exchanged: the words are the same, the class is the other one. A quarter of
-# the pairs of a good and a bad adjective is set aside for the test; each adjective is
-# known from training, but not with this partner.
+# A sentence names a thing, a good state and a bad one, in one of several forms, some of
+# which name the later state first. Every sentence is there twice, with its two states
+# exchanged: the words are the same, the class is the other one. A quarter of the pairs
+# of a good and a bad adjective is set aside for the test; each adjective is known from
+# training, but not with this partner.
 
 import os
-from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -28,49 +27,21 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import make_pipeline
 
 from skrnn import RNNClassifier, TokenOneHotEncoder
+from skrnn.datasets import make_order_sentences
 
 SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
 
-GOOD = ["good", "fine", "great", "lovely", "pleasant", "excellent", "wonderful"]
-BAD = ["bad", "poor", "awful", "nasty", "dreadful", "terrible", "horrible"]
-THINGS = ["tea", "room", "service", "food", "journey", "music", "weather"]
-DEGREES = ["", "very ", "really quite ", "in many ways "]
-ASIDES = ["", " to us", " as they say", " in all honesty"]
-OPENINGS = ["", "", "this year ", "as far as we know "]
-TEMPLATES = [
-    "the {thing} went from {before} to {after}",
-    "the {thing} is {after} after it was {before}",
-    "the {thing} was {before} and became {after}",
-    "once {before} the {thing} has turned {after}",
-    "we find the {thing} {after} that we used to find {before}",
-]
-
-rng = np.random.default_rng(0)
-pairs = rng.permutation(list(product(GOOD, BAD)))
-n_test = len(pairs) // 4
-
-
-def sentences(pairs, n_each):
-    """Return `n_each` random sentences of each pair in both orders, and the classes."""
-    X, y = [], []
-    for states in pairs:
-        for _ in range(n_each):
-            template = rng.choice(OPENINGS) + rng.choice(TEMPLATES)
-            thing = rng.choice(THINGS)
-            good, bad = (
-                rng.choice(DEGREES) + state + rng.choice(ASIDES) for state in states
-            )
-            X.append(template.format(thing=thing, before=bad, after=good))
-            X.append(template.format(thing=thing, before=good, after=bad))
-            y += ["better", "worse"]
-    return X, np.array(y)
-
-
-X_train, y_train = sentences(pairs[n_test:], n_each=2 if SMALL else 12)
-X_test, y_test = sentences(pairs[:n_test], n_each=12)
+X, y, pair = make_order_sentences(
+    200 if SMALL else 1200, return_groups=True, random_state=0
+)
+split = GroupShuffleSplit(1, test_size=0.25, random_state=0).split(X, y, pair)
+train, test = next(split)
+X_train, X_test = [X[i] for i in train], [X[i] for i in test]
+y_train, y_test = y[train], y[test]
 lengths = [len(sentence.split()) for sentence in X_train]
 print(f"{len(X_train)} sentences of {min(lengths)} to {max(lengths)} words to train on")
 print(f"and {len(X_test)} to test on. Two of them:")
@@ -119,7 +90,7 @@ print(pd.Series(accuracy).round(3).to_string(), "\n")
 
 reader = models["RNNClassifier, 'lstm'"]
 column = list(reader.classes_).index("better")
-(good, bad), (fine, poor) = pairs[:2]  # adjectives of the test part
+good, bad, fine, poor = "excellent", "awful", "great", "dreadful"
 shown = [
     (
         f"the tea went from very {bad} to {good}",

