@@ -177,6 +177,7 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         sequence, or a value that is not a finite number.
     """
     owner = type(estimator).__name__
+    _check_no_text(X, name)
     pieces = _ragged_pieces(X, nested=not reset and estimator._input_kind == FREE)
     if pieces is not None:
         _check_columns(estimator, pieces, reset, name)
@@ -200,10 +201,10 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         if not reset and estimator._input_kind == FREE and _n_dimensions(X) == 2:
             n_features = estimator.n_features_in_
             remedy = "Shape it so"
-            if n_features == 1:
-                remedy = "For one feature per step pass X[:, :, None]"
-            elif np.shape(X)[1] == n_features:
+            if np.shape(X)[1] == n_features:
                 remedy = "For a single sequence pass X[None]"
+            elif n_features == 1:
+                remedy = "For one feature per step pass X[:, :, None]"
             raise ValueError(
                 f"{name} must be 3-D (n_samples, n_timesteps, {n_features}) or a list "
                 f"of sequences, as the X that {owner} was fitted on. Got a 2-D array "
@@ -361,6 +362,16 @@ def _n_dimensions(X):
     if hasattr(X, "shape"):
         return len(X.shape)
     return np.asarray(X).ndim
+
+
+def _check_no_text(X, name):
+    """Refuse a list or column of strings, which others would take for one row."""
+    is_column = len(getattr(X, "shape", ())) == 1 or isinstance(X, (list, tuple))
+    if is_column and len(X) and isinstance(next(iter(X)), str):
+        raise ValueError(
+            f"{name} must contain numbers only. Got text: {next(iter(X))[:40]!r}. "
+            "Encode it first, for example with TokenOneHotEncoder."
+        )
 
 
 def _ragged_pieces(X, nested):

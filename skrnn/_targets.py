@@ -357,7 +357,8 @@ def check_labels(y, name="y"):
     if kind == "multiclass-multioutput":
         raise ValueError(
             f"Unknown label type: multiclass-multioutput. {name} must hold one label "
-            "for each sequence, or zeros and ones for each of several labels. Use "
+            "for each sequence, or zeros and ones for each of several labels. Set "
+            "return_sequences=True for one label per time step, or use "
             "MultiOutputClassifier for several multi-class targets."
         )
     check_classification_targets(y)

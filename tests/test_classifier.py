@@ -546,7 +546,8 @@ NOT_LABELS = (
         (
             np.stack([CODES, CODES[::-1]], axis=1),
             "Unknown label type: multiclass-multioutput. y must hold one label for "
-            "each sequence, or zeros and ones for each of several labels. Use "
+            "each sequence, or zeros and ones for each of several labels. Set "
+            "return_sequences=True for one label per time step, or use "
             "MultiOutputClassifier for several multi-class targets.",
         ),
         (np.where(CODES == 2, np.nan, CODES), "Input y contains NaN."),

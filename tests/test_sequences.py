@@ -476,6 +476,10 @@ COMPLEX = (
     "imaginary part as two features."
 )
 AT_LEAST_ONE = "X must have at least one sample, one time step and one feature."
+TEXT = (
+    "X must contain numbers only. Got text: 'so good'. Encode it first, for example "
+    "with TokenOneHotEncoder."
+)
 REFUSED = {
     "None": (
         None,
@@ -569,6 +573,10 @@ REFUSED = {
         [["a", "b"], ["a"], ["b"], ["a", "b", "b"]],
         f"X must contain numbers only. Got dtype <U1.{NOT_NUMBERS}",
     ),
+    "text": (["so good", "b", "c", "d"], TEXT),
+    "an array of text": (np.array(["so good", "b", "c", "d"]), TEXT),
+    "text as objects": (np.array(["so good", "b", "c", "d"], dtype=object), TEXT),
+    "a column of text": (pd.Series(["so good", "b", "c", "d"]), TEXT),
     "dates": (
         np.zeros((4, 3), dtype="datetime64[s]"),
         f"X must contain numbers only. Got dtype datetime64[s].{NOT_NUMBERS}",
@@ -666,6 +674,7 @@ def test_ragged_x_is_refused_after_a_2d_fit(cls):
     [
         (1, (4, 5), "For one feature per step pass X[:, :, None]."),
         (3, (4, 3), "For a single sequence pass X[None]."),
+        (1, (4, 1), "For a single sequence pass X[None]."),
         (3, (4, 5), "Shape it so."),
     ],
 )
