@@ -4,6 +4,8 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 (1 for 'rnn', 3 for 'gru', 4 for 'lstm').
 """
 
+from functools import lru_cache
+
 import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -13,6 +15,10 @@ from torch.nn.utils.rnn import pack_padded_sequence
 ROW_BLOCK = 16
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+
+# Whether training runs through compiled loops where that can be; tests turn it off.
+FUSED = True
+FUSED_DTYPES = (torch.float32, torch.float64)
 
 
 def recurrence(
@@ -80,6 +86,11 @@ def recurrence(
         state = (zeros,) * (2 if cell_type == "lstm" else 1)
     elif aligned:
         state = tuple(pad_last(part) for part in state)
+    if not aligned:
+        layer = fused_layer(cell_type, x)
+        if layer is not None:
+            relu = (nonlinearity == "relu",) if cell_type == "rnn" else ()
+            return _run_fused(layer, x, weights, lengths, reverse, state, relu)
     state = tuple(part[None].contiguous() for part in state)
     if cell_type == "lstm" and with_cell and lengths is not None:
         c_n = _packed_lstm(x, weights, lengths, state)
@@ -105,6 +116,40 @@ def recurrence(
     if reverse:
         output = reverse_valid(output, lengths)
     return output, final
+
+
+def fused_layer(cell_type, x):
+    """Return the compiled layer for a batch, None if torch's own is to run.
+
+    Compiled layers want numba, a CPU, and a precision that they know.
+    """
+    if not FUSED or x.device.type != "cpu" or x.dtype not in FUSED_DTYPES:
+        return None
+    layers = _compiled_layers()
+    return None if layers is None else layers[cell_type]
+
+
+@lru_cache(maxsize=1)
+def _compiled_layers():
+    """Import the compiled layers where they are wanted: numba takes its time."""
+    try:
+        from skrnn._fused import LAYERS
+    except ImportError:  # numba is optional
+        return None
+    return LAYERS
+
+
+def _run_fused(layer, x, weights, lengths, reverse, state, options):
+    """Do what `recurrence` does by a compiled layer; `x` is already reversed."""
+    x = x.transpose(0, 1).contiguous()
+    state = [part.contiguous() for part in state]
+    output, h_n, *cells = layer.apply(x, *weights, *state, *options)
+    output = output.transpose(0, 1)
+    if lengths is not None:
+        h_n = last_valid(output, lengths)
+    # What comes behind the end of a row was run too, and reaches nothing.
+    final = (h_n, *(last_valid(c.transpose(0, 1), lengths) for c in cells))
+    return reverse_valid(output, lengths) if reverse else output, final
 
 
 def _packed_lstm(x, weights, lengths, state):

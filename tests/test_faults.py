@@ -727,7 +727,8 @@ def test_a_criterion_that_broadcasts_is_refused():
     net.criterion_ = lambda output, target: (output - target) ** 2
 
     message = (
-        "The criterion must return one loss for each row. Got shape (4, 4) for 4 rows."
+        "The criterion must return a loss of shape (4,), one for each row or step. Got "
+        "shape (4, 4)."
     )
     with raises(RuntimeError, message):
         net.get_loss(output, target, X={})

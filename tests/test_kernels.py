@@ -6,6 +6,7 @@ import torch
 from textbook import CELLS, run_cell
 from torch import nn
 
+from skrnn import _kernels
 from skrnn._kernels import (
     N_GATES,
     aligned_linear,
@@ -25,6 +26,13 @@ directions = pytest.mark.parametrize("reverse", [False, True], ids=["ahead", "ba
 row_lengths = pytest.mark.parametrize(
     "lengths", [None, LENGTHS], ids=["dense", "ragged"]
 )
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def path(request, monkeypatch):
+    """Run every test by the compiled loops and by torch's own layers."""
+    monkeypatch.setattr(_kernels, "FUSED", request.param == "compiled")
+    return request.param
 
 
 def recurrence(*args, **options):
