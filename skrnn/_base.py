@@ -53,6 +53,9 @@ def _pools_by_attention(estimator):
     )
 
 
+FUSED_OPTIMIZERS = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+
+
 class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
     """The whole of `fit` and the way to raw outputs; subclasses give the target.
 
@@ -874,6 +877,10 @@ def optimizer_options(optimizer, optimizer_params, weight_decay):
             params["weight_decay"] = weight_decay
     elif optimizer is torch.optim.AdamW:
         params["weight_decay"] = 0.1
+    if optimizer in FUSED_OPTIMIZERS and not {"foreach", "fused"} & set(
+        optimizer_params or ()
+    ):
+        params["fused"] = True  # one operation for all parameters, not ten for each
     return optimizer, params | (optimizer_params or {})
 
 

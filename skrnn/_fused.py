@@ -345,11 +345,14 @@ def lstm_backward(
 # -- as operations of torch
 
 
-def _input_products(x, weight_ih, bias):
+def _input_products(x, weight_ih, bias, out=None):
     """Return what the input gives every step, `(L, N, G * H)`, as one product."""
     n_steps, n_rows, _ = x.shape
-    flat = torch.addmm(bias, x.reshape(n_steps * n_rows, -1), weight_ih.t())
-    return flat.view(n_steps, n_rows, -1)
+    if out is None:
+        out = x.new_empty(n_steps, n_rows, len(bias))
+    flat = out.view(n_steps * n_rows, -1)
+    torch.addmm(bias, x.reshape(n_steps * n_rows, -1), weight_ih.t(), out=flat)
+    return out
 
 
 def _gradients(ctx, x, weight_ih, states, d_x, d_s, d_bias_hh=None):
@@ -370,9 +373,11 @@ def _gradients(ctx, x, weight_ih, states, d_x, d_s, d_bias_hh=None):
     return of_input, of_ih, of_hh, of_bias, of_bias_hh
 
 
-def _before(out, h_0):
-    """Return the state before each step."""
-    return torch.cat([h_0[None], out[:-1]])
+def _states(h_0, n_steps):
+    """Return room for h_0 and the states after it, `(L + 1, N, H)`."""
+    states = h_0.new_empty(n_steps + 1, *h_0.shape)
+    states[0] = h_0
+    return states
 
 
 def _contiguous(gradient, like):
@@ -394,10 +399,11 @@ class FusedRNN(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, h_0, relu):
         """Run all steps."""
-        out = _input_products(x, weight_ih, bias_ih + bias_hh)
+        states = _states(h_0, len(x))
+        out = _input_products(x, weight_ih, bias_ih + bias_hh, states[1:])
         v_t = weight_hh.t().contiguous()
         rnn_forward(out.numpy(), h_0.numpy(), v_t.numpy(), relu)
-        ctx.save_for_backward(x, weight_ih, weight_hh, h_0, out)
+        ctx.save_for_backward(x, weight_ih, weight_hh, states)
         ctx.relu = relu
         ctx.set_materialize_grads(False)
         return out, out[-1].clone()
@@ -406,8 +412,9 @@ class FusedRNN(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, d_out, d_last):
         """Go back through all steps."""
-        x, weight_ih, weight_hh, h_0, out = ctx.saved_tensors
-        d_a, d_h = torch.empty_like(out), _or_zeros(d_last, h_0)
+        x, weight_ih, weight_hh, states = ctx.saved_tensors
+        out = states[1:]
+        d_a, d_h = torch.empty_like(out), _or_zeros(d_last, states[0])
         rnn_backward(
             *_contiguous(d_out, out),
             out.numpy(),
@@ -416,7 +423,7 @@ class FusedRNN(torch.autograd.Function):
             d_a.numpy(),
             d_h.numpy(),
         )
-        return *_gradients(ctx, x, weight_ih, _before(out, h_0), d_a, d_a), d_h, None
+        return *_gradients(ctx, x, weight_ih, states[:-1], d_a, d_a), d_h, None
 
 
 class FusedGRU(torch.autograd.Function):
@@ -429,7 +436,8 @@ class FusedGRU(torch.autograd.Function):
         bias = bias_ih.clone()
         bias[: 2 * n_units] += bias_hh[: 2 * n_units]
         gates = _input_products(x, weight_ih, bias)
-        out = gates.new_empty(*gates.shape[:2], n_units)
+        states = _states(h_0, len(x))
+        out = states[1:]
         candidate = torch.empty_like(out)
         gru_forward(
             gates.numpy(),
@@ -439,7 +447,7 @@ class FusedGRU(torch.autograd.Function):
             out.numpy(),
             candidate.numpy(),
         )
-        ctx.save_for_backward(x, weight_ih, weight_hh, h_0, out, gates, candidate)
+        ctx.save_for_backward(x, weight_ih, weight_hh, states, gates, candidate)
         ctx.set_materialize_grads(False)
         return out, out[-1].clone()
 
@@ -447,7 +455,8 @@ class FusedGRU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, d_out, d_last):
         """Go back through all steps."""
-        x, weight_ih, weight_hh, h_0, out, gates, candidate = ctx.saved_tensors
+        x, weight_ih, weight_hh, states, gates, candidate = ctx.saved_tensors
+        out, h_0 = states[1:], states[0]
         d_x, d_s = torch.empty_like(gates), torch.empty_like(gates)
         d_h = _or_zeros(d_last, h_0)
         gru_backward(
@@ -461,7 +470,7 @@ class FusedGRU(torch.autograd.Function):
             d_s.numpy(),
             d_h.numpy(),
         )
-        return *_gradients(ctx, x, weight_ih, _before(out, h_0), d_x, d_s), d_h
+        return *_gradients(ctx, x, weight_ih, states[:-1], d_x, d_s), d_h
 
 
 class FusedLSTM(torch.autograd.Function):
@@ -474,7 +483,8 @@ class FusedLSTM(torch.autograd.Function):
     def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, h_0, c_0):
         """Run all steps."""
         gates = _input_products(x, weight_ih, bias_ih + bias_hh)
-        out = gates.new_empty(*gates.shape[:2], weight_hh.shape[1])
+        states = _states(h_0, len(x))
+        out = states[1:]
         cells, squashed = torch.empty_like(out), torch.empty_like(out)
         lstm_forward(
             gates.numpy(),
@@ -486,7 +496,7 @@ class FusedLSTM(torch.autograd.Function):
             squashed.numpy(),
         )
         ctx.save_for_backward(
-            x, weight_ih, weight_hh, h_0, c_0, out, gates, cells, squashed
+            x, weight_ih, weight_hh, states, c_0, gates, cells, squashed
         )
         ctx.set_materialize_grads(False)
         return out, out[-1].clone(), cells
@@ -495,11 +505,10 @@ class FusedLSTM(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, d_out, d_last, d_cells):
         """Go back through all steps."""
-        x, weight_ih, weight_hh, h_0, c_0, out, gates, cells, squashed = (
-            ctx.saved_tensors
-        )
+        x, weight_ih, weight_hh, states, c_0, gates, cells, squashed = ctx.saved_tensors
+        out = states[1:]
         d_x = torch.empty_like(gates)
-        d_h, d_c = _or_zeros(d_last, h_0), torch.zeros_like(c_0)
+        d_h, d_c = _or_zeros(d_last, states[0]), torch.zeros_like(c_0)
         lstm_backward(
             *_contiguous(d_out, out),
             *_contiguous(d_cells, cells),
@@ -512,8 +521,7 @@ class FusedLSTM(torch.autograd.Function):
             d_h.numpy(),
             d_c.numpy(),
         )
-        states = _before(out, h_0)
-        return *_gradients(ctx, x, weight_ih, states, d_x, d_x), d_h, d_c
+        return *_gradients(ctx, x, weight_ih, states[:-1], d_x, d_x), d_h, d_c
 
 
 LAYERS = {"rnn": FusedRNN, "gru": FusedGRU, "lstm": FusedLSTM}

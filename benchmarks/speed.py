@@ -1,0 +1,235 @@
+"""How fast is training? Ours beside a bare torch loop and stock skorch.
+
+    OMP_NUM_THREADS=1 python benchmarks/speed.py
+    OMP_NUM_THREADS=1 python benchmarks/speed.py --fits 9 --sizes 0 1
+
+The first command takes about five minutes on one idle core. Contenders take turns in
+one process, on one thread; times are medians, and what counts is the ratio, the time of
+the bare loop divided by ours: above 1 we are the faster.
+
+*Recurrence* is one layer, forward and backward, through `nn.RNN`, `nn.GRU`, `nn.LSTM`
+and through the compiled loops. *Whole fit* is what a user waits for: the bare loop
+holds all data as tensors, shuffles, clips the gradient at 1 and uses Adam, as an expert
+writes it; skorch is `NeuralNetRegressor` with the same module, optimiser and clipping.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+
+import numpy as np
+import skorch
+import torch
+from skorch import NeuralNetRegressor
+from skorch.callbacks import GradientNormClipping
+from torch import nn
+
+import skrnn
+from skrnn import RNNRegressor, _kernels
+
+LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+SIZES = [(32, 50, 1, 16), (32, 50, 8, 64), (128, 100, 8, 64), (256, 50, 16, 128)]
+BATCHES, EPOCHS, LR = 8, 3, 1e-2
+
+
+class BareModule(nn.Module):
+    """A layer and a linear head, as tutorials write it."""
+
+    def __init__(self, cell_type, n_features, hidden_size):
+        super().__init__()
+        self.layer = LAYERS[cell_type](n_features, hidden_size, batch_first=True)
+        self.head = nn.Linear(hidden_size, 1)
+
+    def forward(self, X):
+        """Return the outputs `(N, 1)`."""
+        output, _ = self.layer(X)
+        return self.head(output[:, -1])
+
+
+def bare_fit(cell_type, X, y, hidden_size, batch_size, fused):
+    """Train as an expert would by hand."""
+    module = BareModule(cell_type, X.shape[2], hidden_size)
+    optimizer = torch.optim.Adam(module.parameters(), lr=LR, fused=fused)
+    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)[:, None]
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(inputs)).split(batch_size):
+            optimizer.zero_grad()
+            loss = ((module(inputs[rows]) - targets[rows]) ** 2).mean()
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+
+
+def skorch_fit(cell_type, X, y, hidden_size, batch_size):
+    """Train the same module in stock skorch."""
+    NeuralNetRegressor(
+        BareModule,
+        module__cell_type=cell_type,
+        module__n_features=X.shape[2],
+        module__hidden_size=hidden_size,
+        optimizer=torch.optim.Adam,
+        lr=LR,
+        batch_size=batch_size,
+        iterator_train__shuffle=True,
+        max_epochs=EPOCHS,
+        train_split=None,
+        callbacks=[GradientNormClipping(1.0)],
+        verbose=0,
+    ).fit(X, y[:, None])
+
+
+def our_fit(cell_type, X, y, hidden_size, batch_size, compiled):
+    """Train with the same settings, X standardised besides."""
+    _kernels.FUSED = compiled
+    RNNRegressor(
+        hidden_size,
+        cell_type=cell_type,
+        batch_size=batch_size,
+        max_epochs=EPOCHS,
+        lr=LR,
+        lr_schedule=None,
+        optimizer="adam",
+        weight_decay=0,
+        random_state=0,
+    ).fit(X, y)
+    _kernels.FUSED = True
+
+
+def recurrence(cell_type, x, weights, compiled):
+    """Run one layer forward and backward from its last state."""
+    _kernels.FUSED = compiled
+    _, (h_n, *_) = _kernels.recurrence(cell_type, "tanh", x, weights)
+    torch.autograd.grad((h_n * h_n).sum(), weights)
+    _kernels.FUSED = True
+
+
+def layer_of_torch(layer, x):
+    """Run a layer of torch forward and backward from its last state."""
+    last = layer(x)[0][:, -1]
+    torch.autograd.grad((last * last).sum(), list(layer.parameters()))
+
+
+def interleaved(contenders, n_runs):
+    """Return the median seconds of each contender, all taking turns."""
+    times = {name: [] for name in contenders}
+    for run in range(n_runs + 1):
+        for name, contender in contenders.items():
+            began = time.perf_counter()
+            contender()
+            if run > 0:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(of_one) for name, of_one in times.items()}
+
+
+def recurrence_row(cell_type, size, n_runs):
+    """Return a row of the table of recurrences."""
+    batch_size, n_steps, n_features, hidden_size = size
+    x = torch.randn(batch_size, n_steps, n_features)
+    layer = LAYERS[cell_type](n_features, hidden_size, batch_first=True)
+    weights = [p.detach().clone().requires_grad_() for p in layer.all_weights[0]]
+    found = interleaved(
+        {
+            "torch": lambda: layer_of_torch(layer, x),
+            "compiled": lambda: recurrence(cell_type, x, weights, True),
+        },
+        n_runs,
+    )
+    per_step = {name: 1e6 * seconds / n_steps for name, seconds in found.items()}
+    return [
+        cell_type,
+        *(f"{per_step[name]:.1f}" for name in ("torch", "compiled")),
+        f"**{per_step['torch'] / per_step['compiled']:.2f}**",
+    ]
+
+
+def fit_row(cell_type, size, n_runs):
+    """Return a row of the table of whole fits."""
+    batch_size, n_steps, n_features, hidden_size = size
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(BATCHES * batch_size, n_steps, n_features))
+    X = X.astype(np.float32)
+    arguments = cell_type, X, X.sum(axis=(1, 2)), hidden_size, batch_size
+    found = interleaved(
+        {
+            "bare": lambda: bare_fit(*arguments, fused=False),
+            "bare, fused Adam": lambda: bare_fit(*arguments, fused=True),
+            "skorch": lambda: skorch_fit(*arguments),
+            "ours on torch's layers": lambda: our_fit(*arguments, compiled=False),
+            "ours": lambda: our_fit(*arguments, compiled=True),
+        },
+        n_runs,
+    )
+    return [
+        cell_type,
+        *(f"{1e3 * seconds:.0f}" for seconds in found.values()),
+        f"**{found['bare'] / found['ours']:.2f}**",
+        f"{found['bare, fused Adam'] / found['ours']:.2f}",
+        f"{found['skorch'] / found['bare']:.2f}",
+    ]
+
+
+def show(title, columns, rows):
+    """Print a Markdown table, a row as soon as it is there."""
+    print(f"\n{title}\n\n| " + " | ".join(columns) + " |", flush=True)
+    print("|---" * len(columns) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |", flush=True)
+
+
+def compile_first():
+    """Return the seconds that the first fit of each cell takes more than the next."""
+    X = np.random.default_rng(0).normal(size=(32, 5, 1)).astype(np.float32)
+    spent = {}
+    for cell_type in LAYERS:
+        took = []
+        for _ in range(2):
+            began = time.perf_counter()
+            our_fit(cell_type, X, X.sum(axis=(1, 2)), 4, 32, compiled=True)
+            took.append(time.perf_counter() - began)
+        spent[cell_type] = took[0] - took[1]
+    return spent
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fits", type=int, default=7, help="runs of each whole fit")
+    parser.add_argument("--sizes", type=int, nargs="+", default=range(len(SIZES)))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if _kernels._compiled_layers() is None:
+        raise SystemExit("numba must be installed: pip install 'skrnn[fast]'")
+    print(
+        f"skrnn {skrnn.__version__}, torch {torch.__version__}, skorch "
+        f"{skorch.__version__}, numpy {np.__version__}, Python "
+        f"{platform.python_version()}, {platform.machine()}, one thread"
+    )
+    spent = ", ".join(f"{c} {s:.1f} s" for c, s in compile_first().items())
+    print(f"Loading, or compiling if nothing is on disk yet: {spent}")
+    for size in (SIZES[i] for i in options.sizes):
+        name = "batch {}, steps {}, features {}, hidden {}".format(*size)
+        show(
+            f"Recurrence, microseconds a step: {name}",
+            ["", "torch", "compiled", "ratio"],
+            (recurrence_row(cell, size, 4 * options.fits) for cell in LAYERS),
+        )
+        show(
+            f"Whole fit, milliseconds for {BATCHES * EPOCHS} batches: {name}",
+            [
+                "",
+                "bare",
+                "bare, fused Adam",
+                "skorch",
+                "ours on torch's layers",
+                "ours",
+                "bare / ours",
+                "bare with fused Adam / ours",
+                "skorch / bare",
+            ],
+            (fit_row(cell, size, options.fits) for cell in LAYERS),
+        )
+
+
+if __name__ == "__main__":
+    main()
