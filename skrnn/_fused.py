@@ -363,9 +363,13 @@ def _gradients(ctx, x, weight_ih, states, d_x, d_s, d_bias_hh=None):
     n = d_x.shape[0] * d_x.shape[1]
     flat_x, flat_s = d_x.reshape(n, -1), d_s.reshape(n, -1)
     needs = ctx.needs_input_grad
-    of_input = (flat_x @ weight_ih).view_as(x) if needs[0] else None
-    of_ih = flat_x.t() @ x.reshape(n, -1) if needs[1] else None
-    of_hh = flat_s.t() @ states.reshape(n, -1) if needs[2] else None
+    of_input = None
+    if needs[0] and x.shape[2] >= 16:
+        of_input = (flat_x @ weight_ih).view_as(x)
+    elif needs[0]:  # turned over: a product whose right side has few columns is slow
+        of_input = (weight_ih.t() @ flat_x.t()).t().reshape(x.shape)
+    of_ih = (x.reshape(n, -1).t() @ flat_x).t() if needs[1] else None
+    of_hh = (states.reshape(n, -1).t() @ flat_s).t() if needs[2] else None
     of_bias = flat_x.sum(dim=0) if needs[3] or needs[4] else None
     of_bias_hh = of_bias
     if d_s is not d_x and of_bias is not None:
