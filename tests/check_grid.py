@@ -1,10 +1,10 @@
 """Run scikit-learn's checks on the full grid of configurations.
 
-`python tests/check_grid.py` takes half an hour on two cores with numba installed, and
+`python tests/check_grid.py` takes an hour or two on two cores, less with numba, and
 `python tests/check_grid.py 1/4` runs the first of four parts. It prints a line a
-configuration with the checks that failed, and at the end every failure again; those with
-a reason in the table of `test_common.py` are counted as known. The test suite runs a
-pairwise selection of the same parameters.
+configuration with the checks that failed, and at the end every failure again; those
+with a reason in the table of `test_common.py` are counted as known. The test suite runs
+a pairwise selection of the same parameters.
 """
 
 import os

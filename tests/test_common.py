@@ -27,8 +27,8 @@ from skrnn import (
 )
 
 # What cannot hold: the estimator, a parameter with the value that is to blame (None:
-# any; a dict: several), the check, and why. Every row must really fail, or the test of it
-# does; those with a dict are of the full grid, see `check_grid.py`.
+# any; a dict: several), the check, and why. Every row must really fail, or the test of
+# it does; those with a dict are of the full grid, see `check_grid.py`.
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 CANNOT_HOLD = [
     (
