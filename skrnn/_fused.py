@@ -9,11 +9,12 @@ Legend of shapes: N rows, L steps, F features, H hidden units, G gates. Time is 
 first axis.
 """
 
+from functools import wraps
+
 import numpy as np
 import torch
 from numba import njit
 from numba.extending import overload
-from torch.autograd.function import once_differentiable
 
 # Sums may be taken in another order, which is what lets loops use vectors. NaN and
 # infinity keep their meaning: they tell that training has gone wrong.
@@ -345,6 +346,21 @@ def lstm_backward(
 # -- as operations of torch
 
 
+def of_first_order(backward):
+    """Refuse gradients of gradients, which would silently lack a part."""
+
+    @wraps(backward)
+    def checked(ctx, *gradients):
+        if torch.is_grad_enabled():  # the backward pass itself is to be recorded
+            raise RuntimeError(
+                "The compiled recurrence has no second derivative. Uninstall numba "
+                "to train through torch's own layers, which have one."
+            )
+        return backward(ctx, *gradients)
+
+    return checked
+
+
 def _input_products(x, weight_ih, bias, out=None):
     """Return what the input gives every step, `(L, N, G * H)`, as one product."""
     n_steps, n_rows, _ = x.shape
@@ -413,7 +429,7 @@ class FusedRNN(torch.autograd.Function):
         return out, out[-1].clone()
 
     @staticmethod
-    @once_differentiable
+    @of_first_order
     def backward(ctx, d_out, d_last):
         """Go back through all steps."""
         x, weight_ih, weight_hh, states = ctx.saved_tensors
@@ -456,7 +472,7 @@ class FusedGRU(torch.autograd.Function):
         return out, out[-1].clone()
 
     @staticmethod
-    @once_differentiable
+    @of_first_order
     def backward(ctx, d_out, d_last):
         """Go back through all steps."""
         x, weight_ih, weight_hh, states, gates, candidate = ctx.saved_tensors
@@ -506,7 +522,7 @@ class FusedLSTM(torch.autograd.Function):
         return out, out[-1].clone(), cells
 
     @staticmethod
-    @once_differentiable
+    @of_first_order
     def backward(ctx, d_out, d_last, d_cells):
         """Go back through all steps."""
         x, weight_ih, weight_hh, states, c_0, gates, cells, squashed = ctx.saved_tensors

@@ -4,6 +4,7 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 (1 for 'rnn', 3 for 'gru', 4 for 'lstm').
 """
 
+import warnings
 from functools import lru_cache
 
 import torch
@@ -135,6 +136,15 @@ def _compiled_layers():
     try:
         from skrnn._fused import LAYERS
     except ImportError:  # numba is optional
+        return None
+    except RuntimeError as error:  # numba found no folder to keep its work in
+        warnings.warn(
+            f"Training goes through torch's own layers, since the compiled ones could "
+            f"not be loaded ({error}). Set NUMBA_CACHE_DIR to a folder that can be "
+            "written.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
         return None
     return LAYERS
 

@@ -1,8 +1,13 @@
+import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from messages import raises
 from textbook import CELLS, run_cell
 from torch import nn
 
@@ -394,3 +399,117 @@ def test_last_valid_step_is_taken_from_each_row():
 
     assert torch.equal(last, torch.stack([x[0, 2], x[1, 6], x[2, 0], x[3, 4], x[4, 6]]))
     assert torch.equal(last_valid(x), x[:, 6])
+
+
+# Where compiled loops do not serve
+
+
+@pytest.fixture
+def unloaded(path):
+    """Load the compiled layers anew in a test, and again after it."""
+    _kernels._compiled_layers.cache_clear()
+    yield
+    _kernels._compiled_layers.cache_clear()
+
+
+def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skrnn._fused", None)  # its import fails
+    assert _kernels.fused_layer("gru", draw(N, L, F)) is None
+
+
+def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypatch):
+    class Broken:
+        def __getattr__(self, name):
+            raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setitem(sys.modules, "skrnn._fused", Broken())
+    monkeypatch.setattr(_kernels, "FUSED", True)
+    message = (
+        "Training goes through torch's own layers, since the compiled ones could not "
+        "be loaded (cannot cache function: no locator available). Set NUMBA_CACHE_DIR "
+        "to a folder that can be written."
+    )
+    with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
+        assert _kernels.fused_layer("gru", draw(N, L, F)) is None
+
+
+def test_other_precisions_run_through_torch(path):
+    layer = _kernels.fused_layer("rnn", draw(N, L, F).half())
+    assert layer is None
+    found = _kernels.fused_layer("rnn", draw(N, L, F))
+    assert (found is not None) == (path == "compiled")
+
+
+@settings(max_examples=25)
+@given(
+    shape=st.tuples(*(st.integers(1, top) for top in (9, 9, 5, 9))),
+    cell=st.sampled_from(CELLS),
+    ragged=st.booleans(),
+    reverse=st.booleans(),
+    given_state=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    size=st.sampled_from([0.1, 1.0, 10.0]),
+)
+def test_compiled_loops_are_torchs_layers(
+    shape, cell, ragged, reverse, given_state, dtype, size
+):
+    n_rows, n_steps, n_inputs, n_hidden = shape
+    cell_type, nonlinearity = cell
+    x = size * draw(n_rows, n_steps, n_inputs, dtype=dtype)
+    weights = draw_weights(cell_type, n_inputs, n_hidden, dtype)
+    state = None
+    if given_state:
+        n_states = 2 if cell_type == "lstm" else 1
+        state = tuple(
+            draw(n_rows, n_hidden, seed=i, dtype=dtype) for i in range(n_states)
+        )
+    lengths = torch.arange(n_rows) % n_steps + 1 if ragged else None
+    valid = torch.ones(n_rows, n_steps, dtype=torch.bool)
+    if ragged:
+        valid = torch.arange(n_steps) < lengths[:, None]
+
+    def run(compiled):
+        inputs = [t.clone().requires_grad_() for t in (x, *weights, *(state or ()))]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_kernels, "FUSED", compiled)
+            output, final = run_recurrence(
+                cell_type,
+                nonlinearity,
+                inputs[0],
+                inputs[1:5],
+                lengths,
+                reverse,
+                state=tuple(inputs[5:]) or None,
+                with_cell=True,
+            )
+        output = output[valid]
+        loss = (output * draw(*output.shape, seed=3, dtype=dtype)).sum()
+        for i, part in enumerate(final):
+            loss = loss + (part * draw(*part.shape, seed=4 + i, dtype=dtype)).sum()
+        return [output, *final, *torch.autograd.grad(loss, inputs)]
+
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-5
+    for found, expected in zip(run(True), run(False), strict=True):
+        scale = expected.abs().max().clamp(min=1.0)
+        torch.testing.assert_close(
+            found / scale, expected / scale, rtol=0, atol=tolerance
+        )
+
+
+@cells
+def test_a_gradient_of_a_gradient_is_refused_by_the_compiled_loops(
+    cell_type, nonlinearity, path
+):
+    x = draw(N, L, F).requires_grad_()
+    weights = [w.requires_grad_() for w in draw_weights(cell_type)]
+    output, _ = recurrence(cell_type, nonlinearity, x, weights)
+    if path == "torch":
+        (gradient,) = torch.autograd.grad(output.sum(), [x], create_graph=True)
+        gradient.square().sum().backward()
+        return
+    message = (
+        "The compiled recurrence has no second derivative. Uninstall numba to train "
+        "through torch's own layers, which have one."
+    )
+    with raises(RuntimeError, message):
+        torch.autograd.grad(output.sum(), [x], create_graph=True)
