@@ -17,7 +17,7 @@ ROW_BLOCK = 16
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
-# Whether training runs through compiled loops where that can be; tests turn it off.
+# Whether layers run through compiled loops where that can be; tests turn it off.
 FUSED = True
 FUSED_DTYPES = (torch.float32, torch.float64)
 
@@ -87,11 +87,11 @@ def recurrence(
         state = (zeros,) * (2 if cell_type == "lstm" else 1)
     elif aligned:
         state = tuple(pad_last(part) for part in state)
-    if not aligned:
-        layer = fused_layer(cell_type, x)
-        if layer is not None:
-            relu = (nonlinearity == "relu",) if cell_type == "rnn" else ()
-            return _run_fused(layer, x, weights, lengths, reverse, state, relu)
+    layer = fused_layer(cell_type, x, aligned)
+    if layer is not None:
+        relu = (nonlinearity == "relu",) if cell_type == "rnn" else ()
+        output, final = _run_fused(layer, x, weights, lengths, reverse, state, relu)
+        return output[:, :, :n_hidden], tuple(part[:, :n_hidden] for part in final)
     state = tuple(part[None].contiguous() for part in state)
     if cell_type == "lstm" and with_cell and lengths is not None:
         c_n = _packed_lstm(x, weights, lengths, state)
@@ -119,12 +119,15 @@ def recurrence(
     return output, final
 
 
-def fused_layer(cell_type, x):
+def fused_layer(cell_type, x, aligned=False):
     """Return the compiled layer for a batch, None if torch's own is to run.
 
-    Compiled layers want numba, a CPU, and a precision that they know.
+    Compiled layers want numba, a CPU, and a precision that they know. In prediction,
+    `aligned`, torch's LSTM in float32 is the faster one: nothing is recorded there.
     """
     if not FUSED or x.device.type != "cpu" or x.dtype not in FUSED_DTYPES:
+        return None
+    if aligned and cell_type == "lstm" and x.dtype == torch.float32:
         return None
     layers = _compiled_layers()
     return None if layers is None else layers[cell_type]

@@ -440,6 +440,17 @@ def test_other_precisions_run_through_torch(path):
     assert (found is not None) == (path == "compiled")
 
 
+def test_predictions_of_an_lstm_in_float32_run_through_torch(path):
+    x = draw(N, L, F, dtype=torch.float32)
+    assert _kernels.fused_layer("lstm", x, aligned=True) is None
+    for other in (
+        _kernels.fused_layer("lstm", x),
+        _kernels.fused_layer("lstm", x.double(), aligned=True),
+        _kernels.fused_layer("gru", x, aligned=True),
+    ):
+        assert (other is not None) == (path == "compiled")
+
+
 @settings(max_examples=25)
 @given(
     shape=st.tuples(*(st.integers(1, top) for top in (9, 9, 5, 9))),
