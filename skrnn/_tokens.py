@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skrnn._sequences import PADDING, UNKNOWN
+from skrnn._sequences import UNKNOWN
 from skrnn._vocabulary import (
     TABLE,
     BaseTokenEncoder,
@@ -472,8 +472,9 @@ class TokenEncoder(BaseTokenEncoder):
 
         Parameters
         ----------
-        X : ndarray (n_samples, n_timesteps) or sequence of 1-D arrays
-            Ids as `transform` returns them.
+        X : array-like (n_samples, n_timesteps) or sequence of 1-D arrays
+            Ids as `transform` returns them, of any numeric dtype. A list of lists is
+            a sequence of 1-D arrays, whatever their lengths.
 
         Returns
         -------
@@ -485,25 +486,15 @@ class TokenEncoder(BaseTokenEncoder):
         Raises
         ------
         ValueError
-            If X holds something else than ids.
+            If X is of another form, or holds something else than ids.
         """
         check_is_fitted(self, "vocabulary_")
-        dense = getattr(X, "ndim", 1) == 2
-        pieces = [np.asarray(piece) for piece in X]
-        flat = np.concatenate(pieces) if pieces else np.zeros(0)
-        wrong = ~((flat >= PADDING) & (flat < self.n_ids_) & (flat == np.floor(flat)))
-        if flat.ndim != 1 or wrong.any():
-            given = f"shape {flat.shape}" if flat.ndim != 1 else flat[wrong][0]
-            raise ValueError(
-                f"X must hold ids from 0 to {self.n_ids_ - 1}, 2-D (n_samples, "
-                f"n_timesteps) or a list of 1-D arrays. Got {given}. Pass what "
-                "transform returns."
-            )
-        places = np.maximum(flat.astype(np.intp) - self._first_number, -1)
+        ids, lengths = read_ids(X, self.n_ids_)
+        places = np.maximum(ids - self._first_number, -1)
         tokens = decode(places, self.vocabulary_)
-        if dense:
-            return tokens.reshape(np.shape(X))
-        return split_rows(tokens, [len(piece) for piece in pieces])
+        if len(getattr(X, "shape", ())) == 2:
+            return tokens.reshape(X.shape)
+        return split_rows(tokens, lengths)
 
     def _encode(self, rows, kind):
         ids, lengths = self._read(rows)
@@ -566,3 +557,44 @@ def hot_columns(steps, lengths):
             f"np.eye({steps.shape[1]})[X.argmax(axis=-1)]."
         )
     return np.where(hot, columns, -1)
+
+
+# Ids, read back
+
+
+def read_ids(X, n_ids):
+    """Lay the ids of 2-D or ragged X end to end; return them and the lengths."""
+    ndim = len(getattr(X, "shape", ()))
+    if ndim == 2 and not hasattr(X, "toarray"):
+        pieces = list(np.asarray(X))  # a frame itself iterates over its columns
+    elif isinstance(X, (list, tuple)) or ndim == 1:
+        pieces = [np.asarray(piece) for piece in X]
+    else:
+        sparse = hasattr(X, "toarray")
+        raise not_ids(type(X).__name__ if sparse else describe(X), n_ids)
+    if len(pieces) == 0:
+        raise ValueError("X must hold at least one sequence. Got none.")
+    for i, piece in enumerate(pieces):
+        if piece.ndim == 0:  # X is 1-D itself
+            raise not_ids(f"{piece.item()!r:.80} as sequence {i}", n_ids)
+        if piece.ndim != 1:
+            raise not_ids(f"{describe(piece)} as sequence {i}", n_ids)
+        if piece.dtype.kind not in "biufO":
+            raise not_ids(f"{piece.tolist()!r:.80} as sequence {i}", n_ids)
+    given = np.concatenate(pieces)
+    try:
+        ids = given.astype(np.float64)
+    except (TypeError, ValueError) as error:  # objects that are no numbers
+        raise not_ids("objects that are not numbers", n_ids) from error
+    wrong = ~((ids >= 0) & (ids < n_ids) & (ids == np.floor(ids)))
+    if wrong.any():
+        raise not_ids(given[wrong][0], n_ids)
+    return ids.astype(np.intp), [len(piece) for piece in pieces]
+
+
+def not_ids(given, n_ids):
+    """Build the error for what cannot be the answer of `transform`."""
+    return ValueError(
+        f"X must hold ids from 0 to {n_ids - 1}, 2-D (n_samples, n_timesteps) or a "
+        f"list of 1-D arrays. Got {given}. Pass what transform returns."
+    )

@@ -979,10 +979,11 @@ def test_options_are_validated_in_fit(name):
 # As a scikit-learn object
 
 
+@pytest.mark.parametrize("encoder", [TokenOneHotEncoder, TokenEncoder])
 @pytest.mark.parametrize("method", ["transform", "inverse_transform"])
-def test_methods_refuse_to_work_before_fit(method):
+def test_methods_refuse_to_work_before_fit(encoder, method):
     with pytest.raises(NotFittedError):
-        getattr(TokenOneHotEncoder(vocabulary=["a"]), method)([["a"]])
+        getattr(encoder(vocabulary=["a"]), method)([["a"]])
 
 
 @pytest.mark.parametrize("X", [DOCUMENTS, WORDS])
@@ -1046,6 +1047,7 @@ FORMS = {
     "an object array": as_ragged([np.array(t.split()) for t in TEXTS if t]),
     "a table": np.array([list("GAT"), list("TTA")]),
     "a frame": pd.DataFrame([list("GAT"), list("TTA")], columns=["x", "y", "z"]),
+    "a frame of polars": pl.DataFrame({"x": ["G", "T"], "y": ["A", "T"]}),
     "numbers": np.array([[7, 3, 3], [9, 7, 7]]),
 }
 
@@ -1134,7 +1136,51 @@ def test_text_without_a_known_token_is_warned_of_as_ids():
 
 
 @pytest.mark.parametrize(
-    ("ids", "given"), [([[9]], "9"), ([[0.5]], "0.5"), ([[-1]], "-1")]
+    "container",
+    [
+        np.array,
+        lambda ids: np.array(ids, dtype=np.float32),
+        lambda ids: np.array(ids, dtype=object),
+        pd.DataFrame,
+        lambda ids: pl.DataFrame(ids, orient="row", schema=["x", "y", "z"]),
+    ],
+    ids=["array", "floats", "objects", "pandas", "polars"],
+)
+def test_ids_of_a_table_become_a_table_of_tokens(container):
+    encoder = TokenEncoder().fit(["a b c d"])
+
+    tokens = encoder.inverse_transform(container([[2, 3, 4], [5, 2, 3]]))
+
+    assert tokens.tolist() == [["a", "b", "c"], ["d", "a", "b"]]
+
+
+@pytest.mark.parametrize("container", [list, tuple, ragged, pd.Series, pl.Series])
+def test_ids_of_lists_become_arrays_of_tokens(container):
+    encoder = TokenEncoder().fit(["a b c d"])
+
+    for ids, words in (([[2, 3], [4]], ["ab", "c"]), ([[2], [5]], ["a", "d"])):
+        tokens = encoder.inverse_transform(container(ids))
+        assert_ragged_equal(tokens, [np.array(list(word)) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("ids", "given"),
+    [
+        ([[9]], "9"),
+        ([[0.5]], "0.5"),
+        ([[-1]], "-1"),
+        (np.array([[2, np.nan]]), "nan"),
+        (np.array([[2, None]]), "None"),
+        (np.array([["a", 2]], dtype=object), "objects that are not numbers"),
+        ([["a", "b"]], "['a', 'b'] as sequence 0"),
+        ([2, 3], "2 as sequence 0"),
+        (np.array([2, 3]), "2 as sequence 0"),
+        ([[2], [[3]]], "an array of shape (1, 1) as sequence 1"),
+        (np.full((1, 2, 1), 2), "an array of shape (1, 2, 1)"),
+        (csr_array(np.eye(2)), "csr_array"),
+        ("a b", "str"),
+        (None, "NoneType"),
+    ],
 )
 def test_what_is_no_id_has_no_token(ids, given):
     encoder = TokenEncoder().fit(["a b"])
@@ -1143,7 +1189,13 @@ def test_what_is_no_id_has_no_token(ids, given):
         f"arrays. Got {given}. Pass what transform returns."
     )
     with raises(ValueError, message):
-        encoder.inverse_transform([np.array(row) for row in ids])
+        encoder.inverse_transform(ids)
+
+
+@pytest.mark.parametrize("ids", [[], np.empty((0, 2), dtype=int)])
+def test_no_sequence_of_ids_is_refused(ids):
+    with raises(ValueError, "X must hold at least one sequence. Got none."):
+        TokenEncoder().fit(["a b"]).inverse_transform(ids)
 
 
 def test_a_pipeline_learns_from_documents_by_their_ids():
