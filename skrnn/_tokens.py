@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skrnn._sequences import UNKNOWN
+from skrnn._sequences import PADDING, UNKNOWN
 from skrnn._vocabulary import (
     TABLE,
     BaseTokenEncoder,
@@ -364,6 +364,13 @@ class TokenEncoder(BaseTokenEncoder):
     {'bad': 2, 'from': 3, 'good': 4, 'so': 5, 'to': 6}
     >>> encoder.transform(["from worse to good"])[0]
     array([3, 1, 6, 4])
+
+    Padding is left out on the way back, and an unknown token is None:
+
+    >>> encoder.inverse_transform([[3, 1, 6, 4]])[0]
+    array(['from', None, 'to', 'good'], dtype=object)
+    >>> encoder.inverse_transform([[5, 4, 0, 0]])[0]
+    array(['so', 'good'], dtype='<U4')
     """
 
     _parameter_constraints: dict = dict(BaseTokenEncoder._parameter_constraints)
@@ -468,7 +475,7 @@ class TokenEncoder(BaseTokenEncoder):
         return self._encode(*read_tokens(self, X, reset=False))
 
     def inverse_transform(self, X):
-        """Turn ids back into tokens.
+        """Turn ids back into tokens, without the padding.
 
         Parameters
         ----------
@@ -479,9 +486,9 @@ class TokenEncoder(BaseTokenEncoder):
         Returns
         -------
         tokens : ndarray of shape (n_samples, n_timesteps) or (n_samples,)
-            2-D for 2-D X; otherwise a 1-D object array of 1-D arrays. The dtype of
-            the tokens is their natural one; if X has padding or unknown tokens, it
-            is object, and these are None.
+            2-D for 2-D X without padding; otherwise a 1-D object array of 1-D
+            arrays, from which padding is left out. The dtype of the tokens is their
+            natural one; if X has unknown tokens, it is object, and these are None.
 
         Raises
         ------
@@ -490,9 +497,13 @@ class TokenEncoder(BaseTokenEncoder):
         """
         check_is_fitted(self, "vocabulary_")
         ids, lengths = read_ids(X, self.n_ids_)
-        places = np.maximum(ids - self._first_number, -1)
+        is_token = ids != PADDING
+        places = np.maximum(ids[is_token] - self._first_number, -1)
         tokens = decode(places, self.vocabulary_)
-        if len(getattr(X, "shape", ())) == 2:
+        if not is_token.all():
+            row_of_id = np.repeat(np.arange(len(lengths)), lengths)
+            lengths = np.bincount(row_of_id[is_token], minlength=len(lengths))
+        elif len(getattr(X, "shape", ())) == 2:
             return tokens.reshape(X.shape)
         return split_rows(tokens, lengths)
 

@@ -1089,11 +1089,21 @@ def test_ids_become_tokens_again(form):
         assert_array_equal(found, wanted)
 
 
-def test_padding_and_unknown_ids_have_no_token():
+def test_an_unknown_id_becomes_none():
     encoder = TokenEncoder().fit(["a b"])
-    assert encoder.inverse_transform(np.array([[2, 1, 0]])).tolist() == [
-        ["a", None, None]
-    ]
+    assert encoder.inverse_transform(np.array([[2, 1]])).tolist() == [["a", None]]
+
+
+@pytest.mark.parametrize("container", [np.array, list, pd.DataFrame])
+def test_padding_is_left_out_on_the_way_back(container):
+    encoder = TokenEncoder().fit(["a b"])
+    padded = container([[2, 3, 2], [3, 0, 0], [0, 0, 0]])
+
+    tokens = encoder.inverse_transform(padded)
+
+    assert_ragged_equal(
+        tokens, [np.array(list(row), dtype="<U1") for row in ("aba", "b", "")]
+    )
 
 
 def test_a_vocabulary_of_ids_can_be_passed_on():
