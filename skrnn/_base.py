@@ -779,6 +779,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             with limited_threads(None):
                 net = build_net(self._spec, self._plan, self._target, device)
                 self.net_ = net.import_state(net_state)
+            net.module_.eval()  # for a user who calls the module, as after fit
 
 
 def _check_callback(callback, owner, lr_schedule):

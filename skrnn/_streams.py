@@ -30,7 +30,7 @@ class Stepper:
     """
 
     def __init__(self, module, n):
-        self.module = module
+        self.module = module.eval()  # whoever used it before
         self.cell = CELLS[module.cell_type, module.nonlinearity]
         self.weights = [layer.all_weights[0] for layer in module.layers]
         states = module.start_states(n) or module.zero_states(n)

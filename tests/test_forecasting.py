@@ -122,6 +122,19 @@ def test_a_forecast_starts_as_predict_does(initial_state):
 
 
 @pytest.mark.parametrize("make", [per_step, per_sequence])
+@pytest.mark.parametrize(
+    "params", [{"initial_state": "normal"}, {"dropout": 0.5, "num_layers": 2}]
+)
+def test_a_forecast_after_loading_takes_no_noise(params, make):
+    model = make(**params)
+    known = SERIES[None, 20:26, :1]
+    loaded = pickle.loads(pickle.dumps(model))
+    assert not loaded.module_.training
+    loaded.module_.train()  # as a user may leave it
+    assert_allclose(loaded.forecast(known, 4), model.forecast(known, 4), rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
 def test_medians_feed_themselves_back(make):
     model = make(loss="quantile", quantiles=(0.2, 0.8))
     known = SERIES[20:26, :1]

@@ -240,6 +240,17 @@ def test_sequences_of_one_length_are_no_stream():
         model.stream()
 
 
+@pytest.mark.parametrize(
+    "params", [{"initial_state": "normal"}, {"dropout": 0.5, "num_layers": 2}]
+)
+def test_a_stream_after_loading_takes_no_noise(params):
+    model = RNNRegressor(**TINY, **params, return_sequences=True).fit(X, NUMBERS)
+    expected = model.predict(X[:1])[0]
+    loaded = pickle.loads(pickle.dumps(model))
+    answers = [loaded.stream(X[:1, :t]).predict_step(X[0, t]) for t in range(1, 9)]
+    assert_allclose(answers, expected[1:], rtol=1e-9)
+
+
 @pytest.mark.parametrize("n_streams", [0, 1.5, "2"])
 def test_a_number_of_streams_is_a_whole_number_from_one(n_streams):
     model = RNNRegressor(**TINY, return_sequences=True).fit(X, NUMBERS)
