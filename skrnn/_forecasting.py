@@ -84,6 +84,7 @@ def read_future(future_features, n, n_steps, others):
         ensure_2d=False,
         allow_nd=True,
         dtype=np.float64,
+        ensure_min_samples=0,  # of a single step nothing is to come
         input_name="future_features",
     )
     if future.ndim == 2:
@@ -103,7 +104,7 @@ def _run_on_state(model, sequences, n_steps, columns, others, future):
     rows, device = np.arange(n), net.device
     input_dtype = net.module_.input_mean.dtype
     values, lengths = model._express(sequences).take(rows, model._input_dtype())
-    future = torch.from_numpy(np.ascontiguousarray(future)).to(device)
+    future = torch.from_numpy(future.copy()).to(device)  # torch wants a writable one
     last = None  # the last values, where the network predicts their change
     if model._expression[0] == "difference":
         known, _ = sequences.take(rows, np.float64)

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from messages import raises
@@ -111,6 +112,26 @@ def test_the_other_features_to_come_are_given(make, shared, n_given):
         window = None if make is per_step else 6
         expected = loop(model, x, 4, [2, 0], to_come, window)
         assert_allclose(forecast[i], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+@pytest.mark.parametrize("shape", [(0, 2), (1, 2), (1, 0, 2), (1, 1, 2)])
+def test_for_one_step_no_features_to_come_are_needed(make, shape):
+    model = make(3, [1], target_feature=1)
+    known = SERIES[None, 20:26]
+    forecast = model.forecast(known, 1, np.full(shape, 1e9))
+    assert_array_equal(forecast, model.forecast(known, 1))
+
+
+@pytest.mark.parametrize("make", [per_step, per_sequence])
+@pytest.mark.parametrize("form", [pd.DataFrame, np.ndarray.tolist, np.float32])
+def test_features_to_come_of_a_single_sequence_may_have_any_form(make, form):
+    model = make(2, [1], target_feature=1)
+    known, future = SERIES[None, 20:26, :2], np.arange(3.0)[:, None]
+    future.setflags(write=False)
+    expected = model.forecast(known, 3, future[None])
+    assert_array_equal(model.forecast(known, 3, future), expected)
+    assert_array_equal(model.forecast(known, 3, form(future)), expected)
 
 
 @pytest.mark.parametrize("initial_state", ["learned", "carry", "normal"])
