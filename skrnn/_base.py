@@ -591,7 +591,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         answer = decode(target, output, reference)
         if steps is None:
             return answer
-        return steps.unflatten(answer, ragged=sequences.lengths is not None)
+        return steps.unflatten(answer, ragged=sequences.ragged)
 
     def _score_steps(self, metric, X, y, sample_weight):
         """Return a metric of scikit-learn over all valid steps."""
@@ -674,7 +674,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         output : ndarray of shape (n_samples, n_timesteps, directions * hidden_size)
-            The state of the last layer after every step; of ragged sequences a 1-D
+            The state of the last layer after every step; of X in a list a 1-D
             object array of arrays. Backward states stand behind forward states.
 
         h_n : ndarray of shape (layers * directions, n_samples, hidden_size)
@@ -697,7 +697,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         steps = StepValues(
             output.reshape(-1, output.shape[-1]), sequences.expressed_steps()
         )
-        output = steps.unflatten(steps.flat, ragged=sequences.lengths is not None)
+        output = steps.unflatten(steps.flat, ragged=sequences.ragged)
         same = len(set(self._spec["hidden_sizes"])) == 1
         parts = [
             np.concatenate(of_layers) if same else list(of_layers)
@@ -717,7 +717,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         weights : ndarray of shape (n_samples, n_timesteps)
-            Not negative, with the sum 1 for each sequence; of ragged sequences a 1-D
+            Not negative, with the sum 1 for each sequence; of X in a list a 1-D
             object array of arrays.
         """
         check_is_fitted(self)
@@ -725,7 +725,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         with limited_threads(self.n_jobs):
             weights = self.net_.attention(sequences)[..., 0]
         steps = StepValues(weights.reshape(-1), sequences.expressed_steps())
-        return steps.unflatten(steps.flat, ragged=sequences.lengths is not None)
+        return steps.unflatten(steps.flat, ragged=sequences.ragged)
 
     def _input_dtype(self):
         """Return the numpy dtype that the network takes its input in."""

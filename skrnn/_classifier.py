@@ -69,7 +69,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
             Labels, or an indicator matrix if y was one. With `return_sequences` of
             each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
-            n_labels)`, and of ragged X a 1-D object array of arrays.
+            n_labels)`, and of X in a list a 1-D object array of arrays.
         """
         return self._answer(X, lambda target, output, _: target.decode(output))
 
@@ -86,8 +86,8 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         probabilities : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`. For an indicator matrix each column is the
             probability that its label is present. With `return_sequences` of each
-            time step, `(n_samples, n_timesteps, n_classes)`; of ragged X a 1-D object
-            array of arrays.
+            time step, `(n_samples, n_timesteps, n_classes)`; of X in a list a 1-D
+            object array of arrays.
         """
         return self._answer(X, lambda target, output, _: target.probabilities(output))
 

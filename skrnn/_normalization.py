@@ -47,7 +47,7 @@ class NormalizedSequences(Sequences):
     """
 
     def __init__(self, sequences, kind, columns, floor=None, every_step=False):
-        super().__init__(sequences.values, sequences.lengths)
+        super().__init__(sequences.values, sequences.lengths, sequences.ragged)
         self.kind = kind
         self.columns = columns
         self.every_step = every_step

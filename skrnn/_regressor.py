@@ -412,7 +412,7 @@ default='squared_error'
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the units of y; float64 unless y was float32. With `return_sequences`
             of each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
-            n_outputs)`, and of ragged X a 1-D object array of arrays.
+            n_outputs)`, and of X in a list a 1-D object array of arrays.
         """
         return self._answer(X, lambda target, *answer: target.decode(*answer))
 

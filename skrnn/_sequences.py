@@ -32,11 +32,16 @@ class Sequences:
 
     lengths : ndarray of shape (n_samples,), default=None
         The number of steps of each sequence when they differ.
+
+    ragged : bool, default=False
+        Whether they came one by one, and answers for each step are wanted so, even if
+        their lengths happen to be equal.
     """
 
-    def __init__(self, values, lengths=None):
+    def __init__(self, values, lengths=None, ragged=False):
         self.values = values
         self.lengths = lengths
+        self.ragged = ragged or lengths is not None
         if lengths is not None:
             self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
@@ -453,7 +458,8 @@ def _concatenate(pieces, name):
     values = _numeric(np.concatenate(arrays), name)
     lengths = np.array([len(array) for array in arrays])
     if (lengths == lengths[0]).all():
-        return Sequences(values.reshape(len(arrays), lengths[0], n_features))
+        values = values.reshape(len(arrays), lengths[0], n_features)
+        return Sequences(values, ragged=True)
     return Sequences(values, lengths)
 
 

@@ -11,7 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    LeaveOneOut,
+    cross_val_predict,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EpochScoring
@@ -234,6 +239,35 @@ def test_answers_are_shaped_as_the_sequences_are():
     assert_allclose(
         dense.predict_log_proba(DENSE), np.log(dense.predict_proba(DENSE)), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("form", [list, as_objects])
+def test_equal_lengths_by_chance_do_not_change_the_form_of_answers(form):
+    model = RNNClassifier(**TINY).fit(RAGGED, labels(RAGGED))
+    equal = form([RAGGED[0], RAGGED[7]])
+    reader = RNNClassifier(**TINY | {"return_sequences": False}, pooling="attention")
+    reader.fit(RAGGED, LENGTHS > 3)
+    for answer in (
+        model.predict(equal),
+        model.predict_proba(equal),
+        model.hidden_states(equal)[0],
+        reader.attention_weights(equal),
+    ):
+        assert answer.dtype == object
+        assert answer.shape == (2,)
+    assert model.predict(np.stack(list(equal))).shape == (2, 5)
+
+
+@pytest.mark.parametrize("params", [{}, {"window_norm": "difference"}])
+def test_sequences_may_be_left_out_one_by_one(params):
+    X = RAGGED[:4]
+    y = [x[:, 0] + 0.1 * x[:, 1] for x in X]
+    model = RNNRegressor(**TINY, **params, target_feature=0)
+    answers = cross_val_predict(model, X, y, cv=LeaveOneOut())
+    for i, answer in enumerate(answers):
+        others = [j for j in range(4) if j != i]
+        alone = clone(model).fit([X[j] for j in others], [y[j] for j in others])
+        assert_array_equal(answer, alone.predict([X[i]])[0])
 
 
 @pytest.mark.parametrize("names", [["off", "on"], ["down", "level", "up"]])
