@@ -28,7 +28,10 @@ from skrnn.datasets import (
 )
 from skrnn.metrics import sequence_accuracy_score
 
-SEEDS = pytest.mark.parametrize("seed", range(3))
+# One seed in every run of the tests, the others with what takes longer.
+SEEDS = pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 
 scales = st.floats(-6, 6).map(lambda exponent: 10**exponent)
 shifts = st.floats(-100, 100)  # in units of the scale
