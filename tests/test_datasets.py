@@ -7,9 +7,10 @@ from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 
+from skrnn import TokenOneHotEncoder
 from skrnn.datasets import (
     load_airline_passengers,
     make_binary_addition,
@@ -85,20 +86,32 @@ def test_periods_are_drawn_from_their_range_and_noise_has_its_deviation():
     assert abs((noisy - clean).std() - 0.3) < 0.02
 
 
-@pytest.mark.parametrize("period", [0, -1, (5, 2), "25"])
+def test_waves_can_be_changed_in_place_without_what_follows():
+    X, y = make_sine_waves(2, n_timesteps=4, random_state=0)
+    assert not np.shares_memory(X, y)
+
+
+@pytest.mark.parametrize(
+    "period",
+    [0, -1, (5, 2), (5,), (5, 6, 7), "25", [10, 20], np.inf, np.nan, (5, np.inf), True],
+)
 def test_a_period_is_above_zero(period):
     message = (
-        "period must be a number above 0, or a tuple (low, high) of two. Got "
-        f"{period!r}."
+        "period must be a finite number above 0, or a tuple (low, high) of two. Got "
+        f"{period!r}. Give the steps of a full turn, such as 25.0."
     )
     with raises(ValueError, message):
         make_sine_waves(period=period)
 
 
-def test_noise_is_not_negative():
-    message = "noise must be a number from 0 upwards. Got -0.1."
+@pytest.mark.parametrize("noise", [-0.1, np.nan, np.inf, True, "0.1"])
+def test_noise_is_not_negative(noise):
+    message = (
+        f"noise must be a finite number from 0 upwards. Got {noise!r}. Set noise=0 for "
+        "clean waves."
+    )
     with raises(ValueError, message):
-        make_sine_waves(noise=-0.1)
+        make_sine_waves(noise=noise)
 
 
 @pytest.mark.parametrize("n_bits", [1, 8, 300])
@@ -142,9 +155,19 @@ def test_sentences_are_varied_and_come_with_their_pairs():
     assert set(groups) == set(range(49))
 
 
+def test_sentences_are_a_list_that_splits_and_encodes():
+    X, y = make_order_sentences(20, random_state=0)
+    X_train, X_test, y_train, _ = train_test_split(X, y, random_state=0)
+    assert all(type(sentence) is str for sentence in X)
+    assert (len(X_train), len(y_train), len(X_test)) == (15, 15, 5)
+    encoded = TokenOneHotEncoder().fit(X_train).transform(X_test)
+    assert [len(steps) for steps in encoded] == [len(x.split()) for x in X_test]
+
+
 def test_sentences_come_in_pairs():
     message = (
-        "n_samples must be even: each sentence comes with its mirror image. Got 3."
+        "n_samples must be even: each sentence comes with its mirror image. Got 3. "
+        "Make 4 and leave one out."
     )
     with raises(ValueError, message):
         make_order_sentences(3)

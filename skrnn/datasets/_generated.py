@@ -24,7 +24,7 @@ TEMPLATES = (
 def make_sine_waves(
     n_samples=100, *, n_timesteps=50, period=25.0, noise=0.0, random_state=None
 ):
-    """Make sine waves of random phase, and the value that follows each step.
+    r"""Make sine waves of random phase, and the value that follows each step.
 
     Parameters
     ----------
@@ -52,6 +52,19 @@ def make_sine_waves(
     y : ndarray of shape (n_samples, n_timesteps)
         The value one step later, for each step.
 
+    Raises
+    ------
+    ValueError
+        If `n_samples` or `n_timesteps` is not an int from 1 upwards, or if `period` or
+        `noise` is outside its range.
+
+    Notes
+    -----
+    A wave of phase :math:`\varphi` and period :math:`p` is
+    :math:`\sin(\varphi + 2 \pi t / p)` at step :math:`t`, counted from 0. With noise
+    y is the noisy value that comes next, not the clean one: no model can have a mean
+    squared error below `noise ** 2`, except by chance.
+
     Examples
     --------
     >>> from skrnn.datasets import make_sine_waves
@@ -63,25 +76,33 @@ def make_sine_waves(
     """
     _check_count(n_samples, "n_samples")
     _check_count(n_timesteps, "n_timesteps")
-    low, high = period if isinstance(period, tuple) else (period, period)
-    if not all(isinstance(p, Real) and p > 0 for p in (low, high)) or low > high:
+    bounds = period if isinstance(period, tuple) else (period, period)
+    if (
+        len(bounds) != 2
+        or not all(_is_finite(bound) and bound > 0 for bound in bounds)
+        or bounds[0] > bounds[1]
+    ):
         raise ValueError(
-            "period must be a number above 0, or a tuple (low, high) of two. Got "
-            f"{period!r}."
+            "period must be a finite number above 0, or a tuple (low, high) of two. "
+            f"Got {period!r}. Give the steps of a full turn, such as 25.0."
         )
-    if not isinstance(noise, Real) or noise < 0:
-        raise ValueError(f"noise must be a number from 0 upwards. Got {noise!r}.")
+    if not _is_finite(noise) or noise < 0:
+        raise ValueError(
+            f"noise must be a finite number from 0 upwards. Got {noise!r}. Set noise=0 "
+            "for clean waves."
+        )
     rng = check_random_state(random_state)
     phases = rng.uniform(0, 2 * np.pi, size=(n_samples, 1))
-    periods = rng.uniform(low, high, size=(n_samples, 1))
+    periods = rng.uniform(*bounds, size=(n_samples, 1))
     steps = np.arange(n_timesteps + 1)
     values = np.sin(phases + 2 * np.pi * steps / periods)
     values += noise * rng.normal(size=values.shape)
-    return values[:, :-1, None], values[:, 1:]
+    # Copies, as both are cut from one array: who scales X in place must not change y.
+    return values[:, :-1, None].copy(), values[:, 1:].copy()
 
 
 def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
-    """Make pairs of binary numbers, and the bits of their sums.
+    r"""Make pairs of binary numbers, and the bits of their sums.
 
     The lowest bits come first, as they are added by hand: a step's answer depends on
     its two bits and on whether one is carried over from the steps before.
@@ -105,6 +126,21 @@ def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
 
     y : ndarray of shape (n_samples, n_bits + 1)
         The bits of the sum as int64.
+
+    Raises
+    ------
+    ValueError
+        If `n_samples` or `n_bits` is not an int from 1 upwards.
+
+    Notes
+    -----
+    The carry starts at 0. A step whose bits and carry add up to :math:`s` answers with
+    :math:`s \bmod 2` and carries :math:`\lfloor s / 2 \rfloor` [1]_.
+
+    References
+    ----------
+    .. [1] D. E. Knuth, "The Art of Computer Programming, Volume 2: Seminumerical
+       Algorithms", third edition, Addison-Wesley, 1997, section 4.3.1, Algorithm A.
 
     Examples
     --------
@@ -156,6 +192,18 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     groups : ndarray of shape (n_samples,)
         From 0 to 48, if asked for.
 
+    Raises
+    ------
+    ValueError
+        If `n_samples` is not an even int from 2 upwards.
+
+    Notes
+    -----
+    A bag of words gives both sentences of a pair the same answer, so it is right for
+    one of them. A random split may put the two on different sides; what the bag learns
+    of the one is then wrong for the other, and it scores below one half. Split by
+    `groups`, which keeps them together, for exactly one half.
+
     Examples
     --------
     >>> from skrnn.datasets import make_order_sentences
@@ -169,7 +217,7 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     if n_samples % 2:
         raise ValueError(
             "n_samples must be even: each sentence comes with its mirror image. Got "
-            f"{n_samples}."
+            f"{n_samples}. Make {n_samples + 1} and leave one out."
         )
     rng = check_random_state(random_state)
     pairs = list(product(GOOD, BAD))
@@ -188,6 +236,11 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     order = rng.permutation(n_samples)
     X, y, groups = [X[i] for i in order], np.array(y)[order], np.array(groups)[order]
     return (X, y, groups) if return_groups else (X, y)
+
+
+def _is_finite(value):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and bool(np.isfinite(value))
 
 
 def _check_count(value, name):
