@@ -193,19 +193,50 @@ def test_cross_validation_takes_several_adapted_scorers():
             [[1, 0], [1]],
             [[1, 0], [1, 1]],
             "y_true and y_pred must have as many time steps in every sequence. Got 1 "
-            "and 2 in sequence 1.",
+            "and 2 in sequence 1. Give one value for each step.",
         ),
         (
             [[1, 0]],
             [[1, 0], [1, 1]],
-            "y_true and y_pred must have as many sequences. Got 1 and 2.",
+            "y_true and y_pred must have as many sequences. Got 1 and 2. Give one "
+            "prediction for each sequence.",
         ),
         (
             [1, 0],
             [1, 0],
             "y_true must hold a sequence for each sample: shape (n_samples, "
-            "n_timesteps), or a list of arrays. Got one value for a sample. Use "
-            "scikit-learn's metric itself.",
+            "n_timesteps), or a list of arrays. Got one value for sequence 0. Use "
+            "scikit-learn's metric itself for one value per sample.",
+        ),
+        (
+            None,
+            [[1, 0]],
+            "y_true must hold a sequence for each sample: shape (n_samples, "
+            "n_timesteps), or a list of arrays. Got None. Use scikit-learn's metric "
+            "itself for one value per sample.",
+        ),
+        (
+            [[1], [], [0]],
+            [[1], [], [0]],
+            "y_true must hold at least one time step for every sequence. Got none for "
+            "sequence 1. Leave it out.",
+        ),
+        (
+            np.zeros((0, 3)),
+            np.zeros((0, 3)),
+            "y_true must hold at least one sequence. Got none. Leave empty parts out.",
+        ),
+        (
+            [np.zeros((1, 2)), np.zeros((1, 3))],
+            [np.zeros((1, 2)), np.zeros((1, 3))],
+            "y_true must hold as many values for every time step. Got shape (1, 2) for "
+            "sequence 0 and (1, 3) for sequence 1. Bring them to one form.",
+        ),
+        (
+            np.zeros((2, 3, 4, 1)),
+            np.zeros((2, 3, 4, 1)),
+            "y_true must hold one value, or one row of values, for each time step. Got "
+            "shape (3, 4, 1) for sequence 0. Flatten what a step holds.",
         ),
     ],
 )
@@ -217,20 +248,99 @@ def test_steps_that_do_not_match_are_refused(metric, true, pred, message):
         metric(true, pred)
 
 
-@pytest.mark.parametrize("weights", [[1.0, 2.0], [[1.0], [1.0], [1.0], [1.0]]])
-def test_weights_that_do_not_match_are_refused(weights):
+@pytest.mark.parametrize("metric", [step_accuracy_score, sequence_accuracy_score])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2)])
+def test_labels_are_not_broadcast(metric, shape):
+    message = (
+        "y_true and y_pred must have as many labels for every time step. Got shapes "
+        f"{(6, *shape[2:])} and (6, 1) for all steps end to end. Reshape one like the "
+        "other."
+    )
+    with raises(ValueError, message):
+        metric(np.zeros(shape), np.zeros((2, 3, 1)))
+
+
+@pytest.mark.parametrize(
+    ("weights", "came"),
+    [
+        (1.0, "1.0"),
+        ([1.0, 2.0], "shape (2,)"),
+        ([[1.0]] * 4, "shape (4, 1)"),
+        ([[1.0], [1.0, 2.0]], "rows of different lengths"),
+        ([np.ones((n, 2)) for n in LENGTHS], "rows of different lengths"),
+    ],
+)
+def test_weights_that_do_not_match_are_refused(weights, came):
     message = (
         "sample_weight must hold one weight for each of the 4 sequences, or for each "
-        "of their time steps. Got other lengths."
+        f"of their time steps. Got {came}. Shape it so."
     )
-    with raises(ValueError, message):
-        step_accuracy_score(TRUE, PRED, sample_weight=weights)
+    for metric in (step_accuracy_score, per_step(accuracy_score)):
+        with raises(ValueError, message):
+            metric(TRUE, PRED, sample_weight=weights)
 
 
-def test_sequences_are_weighted_one_by_one():
+@pytest.mark.parametrize(
+    ("weights", "came"),
+    [
+        (1.0, "1.0"),
+        ([1.0], "shape (1,)"),
+        ([[1.0] * n for n in LENGTHS], "rows of different lengths"),
+    ],
+)
+def test_sequences_are_weighted_one_by_one(weights, came):
     message = (
-        "sample_weight must have shape (4,), one weight for each sequence. Got shape "
-        "(1,)."
+        "sample_weight must hold one weight for each of the 4 sequences. Got "
+        f"{came}. Use step_accuracy_score for weights of time steps."
     )
     with raises(ValueError, message):
-        sequence_accuracy_score(TRUE, PRED, sample_weight=[1.0])
+        sequence_accuracy_score(TRUE, PRED, sample_weight=weights)
+
+
+def test_weights_of_steps_may_be_a_frame():
+    true, pred = rng.integers(0, 2, size=(2, 4, 4))
+    weights = rng.uniform(size=(4, 4))
+    expected = np.average(true == pred, weights=weights)
+    found = step_accuracy_score(true, pred, sample_weight=pd.DataFrame(weights))
+    assert found == pytest.approx(expected)
+
+
+def test_sequences_weighted_by_one_over_their_length_count_the_same():
+    expected = np.mean([(t == p).mean() for t, p in zip(TRUE, PRED, strict=True)])
+    found = step_accuracy_score(TRUE, PRED, sample_weight=1 / np.array(LENGTHS))
+    assert found == pytest.approx(expected)
+
+
+def test_an_answer_of_other_lengths_is_refused():
+    message = (
+        "y_true and y_pred must have as many time steps in every sequence. Got 2 and "
+        "3 in sequence 0. Give one value for each step."
+    )
+    tagger = Tagger().fit(X, LABELS)
+    with raises(ValueError, message):
+        per_step("accuracy")(tagger, X, [LABELS[0][:2], *LABELS[1:]])
+
+
+def test_only_functions_and_scorers_are_adapted():
+    message = (
+        "metric must be a function of y_true and y_pred, a scorer or the name of one. "
+        "Got 5. Names are those of sklearn.metrics.get_scorer_names."
+    )
+    with raises(TypeError, message):
+        per_step(5)
+
+
+def test_a_function_is_no_scorer():
+    message = (
+        "per_step(f1_score) must be called with y_true and y_pred, as it was made of a "
+        "function. Got 3 arguments. For scoring, pass the function through "
+        "sklearn.metrics.make_scorer before per_step."
+    )
+    with raises(TypeError, message):
+        per_step(f1_score)(Tagger().fit(X, LABELS), X, LABELS)
+
+
+def test_an_adapted_scorer_says_what_it_was_made_of():
+    assert repr(per_step("f1_macro")) == "per_step('f1_macro')"
+    scorer = make_scorer(f1_score, average="macro")
+    assert repr(per_step(scorer)) == f"per_step({scorer!r})"
