@@ -49,11 +49,17 @@ def run_free(model, X, n_steps, future_features=None):
 
 def fed_back_columns(model, n_features):
     """Return which feature each output is the next value of, or refuse."""
+    if model._spec["embedding_dim"] is not None:
+        raise ValueError(
+            "forecast feeds each output back as a feature of X. Got token ids, which "
+            f"are no quantities: embedding_dim={model._spec['embedding_dim']}. Use "
+            "predict."
+        )
     given, n_targets = model._target_feature, _target_of_row(model).n_targets
     if given is None and n_targets == n_features:
         return list(range(n_features))
     columns = given if isinstance(given, list) else [given]
-    if given is None or len(columns) != n_targets:
+    if given is None or len(set(columns)) != n_targets:
         raise ValueError(
             f"forecast feeds each output back as a feature of X. Got {n_targets} "
             f"outputs, {n_features} features and target_feature={given!r}. Name the "

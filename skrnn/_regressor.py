@@ -111,8 +111,8 @@ default='squared_error'
 
     target_feature : int, list of int or None, default=None
         Which feature of X y continues, in the same units: one for all outputs, or a
-        list with one for each. None is 0 for univariate X. For `window_norm` and
-        `ar_order` only.
+        list with one for each. None is 0 for univariate X. For `window_norm`,
+        `ar_order` and `forecast` only.
 
     ar_order : int, default=0
         How many last values of `target_feature`, after `window_norm`, also reach the
@@ -514,7 +514,8 @@ default='squared_error'
         y = check_real_targets(y.flat if steps else y)
         self._columns, self._target_feature = None, self.target_feature
         self._longest = int(sequences.longest)
-        if self.window_norm is not None or self.ar_order > 0:
+        named = self.target_feature is not None
+        if named or self.window_norm is not None or self.ar_order > 0:
             self._columns = self._target_columns(sequences.n_features, y)
         self._expression = self.window_norm, None
         self._check_expression()

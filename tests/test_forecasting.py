@@ -224,6 +224,8 @@ def test_a_number_of_steps_is_a_whole_number_from_one(n_steps):
         (lambda: per_step(2, [0]), 1, None),
         (lambda: per_step(3, [0, 1]), 2, None),
         (lambda: per_step(3, [0, 1], target_feature=0), 2, 0),
+        (lambda: per_sequence(3, [0, 1], target_feature=0), 2, 0),
+        (lambda: per_sequence(3, [0, 1], target_feature=[1, 1]), 2, [1, 1]),
     ],
 )
 def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given):
@@ -236,6 +238,29 @@ def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given
     )
     with raises(ValueError, message):
         model.forecast(SERIES[None, :5, :n], 3)
+
+
+@pytest.mark.parametrize("given", [3, [3], [-1], [True], ["a"], [1.0]])
+def test_features_of_outputs_are_named_in_fit(given):
+    message = (
+        "The 'target_feature' parameter of RNNRegressor must name features of X, from "
+        f"0 to 2. Got {given!r}."
+    )
+    with raises(ValueError, message):
+        per_step(3, [0], target_feature=given)
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_token_ids_are_not_forecast(return_sequences):
+    ids = [np.array([1, 2, 3]), np.array([3, 2])]
+    y = [x / 2 for x in ids] if return_sequences else [1.0, 2.0]
+    params = TINY | {"embedding_dim": 3, "return_sequences": return_sequences}
+    message = (
+        "forecast feeds each output back as a feature of X. Got token ids, which are "
+        "no quantities: embedding_dim=3. Use predict."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**params).fit(ids, y).forecast(ids, 2)
 
 
 @pytest.mark.parametrize(
