@@ -160,7 +160,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             Targets: real numbers for a regressor; labels of any type, or an indicator
             matrix of several labels, for a classifier. With `return_sequences` a
             target for each time step: `(n_samples, n_timesteps)`, `(n_samples,
-            n_timesteps, n_outputs)`, or a list or 1-D object array of arrays.
+            n_timesteps, n_outputs)`, or a list or 1-D object array of arrays. What
+            stands at the padding of token ids counts for nothing.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights, not negative. Rows of weight zero count as if they were not

@@ -42,6 +42,7 @@ class Sequences:
         self.values = values
         self.lengths = lengths
         self.ragged = ragged or lengths is not None
+        self.padded_steps = None  # of each sequence, with padding that was taken off
         if lengths is not None:
             self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
@@ -290,7 +291,9 @@ def read_token_ids(sequences, name="X"):
                 f"{name} must {problem} in sequence {wrong.argmax()}. Give unknown "
                 f"tokens the id {UNKNOWN}."
             )
-    return Sequences(values.reshape(-1, 1)[is_token], kept), highest
+    tokens = Sequences(values.reshape(-1, 1)[is_token], kept)
+    tokens.padded_steps = lengths
+    return tokens, highest
 
 
 def compute_dtype(dtype):

@@ -129,7 +129,7 @@ or list or 1-D object array of arrays
         As it came.
 
     sequences : Sequences
-        With as many rows.
+        With as many rows. Where padding was taken off them y may have it too.
 
     name, of, what : str
         What messages call y, the sequences, and an entry of y.
@@ -143,7 +143,10 @@ or list or 1-D object array of arrays
     if hasattr(y, "to_numpy"):
         y = y.to_numpy()
     dense = isinstance(y, np.ndarray) and y.ndim > 1
-    pieces = y if dense else [np.asarray(piece) for piece in y]
+    pieces = (
+        y if dense else [_as_piece(piece, i, name, what) for i, piece in enumerate(y)]
+    )
+    padded = lengths if sequences.padded_steps is None else sequences.padded_steps
     for i, (piece, length) in enumerate(zip(pieces, lengths, strict=True)):
         if piece.ndim == 0:
             raise ValueError(
@@ -155,24 +158,36 @@ or list or 1-D object array of arrays
             )
         if piece.ndim > 2:
             raise ValueError(
-                f"{name} must hold one target, or one row of targets, for each time "
+                f"{name} must hold one {what}, or one row of {what}s, for each time "
                 f"step. Got shape {piece.shape} for sequence {i}."
             )
-        if len(piece) != length:
+        if len(piece) not in (length, padded[i]):
             raise ValueError(
                 f"{name} must hold one {what} for each time step of {of}. Got "
                 f"{len(piece)} for the {length} steps of sequence {i}."
             )
         if piece.shape[1:] != pieces[0].shape[1:]:
             raise ValueError(
-                f"{name} must hold as many targets for every time step. Got shape "
+                f"{name} must hold as many {what}s for every time step. Got shape "
                 f"{pieces[0].shape} for sequence 0 and {piece.shape} for sequence {i}."
             )
-        if dense:
+        if dense and sequences.lengths is None:
             break  # all are alike
-    if dense:
+    if dense and sequences.lengths is None:
         return StepValues(y.reshape(-1, *y.shape[2:]), lengths)
-    return StepValues(np.concatenate(pieces), lengths)
+    # What stands behind the end of a sequence belongs to its padding.
+    valid = [piece[:length] for piece, length in zip(pieces, lengths, strict=True)]
+    return StepValues(np.concatenate(valid), lengths)
+
+
+def _as_piece(piece, i, name, what):
+    try:
+        return np.asarray(piece)
+    except ValueError as error:  # numpy's own would speak of elements and dimensions
+        raise ValueError(
+            f"{name} must hold as many {what}s for every time step. Got different "
+            f"numbers in sequence {i}."
+        ) from error
 
 
 def check_step_weights(sample_weight, sequences):
@@ -192,8 +207,15 @@ def check_step_weights(sample_weight, sequences):
             f"sample_weight must have a weight for each of the {len(lengths)} "
             f"sequences, or for each of their steps. Got {len(sample_weight)} entries."
         )
-    if all(np.ndim(weight) == 0 for weight in sample_weight):
+    single = [np.isscalar(w) or not np.iterable(w) for w in sample_weight]
+    if all(single):
         weights = StepValues(np.repeat(np.asarray(sample_weight), lengths), lengths)
+    elif any(single):
+        raise ValueError(
+            "sample_weight must hold one weight for each sequence, or for each time "
+            f"step of each. Got one for sequence {single.index(True)} and several for "
+            f"sequence {single.index(False)}."
+        )
     else:
         weights = check_step_targets(
             sample_weight, sequences, "sample_weight", what="weight"

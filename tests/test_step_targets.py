@@ -110,11 +110,46 @@ def test_values_of_rows_stand_where_their_steps_do():
             "y must hold as many targets for every time step. Got shape (6, 2) for "
             "sequence 0 and (6, 3) for sequence 11.",
         ),
+        (
+            [np.zeros((6, 2))] * 11 + [[[0, 0]] * 5 + [[0]]],
+            "y must hold as many targets for every time step. Got different numbers in "
+            "sequence 11.",
+        ),
     ],
 )
 def test_targets_that_do_not_match_the_steps_are_refused(y, message):
     with raises(ValueError, message):
         RNNRegressor(**TINY).fit(DENSE, y)
+
+
+def test_a_rectangle_of_targets_does_not_fit_ragged_sequences():
+    message = (
+        "y must hold one target for each time step of X. Got 5 for the 2 steps of "
+        "sequence 1."
+    )
+    with raises(ValueError, message):  # as many in sequence 0
+        RNNRegressor(**TINY).fit(RAGGED, np.zeros((12, 5)))
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_stands_at_the_padding_of_ids_counts_for_nothing(swapped, ragged):
+    X = np.array([[1, 2, 3, 4], [2, 3, 0, 0], [4, 1, 1, 0], [2, 2, 4, 1]])
+    X = X[::-1] if swapped else X
+    y, weights = (X > 2).astype(int), 1.0 + X
+    bare = [x[x > 0] for x in X]
+    of_bare = [x > 2 for x in bare], [1.0 + x for x in bare]
+    params = TINY | {"embedding_dim": 3, "max_epochs": 5}
+    expected = RNNClassifier(**params).fit(bare, *of_bare)
+    probabilities = joined(expected.predict_proba(bare))
+    for other in (0, 1, -1):
+        given = X, np.where(X > 0, y, other), np.where(X > 0, weights, other)
+        if ragged:
+            given = [[*part] for part in given]
+        model = RNNClassifier(**params).fit(*given)
+        assert model.classes_.tolist() == [0, 1]
+        assert_array_equal(joined(model.predict_proba(given[0])), probabilities)
+        assert model.score(*given) == expected.score(bare, *of_bare)
 
 
 def test_validation_targets_are_named_as_such():
@@ -158,6 +193,11 @@ def test_validation_targets_are_named_as_such():
             np.ones((12, 6, 2)),
             "sample_weight must hold one weight for each sequence or for each time "
             "step. Got several for a step: shape (2,).",
+        ),
+        (
+            [1.0, *np.ones((11, 6))],
+            "sample_weight must hold one weight for each sequence, or for each time "
+            "step of each. Got one for sequence 0 and several for sequence 1.",
         ),
     ],
 )
