@@ -248,7 +248,7 @@ class RecurrentNet(NeuralNet):
         super().initialize()
         self.order_generator_ = torch.Generator().manual_seed(self.seed)
         self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
-        self.carried_ = None  # states from batch to batch
+        self.carried_ = self.reached_ = None  # states from batch to batch
         return self
 
     # -- data
@@ -371,7 +371,8 @@ class RecurrentNet(NeuralNet):
                     callback.close()
             self._set_training(False)  # for a user who calls the module
             # Needed on the way only; it would keep the data alive.
-            self.training_ = self.validation_ = self.lr_table_ = self.carried_ = None
+            self.training_ = self.validation_ = self.lr_table_ = None
+            self.carried_ = self.reached_ = None
         return self
 
     def _drop_unfinished_epoch(self, validation):
@@ -429,12 +430,14 @@ class RecurrentNet(NeuralNet):
             return
         began = time.perf_counter()
         self._set_training(training)
-        self.carried_ = None
+        self.carried_ = self.reached_ = None
         total, n_rows, n_batches = 0.0, 0, 0
         for batch in iterator:
             if self.watched_:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
+            # Only now: a line search runs a batch several times, from one beginning.
+            self.carried_ = self.reached_
             rows = len(batch[1])
             # Stays on the device: reading it here would wait for each batch.
             total = total + step["loss"].detach() * rows
@@ -509,7 +512,7 @@ class RecurrentNet(NeuralNet):
             states, last, left = self._warm_up(states, x, lengths)
         hidden, states = module.run_layers(last, left, states, with_cell=carries)
         if carries:
-            self.carried_ = detached(states)
+            self.reached_ = detached(states)
         return module.read_out(hidden, states, x, lengths)
 
     def _states_to_start(self, n):
@@ -621,7 +624,7 @@ class RecurrentNet(NeuralNet):
             states = detached(states)
             if carries:
                 final = _put(final, rows, states)
-        self.carried_ = final
+        self.reached_ = final
         return {"loss": total, "y_pred": None}
 
     def validation_step(self, batch, **fit_params):

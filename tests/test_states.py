@@ -239,6 +239,39 @@ def test_carried_states_are_those_of_a_bare_torch_loop(cell_type, per_step):
     assert_allclose(model.fit(DENSE, y).loss_curve_, expected, rtol=1e-9)
 
 
+def test_a_line_search_runs_a_batch_from_one_state():
+    model = RNNRegressor(
+        **PLAIN | {"optimizer": "lbfgs", "lr": 1.0, "weight_decay": "auto"},
+        initial_state="carry",
+        batch_size=5,
+    )
+    start = copy.deepcopy(model).set_params(max_epochs=1, lr=1e-300).fit(DENSE, Y)
+    module = start.module_.train()
+    optimizer = torch.optim.LBFGS(
+        module.parameters(), lr=1.0, line_search_fn="strong_wolfe"
+    )
+    values, targets = scaled(start, DENSE), torch.tensor((Y - Y.mean()) / Y.std())
+    curve = []
+    for _ in range(2):
+        state, total = None, 0.0
+        for rows in torch.arange(10).split(5):
+            reached = []
+
+            def closure(rows=rows, state=state, reached=reached):
+                optimizer.zero_grad()
+                output, after = module.layers[0](values[rows], state)
+                loss = ((module.head(output[:, -1])[:, 0] - targets[rows]) ** 2).mean()
+                loss.backward()
+                reached.append(after.detach())
+                return loss
+
+            total += float(optimizer.step(closure).detach()) * 5
+            state = reached[-1]
+        curve.append(total / 10)
+
+    assert_allclose(model.fit(DENSE, Y).loss_curve_, curve, rtol=1e-4)
+
+
 @pytest.mark.parametrize("initial_state", ["zeros", "carry"])
 def test_rows_stay_in_their_order_only_where_states_are_carried(initial_state):
     model = RNNRegressor(**PLAIN, initial_state=initial_state).fit(DENSE, Y)
