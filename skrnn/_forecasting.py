@@ -33,15 +33,19 @@ def run_free(model, X, n_steps, future_features=None):
         run = _run_on_state
     else:
         run = _run_on_windows
-    answers = run(model, sequences, n_steps, columns, others, future)
-    finite = np.isfinite(answers).all(axis=(0, 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # what grows is refused below
+        answers = run(model, sequences, n_steps, columns, others, future)
+    target = _target_of_row(model)
+    # A step larger than what it is kept in counts as infinite. NaN compares as False.
+    dtypes = target.dtype, model._input_dtype()
+    largest = min(np.finfo(dtype).max for dtype in dtypes)
+    finite = (np.abs(answers) <= largest).all(axis=(0, 2))
     if not finite.all():
         raise ValueError(
             "The forecast must stay finite. Got NaN or infinity at step "
             f"{finite.argmin()}: the network feeds itself values that grow. Train it "
             "longer or on more varied data, or forecast fewer steps."
         )
-    target = _target_of_row(model)
     if target.one_dimensional:
         answers = answers[:, :, 0]
     return answers.astype(target.dtype, copy=False)
@@ -166,7 +170,7 @@ def _run_on_windows(model, sequences, n_steps, columns, others, future):
     # All that is known and predicted stands in one array, filled step by step.
     values = np.zeros((n, lengths.max() + n_steps, n_features))
     values[:, : lengths.max()] = sequences.take(rows, np.float64)[0]
-    answers = np.empty((n, n_steps, len(columns)))
+    answers = np.full((n, n_steps, len(columns)), np.nan)
     for t in range(n_steps):
         ends = lengths + t
         sizes = np.minimum(ends, longest)
@@ -179,10 +183,10 @@ def _run_on_windows(model, sequences, n_steps, columns, others, future):
         expressed = model._express(window)
         with limited_threads(model.n_jobs):
             output = model.net_.outputs(expressed)
-            y = model._decode_all(
-                lambda target, *answer: target.decode(*answer), output, expressed
-            )
+        y = model._target.decode(output, expressed.reference())
         answers[:, t] = y.reshape(n, -1)
+        if not np.isfinite(answers[:, t]).all():
+            break  # the rest stays NaN
         if t < n_steps - 1:
             values[rows[:, None], ends[:, None], columns] = answers[:, t]
             if others:

@@ -21,9 +21,10 @@ KNOWN = [SERIES[20:28], SERIES[3:4], SERIES[30:35]]  # three sequences, one of o
 cells = pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
 
 
-def per_step(columns=1, targets=None, **params):
+def per_step(columns=1, targets=None, dtype=np.float64, **params):
     """Return a fitted network that predicts the next value after every step."""
     chunks = np.stack([SERIES[i : i + 12, :columns] for i in range(0, 48, 4)])
+    chunks = chunks.astype(dtype)
     targets = list(range(columns)) if targets is None else targets
     y = chunks[:, 1:, targets]
     y = y[:, :, 0] if len(targets) == 1 else y
@@ -31,14 +32,16 @@ def per_step(columns=1, targets=None, **params):
     return model.fit(chunks[:, :-1], y)
 
 
-def per_sequence(columns=1, targets=None, window_size=6, **params):
+def per_sequence(columns=1, targets=None, dtype=np.float64, **params):
     """Return a fitted network that predicts the value after a window."""
     targets = list(range(columns)) if targets is None else targets
-    X, y = make_windows(
-        SERIES[:, :columns], SERIES[:, targets], window_size=window_size
-    )
+    series = SERIES.astype(dtype)
+    X, y = make_windows(series[:, :columns], series[:, targets], window_size=6)
     y = y.reshape(len(X), -1)
     return RNNRegressor(**TINY | params).fit(X, y[:, 0] if len(targets) == 1 else y)
+
+
+over_both = pytest.mark.parametrize("make", [per_step, per_sequence])
 
 
 def loop(model, x, n_steps, columns, future=None, window=None):
@@ -89,7 +92,7 @@ def test_a_window_slides_on(cell_type, window_norm, params):
         assert_allclose(found, loop(model, x, 5, [0], window=6)[:, 0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 def test_all_features_feed_themselves_back(make):
     model, window = make(3), None if make is per_step else 6
     known = SERIES[None, 20:26]
@@ -99,7 +102,7 @@ def test_all_features_feed_themselves_back(make):
     assert_allclose(forecast[0], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("n_given", [3, 4])
 def test_the_other_features_to_come_are_given(make, shared, n_given):
@@ -114,7 +117,7 @@ def test_the_other_features_to_come_are_given(make, shared, n_given):
         assert_allclose(forecast[i], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 @pytest.mark.parametrize("shape", [(0, 2), (1, 2), (1, 0, 2), (1, 1, 2)])
 def test_for_one_step_no_features_to_come_are_needed(make, shape):
     model = make(3, [1], target_feature=1)
@@ -123,7 +126,7 @@ def test_for_one_step_no_features_to_come_are_needed(make, shape):
     assert_array_equal(forecast, model.forecast(known, 1))
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 @pytest.mark.parametrize("form", [pd.DataFrame, np.ndarray.tolist, np.float32])
 def test_features_to_come_of_a_single_sequence_may_have_any_form(make, form):
     model = make(2, [1], target_feature=1)
@@ -142,7 +145,7 @@ def test_a_forecast_starts_as_predict_does(initial_state):
     assert_allclose(model.forecast(known[None], 3)[0], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 @pytest.mark.parametrize(
     "params", [{"initial_state": "normal"}, {"dropout": 0.5, "num_layers": 2}]
 )
@@ -155,7 +158,7 @@ def test_a_forecast_after_loading_takes_no_noise(params, make):
     assert_allclose(loaded.forecast(known, 4), model.forecast(known, 4), rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 def test_medians_feed_themselves_back(make):
     model = make(loss="quantile", quantiles=(0.2, 0.8))
     known = SERIES[20:26, :1]
@@ -174,7 +177,7 @@ def test_rows_of_a_table_slide_on():
         x = np.append(x[1:], value)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 def test_one_step_is_what_predict_says(make):
     model = make()
     known = SERIES[None, 20:26, :1]
@@ -182,7 +185,7 @@ def test_one_step_is_what_predict_says(make):
     assert_allclose(model.forecast(known, 1)[0], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
+@over_both
 def test_a_forecast_changes_nothing_and_keeps_the_precision(make):
     model = make()
     known = SERIES[None, 20:26, :1]
@@ -309,14 +312,40 @@ def test_a_two_way_network_with_an_output_per_step_does_not_run_free():
         per_step(bidirectional=True).forecast(SERIES[None, :5, :1], 3)
 
 
-@pytest.mark.parametrize("make", [per_step, per_sequence])
-def test_values_that_grow_beyond_all_bounds_are_not_returned(make):
-    model = make(window_norm="difference", ar_order=1)
+def driven_by_the_last_value(model, factor):
+    """Let outputs be the last value, in standardised units, times a factor."""
     with torch.no_grad():
-        model.module_.highway.weight.fill_(1e300)
-        model.module_.highway.bias.fill_(1e300)
-    with pytest.raises(ValueError, match=r"must (stay|be) finite"):
-        model.forecast(SERIES[None, :7, :1], 9)
+        for parameter in (*model.module_.head.parameters(), model.module_.highway.bias):
+            parameter.zero_()
+        model.module_.highway.weight.fill_(factor)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "window_norm"),
+    [
+        (per_step, None),
+        (per_step, "difference"),
+        (per_sequence, None),
+        (per_sequence, "difference"),
+        (per_sequence, "standard"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_that_grow_beyond_all_bounds_are_not_returned(make, dtype, window_norm):
+    known = SERIES[None, 20:26, :1].astype(dtype)
+    model = make(window_norm=window_norm, ar_order=1, dtype=dtype)
+    # Each step multiplies the last; a float32 ends at 3e38, a float64 at 2e308.
+    factor, n_good = (1e13, 2) if dtype == np.float32 else (1e160, 1)
+    model = driven_by_the_last_value(model, factor)
+    assert np.isfinite(model.forecast(known, n_good)).all()
+    message = (
+        f"The forecast must stay finite. Got NaN or infinity at step {n_good}: the "
+        "network feeds itself values that grow. Train it longer or on more varied "
+        "data, or forecast fewer steps."
+    )
+    with raises(ValueError, message):
+        model.forecast(known, 9)
 
 
 def test_only_a_fitted_regressor_forecasts():
