@@ -652,7 +652,8 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 "one. Use 'difference' or None."
             )
         if X is None:
-            if not isinstance(n_streams, Integral) or n_streams < 1:
+            whole = isinstance(n_streams, Integral) and not isinstance(n_streams, bool)
+            if not whole or n_streams < 1:
                 raise ValueError(
                     f"n_streams must be an int from 1 upwards. Got {n_streams!r}."
                 )

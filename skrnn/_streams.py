@@ -199,7 +199,13 @@ class Stream:
         -------
         self : object
             The stream.
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted again.
         """
+        self._check_fit()
         self._stepper = Stepper(self._net.module_, self.n_streams)
         self._before = None  # the last values of the target columns, for differences
         return self
@@ -269,12 +275,8 @@ class Stream:
         return self
 
     def _answer(self, x_t, decode):
+        self._check_fit()
         estimator, net = self.estimator, self._net
-        if estimator.net_ is not net:
-            raise ValueError(
-                "A stream must be used with the fit it was made from. Got an estimator "
-                "that was fitted again. Call its stream method."
-            )
         values = np.asarray(x_t, dtype=np.float64)
         alone = values.ndim < 2
         values = values.reshape(1, -1) if alone else values
@@ -306,6 +308,13 @@ class Stream:
         target = getattr(net.target, "of_step", net.target)
         answer = decode(target, output, reference)
         return answer[0] if alone else answer
+
+    def _check_fit(self):
+        if self.estimator.net_ is not self._net:
+            raise ValueError(
+                "A stream must be used with the fit it was made from. Got an estimator "
+                "that was fitted again. Call its stream method."
+            )
 
     def _check_ids(self, values):
         n_tokens = self.estimator._n_tokens
@@ -342,6 +351,7 @@ class Stream:
         return values, (own, np.ones_like(own)), own
 
     def __getstate__(self):
+        self._check_fit()  # a copy could not tell
         state = dict(vars(self))
         del state["_net"], state["_stepper"]
         return state | {"_state": _to_numpy(self._stepper.export_state())}

@@ -1,5 +1,6 @@
 """One step at a time against predict on the whole prefix."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn._streams import Stream
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(8, 9, 2))
@@ -194,16 +196,30 @@ def test_a_step_that_overflows_is_not_taken():
         stream.predict_step([1e90, 1e90])
 
 
-def test_an_old_stream_refuses_a_new_fit():
-    model = RNNRegressor(**TINY, return_sequences=True).fit(X, NUMBERS)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda stream: stream.predict_step(X[0, 0]),
+        lambda stream: stream.predict_proba_step(X[0, 0]),
+        Stream.reset,
+        pickle.dumps,
+        copy.deepcopy,
+    ],
+    ids=["predict_step", "predict_proba_step", "reset", "pickle", "copy"],
+)
+@pytest.mark.parametrize("again", ["fit", "warm_start", "partial_fit"])
+def test_an_old_stream_refuses_a_new_fit(again, use):
+    labels = LABELS[:, -1]
+    model = RNNClassifier(**TINY, warm_start=again == "warm_start").fit(X, labels)
     stream = model.stream()
-    model.fit(X, NUMBERS)
+    stream.predict_step(X[0, 0])
+    model.partial_fit(X, labels) if again == "partial_fit" else model.fit(X, labels)
     message = (
         "A stream must be used with the fit it was made from. Got an estimator that "
         "was fitted again. Call its stream method."
     )
     with raises(ValueError, message):
-        stream.predict_step(X[0, 0])
+        use(stream)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +267,7 @@ def test_a_stream_after_loading_takes_no_noise(params):
     assert_allclose(answers, expected[1:], rtol=1e-9)
 
 
-@pytest.mark.parametrize("n_streams", [0, 1.5, "2"])
+@pytest.mark.parametrize("n_streams", [0, -1, 1.5, True, "2", None])
 def test_a_number_of_streams_is_a_whole_number_from_one(n_streams):
     model = RNNRegressor(**TINY, return_sequences=True).fit(X, NUMBERS)
     message = f"n_streams must be an int from 1 upwards. Got {n_streams!r}."
