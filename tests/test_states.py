@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from textbook import CELLS
 from torch import nn
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _net
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels, _net
 
 rng = np.random.default_rng(0)
 LENGTHS = [5, 2, 7, 1, 4, 6]
@@ -387,6 +387,95 @@ def test_a_chunk_is_a_step_of_a_bare_torch_loop(cell_type, initial_state, steps)
     )
     expected = bare_loop(model, DENSE, STEPS, per_step=True, chunk=steps)
     assert_allclose(model.fit(DENSE, STEPS).loss_curve_, expected, rtol=1e-9)
+
+
+def beginning(module, initial_state):
+    """Return the states of one row, as torch's layers take them."""
+    if initial_state != "learned":
+        return [None] * len(module.layers)
+    return [
+        tuple(part[:, None] for part in of_layer)
+        if len(of_layer) == 2
+        else of_layer[0][:, None]
+        for of_layer in module.first_states
+    ]
+
+
+def without_gradient(state):
+    if isinstance(state, tuple):
+        return tuple(part.detach() for part in state)
+    return state.detach()
+
+
+def bare_loop_by_rows(model, X, y, weights):
+    """Train a classifier of steps without a padded batch: row by row, by hand.
+
+    The loss of a batch of N rows is the sum over their steps, by the weights of steps
+    relative to the mean row's, over N; a chunk's is that as if all chunks were alike.
+    """
+    start = copy.deepcopy(model).set_params(max_epochs=1, lr=1e-300).fit(X, y, weights)
+    module, n = start.module_.train(), len(X)
+    optimizer = torch.optim.SGD(module.parameters(), lr=model.lr)
+    order = torch.Generator().manual_seed(start.net_.seed)
+    steps, mass = model.tbptt_steps or 100, sum(w.sum() for w in weights)
+    enlarged = max(1.0, sum(LENGTHS) / n / steps)
+    curve = []
+    for _ in range(model.max_epochs):
+        carried, total = None, 0.0
+        rows_in_order = torch.arange(n)
+        if model.initial_state != "carry":
+            rows_in_order = torch.randperm(n, generator=order)
+        for rows in rows_in_order.split(model.batch_size):
+            states = [beginning(module, model.initial_state) for _ in rows]
+            if carried is not None:
+                states = carried[: len(rows)]
+            for first in range(0, max(LENGTHS[row] for row in rows), steps):
+                optimizer.zero_grad()
+                loss, part = 0.0, slice(first, first + steps)
+                for i, row in enumerate(rows):
+                    h = scaled(start, X[row])[None, part]
+                    if not h.shape[1]:
+                        continue
+                    after = []
+                    for layer, state in zip(module.layers, states[i], strict=True):
+                        h, state = layer(h, state)
+                        after.append(without_gradient(state))
+                    states[i] = after
+                    losses = nn.functional.cross_entropy(
+                        module.head(h[0]), torch.tensor(y[row][part]), reduction="none"
+                    )
+                    loss = loss + losses @ torch.tensor(weights[row][part])
+                (loss * n / mass / len(rows) * enlarged).backward()
+                optimizer.step()
+                total += loss.item() / mass
+            carried = states if model.initial_state == "carry" else None
+        curve.append(total)
+    return curve
+
+
+@gated
+@pytest.mark.parametrize("initial_state", ["zeros", "learned", "carry"])
+@pytest.mark.parametrize("steps", [None, 1, 3])
+@pytest.mark.parametrize("fused", [False, True])
+def test_ragged_steps_by_weight_train_as_a_bare_torch_loop(
+    cell_type, initial_state, steps, fused, monkeypatch
+):
+    monkeypatch.setattr(_kernels, "FUSED", fused)
+    y = [np.digitize(np.cumsum(x[:, 0]), [-1, 0.5]) for x in RAGGED]
+    weights = [rng.integers(1, 4, size=n) / 2 for n in LENGTHS]
+    for of_row in (weights[0], weights[2]):
+        of_row[1:3] = 0.0
+    model = RNNClassifier(
+        **PLAIN | {"max_epochs": 3, "lr": 0.5},
+        num_layers=2,
+        cell_type=cell_type,
+        initial_state=initial_state,
+        batch_size=4,  # the last batch has two rows
+        return_sequences=True,
+        tbptt_steps=steps,
+    )
+    expected = bare_loop_by_rows(model, RAGGED, y, weights)
+    assert_allclose(model.fit(RAGGED, y, weights).loss_curve_, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("steps", [7, 100])
