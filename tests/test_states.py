@@ -105,6 +105,36 @@ def test_states_of_ragged_sequences_are_those_of_each_alone(
             assert_allclose(together[:, i], single[:, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize("per_step", [False, True])
+def test_states_are_those_of_differences_where_the_network_sees_these(per_step):
+    X = [x for x in RAGGED if len(x) > 1]
+    y = [x[:, 0] if per_step else x[-1, 0] for x in X]
+    model = RNNRegressor(
+        **TINY,
+        window_norm="difference",
+        target_feature=0,
+        return_sequences=per_step,
+    ).fit(X, y)
+    twin = copy.deepcopy(model)
+    twin._expression = (None, None)
+    output, h_n = model.hidden_states(X)
+    for i, x in enumerate(X):
+        before = np.r_[x[:1, 0], x[:-1, 0]]
+        seen = np.column_stack([x[:, 0] - before, x[:, 1]])
+        seen = seen if per_step else seen[1:]
+        expected, last = twin.hidden_states(seen[None])
+        assert_allclose(output[i], expected[0], atol=1e-12)
+        assert_allclose(h_n[:, i], last[:, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [RNNRegressor, RNNClassifier, BiRNNClassifier])
+def test_states_keep_the_precision_of_x(cls):
+    X = DENSE.astype(np.float32)
+    model = cls(**TINY, cell_type="lstm").fit(X, Y > 0)
+    output, (h_n, c_n) = model.hidden_states(X)
+    assert {part.dtype for part in (output, h_n, c_n)} == {np.dtype(np.float32)}
+
+
 @gated
 def test_layers_of_different_sizes_have_a_list_of_states(cell_type):
     params = TINY | {"hidden_size": (5, 3), "num_layers": 2}
@@ -478,6 +508,35 @@ def test_ragged_steps_by_weight_train_as_a_bare_torch_loop(
     assert_allclose(model.fit(RAGGED, y, weights).loss_curve_, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_chunks_know_the_lags_and_states_before_them(ragged, per_step, steps):
+    X = RAGGED if ragged else list(DENSE)
+    y = [np.cumsum(x[:, 0]) for x in X]
+    y = y if per_step else [piece[-1] for piece in y]
+    model = RNNRegressor(
+        **PLAIN | {"lr": 1e-300},
+        cell_type="lstm",
+        num_layers=2,
+        ar_order=3,
+        target_feature=0,
+        return_sequences=per_step,
+        initial_state="learned",
+    ).fit(X, y)
+    with torch.no_grad():  # the linear start says all, the network nothing yet
+        model.module_.head.weight.fill_(1.0)
+        for states in model.module_.first_states:
+            states.fill_(0.3)
+    model.set_params(warm_start=True, max_epochs=1)
+    losses = []
+    for chunk in (None, steps):
+        again = copy.deepcopy(model).set_params(tbptt_steps=chunk).fit(X, y)
+        losses.append(again.loss_curve_[-1])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-12)
+    assert losses[0] != model.loss_curve_[-1]
+
+
 @pytest.mark.parametrize("steps", [7, 100])
 @pytest.mark.parametrize("per_step", [False, True])
 @gated
@@ -597,6 +656,55 @@ def test_prediction_in_pieces_is_prediction_in_one(
     monkeypatch.setattr(_net, "STEPS_IN_ONE", 2)
     for pieces, whole in zip(model.predict(X), in_one, strict=True):
         assert_allclose(pieces, whole, rtol=1e-12)
+
+
+@cells
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"initial_state": "learned"},
+        {"window_norm": "difference", "target_feature": 0},
+        {"loss": "quantile", "ar_order": 2, "target_feature": 1},
+    ],
+    ids=["learned", "difference", "quantile"],
+)
+@pytest.mark.parametrize("per_step", [False, True])
+def test_pieces_know_what_stands_before_them(
+    cell_type, nonlinearity, per_step, params, monkeypatch
+):
+    X = [x for x in RAGGED if len(x) > 1]
+    y = [x[:, 0] + 0.1 * x[:, 1] for x in X]
+    model = RNNRegressor(
+        **TINY,
+        cell_type=cell_type,
+        nonlinearity=nonlinearity,
+        return_sequences=per_step,
+        **params,
+    ).fit(X, y if per_step else [piece[-1] for piece in y])
+    in_one = model.predict(X)
+    monkeypatch.setattr(_net, "STEPS_IN_ONE", 2)
+    for pieces, whole in zip(model.predict(X), in_one, strict=True):
+        assert_allclose(pieces, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("per_step", [False, True])
+@cells
+def test_a_row_alone_equals_the_row_beside_very_long_ones(
+    cell_type, nonlinearity, per_step, dtype, monkeypatch
+):
+    X = [x.astype(dtype) for x in RAGGED]
+    y = [(np.cumsum(x[:, 0]) > 0).astype(int) for x in X]
+    model = RNNClassifier(
+        **TINY,
+        cell_type=cell_type,
+        nonlinearity=nonlinearity,
+        return_sequences=per_step,
+    ).fit(X, y if per_step else [piece[-1] for piece in y])
+    monkeypatch.setattr(_net, "STEPS_IN_ONE", 4)
+    together = model.predict_proba(X)
+    for x, probabilities in zip(X, together, strict=True):
+        assert_array_equal(model.predict_proba([x])[0], probabilities)
 
 
 # Attention

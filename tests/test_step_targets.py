@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +25,13 @@ from textbook import CELLS, run_layer
 
 from skrnn import BiRNNClassifier, EachStep, RNNClassifier, RNNRegressor
 from skrnn._sequences import Sequences
-from skrnn._step_targets import StepValues, check_step_targets, check_step_weights
+from skrnn._step_targets import (
+    StepValues,
+    StepwiseTarget,
+    check_step_targets,
+    check_step_weights,
+)
+from skrnn._targets import ClassTarget, RegressionTarget
 
 rng = np.random.default_rng(0)
 LENGTHS = np.array([5, 2, 7, 1, 4, 6, 3, 5, 2, 7, 4, 4])
@@ -265,6 +272,40 @@ def test_batch_companions_and_padding_change_no_step(cls, cell_type, nonlinearit
         assert_array_equal(model.predict_proba([x])[0], probabilities)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("X", [RAGGED, list(DENSE)], ids=["ragged", "dense"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"bidirectional": True, "num_layers": 2},
+        {"ar_order": 2},
+        {"window_norm": "difference"},
+        {"loss": "quantile"},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_numbers_of_a_row_alone_are_those_in_a_batch(params, X, dtype):
+    X = [x.astype(dtype) for x in X]
+    y = [x[:, 0] + 0.1 * x[:, 1] for x in X]
+    model = RNNRegressor(**TINY, **params, target_feature=0).fit(X, y)
+    for x, answer in zip(X, model.predict(X), strict=True):
+        assert_array_equal(model.predict([x])[0], answer)
+        assert_array_equal(model.predict(x[None])[0], answer)
+
+
+def test_only_a_two_way_tagger_sees_the_step_to_come():
+    X = rng.normal(size=(60, 6, 1))
+    following = np.concatenate([X[:, 1:, 0], np.zeros((60, 1))], axis=1)
+    y = (following > 0).astype(int)
+    params = LEARNS | {"batch_size": 10}
+    both = BiRNNClassifier(**params).fit(X, y)
+    ahead = RNNClassifier(**params).fit(X, y)
+    fresh = rng.normal(size=(60, 6, 1))
+    truth = (fresh[:, 1:, 0] > 0).astype(int)
+    assert (both.predict(fresh)[:, :-1] == truth).mean() > 0.95
+    assert (ahead.predict(fresh)[:, :-1] == truth).mean() < 0.65
+
+
 def test_answers_are_shaped_as_the_sequences_are():
     dense = RNNClassifier(**TINY).fit(DENSE, np.stack(labels(DENSE)))
     assert dense.predict(DENSE).shape == (12, 6)
@@ -430,6 +471,29 @@ def test_the_weight_of_a_class_is_that_of_its_steps(class_weight):
     assert_allclose(joined(found.predict_proba(RAGGED)), joined(expected), rtol=1e-9)
 
 
+@pytest.mark.parametrize("class_weight", ["balanced", [{1: 3.0}, {0: 0.5}]])
+def test_the_weight_of_a_label_is_that_of_its_loss(class_weight):
+    y = [(x > 0.3).astype(int) for x in RAGGED]
+    weights = [rng.uniform(0.1, 1, size=n) for n in LENGTHS]
+    model = RNNClassifier(
+        **TINY | {"max_epochs": 1},
+        lr=1e-300,
+        lr_schedule=None,
+        class_weight=class_weight,
+    ).fit(RAGGED, y, weights)
+    mass, present = joined(weights), joined(y)
+    if class_weight == "balanced":
+        share = mass @ present / mass.sum()
+        of_labels = np.stack([0.5 / (1 - share), 0.5 / share])
+    else:
+        of_labels = np.array([[1.0, 0.5], [3.0, 1.0]])
+    p = joined(model.predict_proba(RAGGED))
+    losses = -np.where(present, np.log(p), np.log(1 - p))
+    losses *= np.where(present, of_labels[1], of_labels[0])
+    expected = np.average(losses.mean(axis=1), weights=mass)
+    assert model.loss_curve_[0] == pytest.approx(expected)
+
+
 # In scikit-learn
 
 
@@ -461,7 +525,17 @@ def test_searches_and_cross_validation_take_targets_of_steps(cls, form):
     search = GridSearchCV(cls(**TINY), {"lr": [0.01, 0.1]}, cv=KFold(3)).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     predicted = cross_val_predict(cls(**TINY), X, y, cv=KFold(3))
-    assert [len(piece) for piece in predicted] == [len(x) for x in X]
+    for train, test in KFold(3).split(LENGTHS):
+        model = cls(**TINY).fit([X[i] for i in train], [y[i] for i in train])
+        answers = model.predict([X[i] for i in test])
+        assert_array_equal(joined(predicted[test]), joined(answers))
+        at_first = model.set_params(lr=0.01).fit(
+            [X[i] for i in train], [y[i] for i in train]
+        )
+        fold = int(test[0] // 4)
+        assert search.cv_results_[f"split{fold}_test_score"][0] == pytest.approx(
+            at_first.score([X[i] for i in test], [y[i] for i in test])
+        )
 
 
 @pytest.mark.parametrize("X", [RAGGED, DENSE], ids=["ragged", "dense"])
@@ -488,11 +562,17 @@ def test_weights_of_steps_are_routed():
 
 
 @pytest.mark.parametrize("cls", [RNNRegressor, RNNClassifier, BiRNNClassifier])
-def test_a_pickle_says_the_same_of_each_step(cls):
+def test_copies_say_the_same_of_each_step(cls, tmp_path):
     y = numbers(RAGGED) if cls is RNNRegressor else labels(RAGGED)
     model = cls(**TINY, cell_type="lstm").fit(RAGGED, y)
-    again = pickle.loads(pickle.dumps(model))
-    assert_array_equal(joined(again.predict(RAGGED)), joined(model.predict(RAGGED)))
+    joblib.dump(model, tmp_path / "model.joblib")
+    expected = joined(model.predict(RAGGED))
+    for again in (
+        pickle.loads(pickle.dumps(model)),
+        joblib.load(tmp_path / "model.joblib"),
+        clone(model).fit(RAGGED, y),
+    ):
+        assert_array_equal(joined(again.predict(RAGGED)), expected)
 
 
 def test_training_goes_on_with_targets_of_steps():
@@ -593,6 +673,32 @@ def test_differences_answer_every_step_and_forget_the_level():
 
 
 # Functions of the border
+
+
+@pytest.mark.parametrize("per_row", [(), (2,)])
+def test_steps_of_equal_sequences_unflatten_to_a_rectangle(per_row):
+    flat = rng.normal(size=(12, *per_row))
+    values = StepValues(flat, np.full(4, 3))
+    assert_array_equal(values.unflatten(flat, False), flat.reshape(4, 3, *per_row))
+    pieces = values.unflatten(flat, True)
+    assert pieces.shape == (4,)
+    assert_array_equal(np.concatenate(pieces), flat)
+    assert values.like(None) is None
+    assert len(values) == 4
+
+
+def test_no_rows_have_no_steps():
+    values = StepValues(np.arange(5), np.array([2, 3]))
+    assert values.positions(np.array([], dtype=int)).tolist() == []
+
+
+def test_only_labels_have_classes():
+    numbers = StepwiseTarget(RegressionTarget("squared_error"))
+    assert not hasattr(numbers, "classes")
+    with raises(AttributeError, "StepwiseTarget has no attribute 'scale'."):
+        _ = numbers.scale
+    names = np.array(["a", "b"])
+    assert StepwiseTarget(ClassTarget(names)).classes is names
 
 
 def test_step_targets_of_frames_and_arrays_are_flat():
