@@ -539,12 +539,15 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         sequences, highest = read_token_ids(sequences, name)
         if reset:
             self._n_tokens = max(highest, UNKNOWN) + 1
+            self._padded = sequences.padded_steps is not None
         elif highest >= self._n_tokens:
             raise ValueError(
                 f"{name} must hold token ids below {self._n_tokens}, as the X in fit. "
                 f"Got {highest}. Give unknown tokens the id {UNKNOWN}, as TokenEncoder "
                 "does."
             )
+        # Whether a part of padded rows happens to have no padding must not matter.
+        sequences.ragged |= self._padded
         return sequences
 
     def _read_targets(self, y, sequences, name="y", of="X"):

@@ -159,6 +159,17 @@ def test_what_stands_at_the_padding_of_ids_counts_for_nothing(swapped, ragged):
         assert model.score(*given) == expected.score(bare, *of_bare)
 
 
+def test_padded_ids_answer_alike_where_a_fold_has_no_padding():
+    X = np.array([[1, 2, 3], [2, 3, 1], [3, 1, 0], [2, 0, 0], [2, 3, 0], [3, 2, 1]])
+    y = (X > 2).astype(int)
+    answers = cross_val_predict(
+        RNNClassifier(**TINY, embedding_dim=2), X, y, cv=KFold(3)
+    )
+    assert [len(answer) for answer in answers] == [3, 3, 2, 1, 2, 3]
+    unpadded = RNNClassifier(**TINY, embedding_dim=2).fit(X[:2], y[:2])
+    assert unpadded.predict(X[:2]).shape == (2, 3)
+
+
 def test_validation_targets_are_named_as_such():
     message = (
         "y_val must hold one target for each time step of X_val. Got 3 for the 5 steps "
