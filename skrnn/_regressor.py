@@ -29,11 +29,12 @@ ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
 
 
 def _knows_quantiles(estimator):
-    if estimator.loss == "quantile":
+    target = getattr(estimator, "_target", estimator)  # as fitted, or to be
+    loss = getattr(target, "of_step", target).loss
+    if loss == "quantile":
         return True
     raise AttributeError(
-        "predict_quantiles is available with loss='quantile' only. Got "
-        f"loss={estimator.loss!r}."
+        f"predict_quantiles is available with loss='quantile' only. Got loss={loss!r}."
     )
 
 
@@ -513,7 +514,7 @@ default='squared_error'
         steps = self.return_sequences
         y = check_real_targets(y.flat if steps else y)
         self._columns, self._target_feature = None, self.target_feature
-        self._longest = int(sequences.longest)
+        self._longest, self._every_step = int(sequences.longest), steps
         named = self.target_feature is not None
         if named or self.window_norm is not None or self.ar_order > 0:
             self._columns = self._target_columns(sequences.n_features, y)
@@ -537,8 +538,9 @@ default='squared_error'
         if kind is None:
             return sequences
         self._check_lengths(sequences, kind)
-        every_step = self.return_sequences
-        return NormalizedSequences(sequences, kind, self._columns, floor, every_step)
+        return NormalizedSequences(
+            sequences, kind, self._columns, floor, self._every_step
+        )
 
     def _check_expression(self):
         owner = type(self).__name__
@@ -590,7 +592,7 @@ default='squared_error'
         shortest = sequences.values.shape[1]
         if sequences.lengths is not None:
             shortest = sequences.lengths.min()
-        if kind == "difference" and shortest < 2 and not self.return_sequences:
+        if kind == "difference" and shortest < 2 and not self._every_step:
             raise ValueError(
                 "X must have at least 2 time steps in every sequence for "
                 f"window_norm='difference'. Got {shortest}."

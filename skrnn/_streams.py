@@ -262,7 +262,7 @@ class Stream:
             lengths = sequences.n_steps()
             values, _ = sequences.take(rows, np.float64)
             self._before = values[rows, lengths - 1][:, columns]
-            if lengths.max() == 1 and not self.estimator.return_sequences:
+            if lengths.max() == 1 and not self._net.module_.return_sequences:
                 return self  # no difference yet
         expressed = self.estimator._express(sequences)
         values, lengths = expressed.take(rows, dtype)
@@ -339,7 +339,7 @@ class Stream:
         own = values[:, columns]
         before = self._before
         if before is None:
-            if not self.estimator.return_sequences:
+            if not self._net.module_.return_sequences:
                 raise ValueError(
                     "A stream with window_norm='difference' must know a step before "
                     "its first answer. Got none. Pass the first steps as "

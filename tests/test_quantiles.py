@@ -155,6 +155,19 @@ def test_other_losses_have_no_quantiles():
     )
 
 
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_the_loss_of_the_fit_decides_whether_there_are_quantiles(return_sequences):
+    y = X[:, :, 0] if return_sequences else Y
+    params = TINY | {"return_sequences": return_sequences}
+    assert hasattr(RNNRegressor(**params), "predict_quantiles")
+    model = RNNRegressor(**params).fit(X, y)
+    expected = model.predict_quantiles(X)
+    model.set_params(loss="huber", quantiles=(0.5,))
+    assert_array_equal(model.predict_quantiles(X), expected)
+    assert not hasattr(model.fit(X, y), "predict_quantiles")
+    assert not hasattr(model.set_params(loss="quantile"), "predict_quantiles")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "was", "came"),
     [

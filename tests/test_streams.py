@@ -275,6 +275,18 @@ def test_a_number_of_streams_is_a_whole_number_from_one(n_streams):
         model.stream(n_streams=n_streams)
 
 
+def test_what_was_fitted_counts_not_what_was_set_since():
+    params = TINY | {"window_norm": "difference", "target_feature": 0}
+    model = RNNRegressor(**params, return_sequences=True).fit(X, X[:, :, 0] + 0.1)
+    expected, forecast = model.predict(X)[0], model.forecast(X, 2, X[:, :2, 1:])
+    model.set_params(return_sequences=False, window_norm=None)
+    stream = model.stream()
+    answers = [stream.predict_step(x_t) for x_t in X[0]]
+    assert_allclose(answers, expected, rtol=1e-9)
+    assert_array_equal(model.predict(X)[0], expected)
+    assert_array_equal(model.forecast(X, 2, X[:, :2, 1:]), forecast)
+
+
 def test_a_difference_wants_a_step_before():
     model = RNNRegressor(**TINY, window_norm="difference", target_feature=0)
     model.fit(X, X[:, -1, 0] + 0.1)
