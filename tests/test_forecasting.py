@@ -8,6 +8,7 @@ import pytest
 import torch
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -92,9 +93,23 @@ def test_a_window_slides_on(cell_type, window_norm, params):
         assert_allclose(found, loop(model, x, 5, [0], window=6)[:, 0], rtol=1e-9)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_a_pooled_window_slides_on(pooling, ragged):
+    pieces = [SERIES[i : i + 3 + i % 4, :1] for i in range(20)]
+    X = pieces if ragged else np.stack([SERIES[i : i + 6, :1] for i in range(20)])
+    y = [SERIES[i + len(x), 0] for i, x in enumerate(X)]
+    model = RNNRegressor(**TINY, pooling=pooling).fit(X, y)
+    known = [SERIES[20:26, :1], SERIES[20:30, :1], SERIES[30:31, :1]]
+    forecast = model.forecast(known, 7)
+    for x, found in zip(known, forecast, strict=True):
+        assert_allclose(found, loop(model, x, 7, [0], window=6)[:, 0], rtol=1e-9)
+
+
+@cells
 @over_both
-def test_all_features_feed_themselves_back(make):
-    model, window = make(3), None if make is per_step else 6
+def test_all_features_feed_themselves_back(make, cell_type):
+    model, window = make(3, cell_type=cell_type), None if make is per_step else 6
     known = SERIES[None, 20:26]
     forecast = model.forecast(known, 4)
     assert forecast.shape == (1, 4, 3)
@@ -177,6 +192,66 @@ def test_rows_of_a_table_slide_on():
         x = np.append(x[1:], value)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "quantile"])
+def test_rows_of_a_table_with_an_output_per_step_run_free(loss):
+    chunks = np.stack([SERIES[i : i + 12, 0] for i in range(0, 48, 4)])
+    params = TINY | {"loss": loss, "return_sequences": True}
+    table = RNNRegressor(**params).fit(chunks[:, :-1], chunks[:, 1:])
+    free = RNNRegressor(**params).fit(chunks[:, :-1, None], chunks[:, 1:])
+    expected = free.forecast(chunks[:2, :-1, None], 4)
+    assert_array_equal(table.forecast(chunks[:2, :-1], 4), expected)
+
+
+@over_both
+@pytest.mark.parametrize("window_norm", [None, "difference"])
+def test_sequences_of_any_length_and_in_any_order_do_not_disturb_each_other(
+    make, window_norm
+):
+    model = make(2, ar_order=2, target_feature=[0, 1], window_norm=window_norm)
+    known = [SERIES[20:28, :2], SERIES[3:5, :2], SERIES[30:35, :2]]
+    forecast = model.forecast(known, 4)
+    for i, x in enumerate(known):
+        assert_allclose(model.forecast([x], 4)[0], forecast[i], rtol=1e-9)
+    assert_allclose(model.forecast(known[::-1], 4), forecast[::-1], rtol=1e-9)
+
+
+@over_both
+@pytest.mark.parametrize("window_norm", [None, "difference"])
+def test_float32_runs_free_as_float32_predicts(make, window_norm):
+    model = make(dtype=np.float32, window_norm=window_norm, ar_order=2)
+    known = SERIES[20:26, :1].astype(np.float32)
+    window = None if make is per_step else 6
+    forecast = model.forecast(known[None], 5)[0]
+    expected = loop(model, known, 5, [0], window=window)[:, 0]
+    # An answer of this series' size is rounded by 4e-7 in each of five steps.
+    assert_allclose(forecast, expected, atol=1e-5)
+
+
+@over_both
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("columns", "targets", "shape"),
+    [(1, [0], (2, 3)), (2, [0, 1], (2, 3, 2)), (2, [1], (2, 3))],
+)
+def test_a_forecast_has_the_shape_and_the_precision_of_y(
+    make, dtype, columns, targets, shape
+):
+    given = targets if len(targets) < columns else None
+    model = make(columns, targets, dtype, target_feature=given)
+    known = np.stack([SERIES[20:26, :columns]] * 2).astype(dtype)
+    forecast = model.forecast(known, 3, None if given is None else np.zeros((3, 1)))
+    assert forecast.shape == shape
+    assert forecast.dtype == dtype
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_y_of_one_column_is_forecast_as_one_column(return_sequences):
+    X = np.stack([SERIES[i : i + 6, :1] for i in range(20)])
+    y = X if return_sequences else X[:, -1]
+    model = RNNRegressor(**TINY, return_sequences=return_sequences).fit(X, y)
+    assert model.forecast(X[:2], 3).shape == (2, 3, 1)
+
+
 @over_both
 def test_one_step_is_what_predict_says(make):
     model = make()
@@ -211,7 +286,10 @@ def test_the_last_step_of_a_pipeline_forecasts_in_its_own_units():
     pipeline = make_pipeline(EachStep(StandardScaler()), RNNRegressor(**TINY))
     pipeline.fit(X, y.ravel())
     known = pipeline[:-1].transform(X[-1:])
-    assert pipeline[-1].forecast(known, 3).shape == (1, 3)
+    first, second = pipeline[-1].forecast(known, 2)[0]
+    assert_allclose(first, pipeline.predict(X[-1:])[0], rtol=1e-9)
+    window = np.r_[known[0, 1:], [[first]]]
+    assert_allclose(second, pipeline[-1].predict(window[None])[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_steps", [0, -1, 2.0, True, None])
@@ -282,6 +360,12 @@ def test_token_ids_are_not_forecast(return_sequences):
             "features than those predicted. Got (1, 5, 1).",
         ),
         (
+            2,
+            np.zeros(3),
+            "future_features must have shape (1, 3, 1): sequences, n_steps, and other "
+            "features than those predicted. Got (3,).",
+        ),
+        (
             1,
             np.zeros((1, 3, 1)),
             "future_features must be left out when every feature is predicted. Got "
@@ -297,7 +381,7 @@ def test_features_to_come_have_their_shape(columns, future, message):
 
 def test_features_to_come_are_finite():
     model = per_step(2, [0], target_feature=0)
-    with pytest.raises(ValueError, match=r"^Input future_features contains NaN\."):
+    with raises(ValueError, "Input future_features contains NaN."):
         model.forecast(SERIES[None, :5, :2], 3, np.full((3, 1), np.nan))
     assert model.forecast(SERIES[None, :5, :2], 1).shape == (1, 1)
 
@@ -349,5 +433,9 @@ def test_values_that_grow_beyond_all_bounds_are_not_returned(make, dtype, window
 
 
 def test_only_a_fitted_regressor_forecasts():
-    with pytest.raises(ValueError, match="is not fitted yet"):
+    message = (
+        "This RNNRegressor instance is not fitted yet. Call 'fit' with appropriate "
+        "arguments before using this estimator."
+    )
+    with raises(NotFittedError, message):
         RNNRegressor().forecast(SERIES[None], 1)

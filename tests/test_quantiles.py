@@ -57,6 +57,39 @@ def test_quantiles_do_not_cross_and_sorting_them_adds_no_loss():
     assert sorted_loss <= raw_loss
 
 
+@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("window_norm", [None, "last", "standard", "difference"])
+def test_quantiles_of_data_never_seen_do_not_cross(cell_type, window_norm):
+    levels = tuple(np.linspace(0.05, 0.95, 19))
+    model = RNNRegressor(
+        **TINY, quantiles=levels, cell_type=cell_type, window_norm=window_norm
+    ).fit(X, X[:, -1, 0] + Y / 2)
+    strange = 30 * np.random.default_rng(1).normal(size=(200, 7, 1))
+    assert (np.diff(model.predict_quantiles(strange), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("batch_size", [40, 7])
+def test_recorded_loss_is_that_of_scikit_learn(weighted, batch_size):
+    weights = np.random.default_rng(3).uniform(0.1, 2, 40) if weighted else np.ones(40)
+    model = RNNRegressor(
+        **TINY | {"max_epochs": 1},
+        quantiles=LEVELS,
+        lr=1e-300,
+        lr_schedule=None,
+        batch_size=batch_size,
+    ).fit(X, Y, weights)
+    target = model._target
+    raw = model.net_.outputs(model._read_sequences(X)) * target.scale + target.mean
+    losses = [
+        mean_pinball_loss(Y, raw[:, i], sample_weight=weights, alpha=level)
+        for i, level in enumerate((0.1, 0.3, 0.5, 0.9))
+    ]
+    mean = np.average(Y, weights=weights)
+    deviation = np.sqrt(np.average((Y - mean) ** 2, weights=weights))
+    assert_allclose(model.loss_curve_, [np.mean(losses) / deviation], rtol=1e-9)
+
+
 @pytest.mark.parametrize("quantiles", [LEVELS, (0.5,), [0.25, 0.5]])
 def test_predict_says_the_median(quantiles):
     model = RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
@@ -93,18 +126,26 @@ def test_quantiles_hold_about_their_share_of_new_rows(ar_order):
     assert width[wild].mean() > 2 * width[calm].mean()
 
 
-def test_training_starts_at_the_quantiles_of_the_linear_model():
-    y = X[:, -1, 0] + rng.normal(size=40)
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_training_starts_at_the_quantiles_of_the_linear_model(
+    weighted, return_sequences
+):
+    own = np.random.default_rng(2)
+    X, weights = own.normal(size=(100, 5, 1)), np.ones(100)
+    if weighted:
+        weights = own.uniform(0.1, 3, size=100)
+    y = X[:, :, 0] + own.standard_exponential(size=(100, 5))
+    params = TINY | {"max_epochs": 1, "return_sequences": return_sequences}
     model = RNNRegressor(
-        **TINY | {"max_epochs": 1},
-        quantiles=(0.1, 0.9),
-        ar_order=2,
-        lr=1e-12,
-        early_stopping=False,
-    ).fit(X, y)
-    low, high = model.predict_quantiles(X).T
-    assert abs(np.mean(y < low) - 0.1) <= 0.05
-    assert abs(np.mean(y > high) - 0.1) <= 0.05
+        **params, quantiles=(0.1, 0.8), ar_order=2, lr=1e-12, early_stopping=False
+    )
+    y = y if return_sequences else y[:, -1]
+    low, high = np.moveaxis(model.fit(X, y, weights).predict_quantiles(X), -1, 0)
+    weights = np.broadcast_to(weights[:, None], y.shape) if y.ndim > 1 else weights
+    # One row of a hundred holds at most 3 % of the weight; half of it is split.
+    assert abs(np.average(y < low, weights=weights) - 0.1) <= 0.03
+    assert abs(np.average(y < high, weights=weights) - 0.8) <= 0.03
     assert np.ptp(high - low) < 1e-9
 
 
@@ -112,6 +153,11 @@ def test_shapes_of_several_targets_and_of_steps():
     model = RNNRegressor(**TINY, quantiles=LEVELS).fit(X, np.column_stack([Y, -Y]))
     assert model.predict(X).shape == (40, 2)
     assert model.predict_quantiles(X).shape == (40, 2, 3)
+    assert_array_equal(model.predict_quantiles(X[:1]), model.predict_quantiles(X)[:1])
+    model.fit(X, Y[:, None].astype(np.float32))
+    assert model.predict(X).shape == (40, 1)
+    assert model.predict_quantiles(X).shape == (40, 1, 3)
+    assert model.predict_quantiles(X).dtype == np.float32
     steps = RNNRegressor(**TINY, quantiles=LEVELS, return_sequences=True)
     steps.fit(X, X[:, :, 0])
     assert steps.predict(X).shape == (40, 5)
@@ -142,6 +188,25 @@ def test_quantiles_are_numbers_between_zero_and_one(quantiles):
     )
     with raises(ValueError, message):
         RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
+
+
+@pytest.mark.parametrize("quantiles", [0.5, "0.5", None, {0.5}])
+def test_quantiles_are_a_tuple_or_a_list(quantiles):
+    message = (
+        "The 'quantiles' parameter of RNNRegressor must be an instance of 'tuple' or "
+        f"an instance of 'list'. Got {quantiles!r} instead."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
+
+
+def test_several_targets_have_quantiles_of_their_own():
+    units, shifts = np.array([1.0, 1e4]), np.array([0.0, -7.0])
+    both = np.column_stack([Y, X[:, -1, 0]])
+    expected = RNNRegressor(**TINY).fit(X, both).predict_quantiles(X)
+    moved = RNNRegressor(**TINY).fit(X, both * units + shifts).predict_quantiles(X)
+    expected = expected * units[:, None] + shifts[:, None]
+    assert_allclose(moved, expected, rtol=1e-6)
 
 
 def test_other_losses_have_no_quantiles():
