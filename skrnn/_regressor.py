@@ -466,8 +466,9 @@ default='squared_error'
         Raises
         ------
         ValueError
-            If the outputs do not continue features of X one by one, if features to
-            come are missing, or for a two-way network with an output per step.
+            If the outputs do not continue features of X one by one, as token ids never
+            do; if features to come are missing; for a two-way network with an output
+            per step; or if the values grow beyond all bounds.
 
         Notes
         -----
