@@ -23,6 +23,7 @@ def run_free(model, X, n_steps, future_features=None):
     columns = fed_back_columns(model, n_features)
     others = [feature for feature in range(n_features) if feature not in columns]
     future = read_future(future_features, n, n_steps, others)
+    refuse_huge(future, model._input_dtype())
     if model._spec["return_sequences"]:
         if model._spec["bidirectional"]:
             raise ValueError(
@@ -106,6 +107,15 @@ def read_future(future_features, n, n_steps, others):
             f"other features than those predicted. Got {np.shape(future_features)}."
         )
     return future[:, : n_steps - 1]
+
+
+def refuse_huge(future, dtype):
+    """Refuse what the network would read as infinity, as X is refused."""
+    if future.size and np.abs(future).max() > np.finfo(dtype).max / 4:
+        raise ValueError(
+            "Input future_features contains infinity or a value too large for "
+            f"{dtype!r}. Remove it, or scale the data."
+        )
 
 
 def _run_on_state(model, sequences, n_steps, columns, others, future):

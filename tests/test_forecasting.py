@@ -321,6 +321,17 @@ def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given
         model.forecast(SERIES[None, :5, :n], 3)
 
 
+@over_both
+def test_features_to_come_are_held_against_the_precision_of_x(make):
+    model = make(2, [0], np.float32, target_feature=0)
+    message = (
+        "Input future_features contains infinity or a value too large for "
+        "dtype('float32'). Remove it, or scale the data."
+    )
+    with raises(ValueError, message):
+        model.forecast(SERIES[None, :6, :2], 3, np.full((3, 1), 1e39))
+
+
 @pytest.mark.parametrize("given", [3, [3], [-1], [True], ["a"], [1.0]])
 def test_features_of_outputs_are_named_in_fit(given):
     message = (
