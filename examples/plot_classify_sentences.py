@@ -90,17 +90,16 @@ print(pd.Series(accuracy).round(3).to_string(), "\n")
 
 reader = models["RNNClassifier, 'lstm'"]
 column = list(reader.classes_).index("better")
-good, bad, fine, poor = "excellent", "awful", "great", "dreadful"
-shown = [
-    (
-        f"the tea went from very {bad} to {good}",
-        f"the tea went from {good} to very {bad}",
-    ),
-    (
-        f"the room is {fine} to us after it was {poor}",
-        f"the room is {poor} after it was {fine} to us",
-    ),
-]
+
+
+def with_mirror(form):
+    """Return the shortest test sentence of a form, and the one of the same words."""
+    first = min((x for x in X_test if form in x), key=len)
+    same_words = [x for x in X_test if sorted(x.split()) == sorted(first.split())]
+    return first, next(x for x in same_words if x != first)
+
+
+shown = [with_mirror(" went from "), with_mirror(" and became ")]
 
 figure, panels = plt.subplots(2, 1, figsize=(10, 8), layout="constrained")
 for panel, pair in zip(panels, shown, strict=True):
