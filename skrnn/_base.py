@@ -280,12 +280,16 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
                 validation = self._validation_set(net, X_val, y_val)
             self._train(net, dataset, validation)
             if trials:
-                curves, losses, mass = zip(*trials, strict=True)
-                net.go_back(share_worth_going(np.hstack(losses), np.hstack(mass)))
-                sizes = [len(part) for part in mass]
-                mean_curve = np.average(curves, axis=0, weights=sizes)
-                self.validation_loss_curve_ = mean_curve.tolist()
+                self._heed_trials(net, trials)
         return self
+
+    def _heed_trials(self, net, trials):
+        """Go as far from the linear start as the rows held out by trials advise."""
+        curves, losses, mass = zip(*trials, strict=True)
+        net.go_back(share_worth_going(np.hstack(losses), np.hstack(mass)))
+        sizes = [len(part) for part in mass]
+        mean_curve = np.average(curves, axis=0, weights=sizes)
+        self.validation_loss_curve_ = mean_curve.tolist()
 
     def _try_out(self, X, y, weights, part, held_out, seed):
         """Train a copy on a part of the rows and try it on the others.

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from skrnn._devices import limited_threads
 from skrnn._sequences import FIXED, Sequences
+from skrnn._step_targets import target_of_row
 from skrnn._streams import Stepper
 
 
@@ -36,7 +37,7 @@ def run_free(model, X, n_steps, future_features=None):
         run = _run_on_windows
     with np.errstate(over="ignore", invalid="ignore"):  # what grows is refused below
         answers = run(model, sequences, n_steps, columns, others, future)
-    target = _target_of_row(model)
+    target = target_of_row(model._target)
     # A step larger than what it is kept in counts as infinite. NaN compares as False.
     dtypes = target.dtype, model._input_dtype()
     largest = min(np.finfo(dtype).max for dtype in dtypes)
@@ -60,7 +61,7 @@ def fed_back_columns(model, n_features):
             f"are no quantities: embedding_dim={model._spec['embedding_dim']}. Use "
             "predict."
         )
-    given, n_targets = model._target_feature, _target_of_row(model).n_targets
+    given, n_targets = model._target_feature, target_of_row(model._target).n_targets
     if given is None and n_targets == n_features:
         return list(range(n_features))
     columns = given if isinstance(given, list) else [given]
@@ -135,7 +136,7 @@ def _run_on_state(model, sequences, n_steps, columns, others, future):
     x = torch.empty(n, len(columns) + len(others), dtype=torch.float64, device=device)
     answers = x.new_empty(n, n_steps, len(columns))
     with limited_threads(model.n_jobs), torch.inference_mode():
-        decode = _decoder(_target_of_row(model), device)
+        decode = _decoder(target_of_row(model._target), device)
         stepper = Stepper(net.module_, n)
         output = stepper.run(
             torch.from_numpy(values).to(device),
@@ -202,7 +203,3 @@ def _run_on_windows(model, sequences, n_steps, columns, others, future):
             if others:
                 values[rows[:, None], ends[:, None], others] = future[:, t]
     return answers
-
-
-def _target_of_row(model):
-    return getattr(model._target, "of_step", model._target)

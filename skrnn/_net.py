@@ -15,7 +15,7 @@ from skorch.dataset import Dataset, unpack_data
 from torch import nn
 
 from skrnn._sequences import feature_scaling
-from skrnn._step_targets import StepValues
+from skrnn._step_targets import StepValues, target_of_row
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -289,7 +289,7 @@ class RecurrentNet(NeuralNet):
         targets = dataset.y.astype(np.float64)[counted]
         coefficients, intercept = ridge_by_leaving_out(lags, targets, weights)
         residuals = targets - lags @ coefficients.T - intercept
-        coefficients, intercept = self._target_of_row().linear_start(
+        coefficients, intercept = target_of_row(self.target).linear_start(
             coefficients, intercept, residuals, weights
         )
         self.module_.start_at(coefficients, intercept)
@@ -807,19 +807,16 @@ class RecurrentNet(NeuralNet):
         """Return probabilities, or standardised y; for skorch's callbacks."""
         output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
         if hasattr(self.target, "classes"):
-            return self._target_of_row().probabilities(output)
+            return target_of_row(self.target).probabilities(output)
         return output
 
     def predict(self, X):
         """Return y as encoded: codes of labels, or standardised numbers."""
         output = np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
         if hasattr(self.target, "classes"):
-            target = self._target_of_row()
+            target = target_of_row(self.target)
             return target.encode(target.decode(output))
         return output
-
-    def _target_of_row(self):
-        return getattr(self.target, "of_step", self.target)
 
     @property
     def classes_(self):

@@ -15,6 +15,7 @@ from skrnn._compat import Interval, StrOptions
 from skrnn._forecasting import run_free
 from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
 from skrnn._sequences import feature_scaling
+from skrnn._step_targets import target_of_row
 from skrnn._targets import (
     ROW_LOSSES,
     QuantileTarget,
@@ -30,7 +31,7 @@ ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
 
 def _knows_quantiles(estimator):
     target = getattr(estimator, "_target", estimator)  # as fitted, or to be
-    loss = getattr(target, "of_step", target).loss
+    loss = target_of_row(target).loss
     if loss == "quantile":
         return True
     raise AttributeError(
@@ -666,7 +667,7 @@ default='squared_error'
                 f"{self._expression[0]!r}. Set warm_start=False and call fit."
             )
         target = super()._continue_target()
-        of_row = getattr(target, "of_step", target)
+        of_row = target_of_row(target)
         before = getattr(of_row, "quantiles", None)
         now = self._check_quantiles() if self.loss == "quantile" else None
         if before != now:

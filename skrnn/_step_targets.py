@@ -119,6 +119,11 @@ class StepwiseTarget:
         return f"{type(self).__name__}({self.of_step!r})"
 
 
+def target_of_row(target):
+    """Return what is learned of one row or one step: steps are rows to their target."""
+    return target.of_step if isinstance(target, StepwiseTarget) else target
+
+
 def check_step_targets(y, sequences, name="y", of="X", what="target"):
     """Return y as `StepValues`, holding it against the steps of the sequences.
 

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from skrnn._devices import limited_threads
+from skrnn._step_targets import target_of_row
 
 CELLS = {
     ("rnn", "tanh"): torch.rnn_tanh_cell,
@@ -305,7 +306,7 @@ class Stream:
                 "Compare the scale of x_t with that of the X in fit."
             )
         self._before = own
-        target = getattr(net.target, "of_step", net.target)
+        target = target_of_row(net.target)
         answer = decode(target, output, reference)
         return answer[0] if alone else answer
 
