@@ -1,14 +1,18 @@
 """A whole recurrent layer as one operation: compiled loops, a backward pass by hand.
 
 torch records every step of a recurrence and has a dozen small operations in each, whose
-fixed costs outweigh the arithmetic of small networks. Here the products with the input
-are one product for all steps, the loop over steps is compiled by numba, and so is the
-way back. What it needs of torch is the large products before and after the loop.
+fixed costs outweigh the arithmetic of small networks. Here one compiled call runs a
+layer in one direction, products with the input included, and one goes back, the
+gradients of the weights included. Beside them there are only allocations.
 
-Legend of shapes: N rows, L steps, F features, H hidden units, G gates. Time is the
-first axis.
+Layers of equal shape may run as one: M models have their own weights and states, and
+rows of their own or the same.
+
+Legend of shapes: M models, N rows, L steps, F features, H hidden units, G gates. Models
+are the first axis, then time.
 """
 
+from dataclasses import dataclass
 from functools import wraps
 
 import numpy as np
@@ -16,14 +20,21 @@ import torch
 from numba import njit
 from numba.extending import overload
 
-# Sums may be taken in another order, which is what lets loops use vectors. NaN and
-# infinity keep their meaning: they tell that training has gone wrong.
-COMPILED = {
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-    "error_model": "numpy",
-    "cache": True,
-    "nogil": True,
-}
+from skrnn._products import (
+    COMPILED,
+    add_outer,
+    add_product,
+    add_rows,
+    rows_of,
+    set_rows,
+    turn,
+    turned,
+    zeros_turned,
+)
+
+# Gradients of this many bytes wait for each other before they reach the weights'
+# gradient, which, large as it may be, is then read and written once for many rows.
+BLOCK_BYTES = 2**19
 
 
 # -- arithmetic
@@ -102,248 +113,437 @@ def _tanh(x):
     return impl
 
 
-@njit(inline="always", **COMPILED)
-def add_product(a, b, out):
-    """Add `a @ b` to `out`: (N, K), (K, J) and (N, J), all contiguous.
-
-    Four rows and four terms at a time, so that what is loaded is used sixteen times.
-    """
-    n_rows, n_terms = a.shape
-    n_cols = b.shape[1]
-    rows, terms = n_rows - n_rows % 4, n_terms - n_terms % 4
-    for n in range(0, rows, 4):
-        o0, o1, o2, o3 = out[n], out[n + 1], out[n + 2], out[n + 3]
-        r0, r1, r2, r3 = a[n], a[n + 1], a[n + 2], a[n + 3]
-        for k in range(0, terms, 4):
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            p0, p1, p2, p3 = r0[k], r0[k + 1], r0[k + 2], r0[k + 3]
-            q0, q1, q2, q3 = r1[k], r1[k + 1], r1[k + 2], r1[k + 3]
-            s0, s1, s2, s3 = r2[k], r2[k + 1], r2[k + 2], r2[k + 3]
-            t0, t1, t2, t3 = r3[k], r3[k + 1], r3[k + 2], r3[k + 3]
-            for j in range(n_cols):
-                x0, x1, x2, x3 = b0[j], b1[j], b2[j], b3[j]
-                o0[j] += p0 * x0 + p1 * x1 + p2 * x2 + p3 * x3
-                o1[j] += q0 * x0 + q1 * x1 + q2 * x2 + q3 * x3
-                o2[j] += s0 * x0 + s1 * x1 + s2 * x2 + s3 * x3
-                o3[j] += t0 * x0 + t1 * x1 + t2 * x2 + t3 * x3
-        for k in range(terms, n_terms):
-            b0, p0, q0, s0, t0 = b[k], r0[k], r1[k], r2[k], r3[k]
-            for j in range(n_cols):
-                o0[j] += p0 * b0[j]
-                o1[j] += q0 * b0[j]
-                o2[j] += s0 * b0[j]
-                o3[j] += t0 * b0[j]
-    for n in range(rows, n_rows):
-        o0, r0 = out[n], a[n]
-        for k in range(n_terms):
-            b0, p0 = b[k], r0[k]
-            for j in range(n_cols):
-                o0[j] += p0 * b0[j]
+@njit(**COMPILED)
+def steps_at_once(n_steps, n_rows, row_bytes):
+    """Return for how many steps gradients wait until they reach the weights'."""
+    return max(1, min(n_steps, BLOCK_BYTES // (n_rows * row_bytes)))
 
 
 # -- nn.RNN: h_t = tanh(x_t W' + b + h_{t-1} V'), or max(0, ...)
 
 
 @njit(**COMPILED)
-def rnn_forward(out, h_0, v_t, relu):
-    """Turn `out`, what the input gives each step `(L, N, H)`, into the states."""
-    n_steps, n_rows, n_units = out.shape
-    before, zero = h_0, out.dtype.type(0)
-    for t in range(n_steps):
-        add_product(before, v_t, out[t])
-        for n in range(n_rows):
-            h = out[t, n]
-            if relu:
-                for j in range(n_units):
-                    h[j] = zero if h[j] < 0 else h[j]  # NaN stays NaN
-            else:
-                for j in range(n_units):
-                    h[j] = tanh(h[j])
-        before = out[t]
+def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
+    """Fill `states` `(M, L + 1, N, H)` behind the first, which is there."""
+    n_models, n_steps, n_rows, n_units = states.shape
+    zero = states.dtype.type(0)
+    for m in range(n_models):
+        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        bias = b_ih[m] + b_hh[m]
+        inputs, state = x[min(m, len(x) - 1)], states[m]
+        for t in range(n_steps - 1):
+            now = state[t + 1]
+            set_rows(now, bias)
+            add_product(inputs[t], w_t, now)
+            add_product(state[t], v_t, now)
+            for n in range(n_rows):
+                h = now[n]
+                if relu:
+                    for j in range(n_units):
+                        h[j] = zero if h[j] < 0 else h[j]  # NaN stays NaN
+                else:
+                    for j in range(n_units):
+                        h[j] = tanh(h[j])
 
 
 @njit(**COMPILED)
-def rnn_backward(d_out, has_d_out, out, v, relu, d_a, d_h):
-    """Fill `d_a` `(L, N, H)`; `d_h` is the gradient of the last state, then of h_0."""
-    n_steps, n_rows, n_units = out.shape
-    zero = out.dtype.type(0)
-    for t in range(n_steps - 1, -1, -1):
-        for n in range(n_rows):
-            h, g, a = out[t, n], d_h[n], d_a[t, n]
-            if has_d_out:
-                d = d_out[t, n]
+def rnn_backward(
+    x, w_ih, w_hh, relu, states, d_out, d_h, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh
+):
+    """Fill the gradients; `d_h` is that of the last state, then that of the first.
+
+    `d_out` has no steps if outputs have no gradient, `d_x`, which is all zeros, if
+    inputs need none.
+    """
+    n_models, n_steps, n_rows, n_units = states.shape
+    zero, n_steps = states.dtype.type(0), n_steps - 1
+    size = steps_at_once(n_steps, n_rows, n_units * states.itemsize)
+    block = np.empty((size, n_rows, n_units), dtype=states.dtype)
+    for m in range(n_models):
+        which = min(m, len(x) - 1)
+        v, of_h = w_hh[m], d_h[m]
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        d_b_ih[m] = 0
+        for t in range(n_steps - 1, -1, -1):
+            d_a = block[t % size]
+            for n in range(n_rows):
+                h, g, a = states[m, t + 1, n], of_h[n], d_a[n]
+                if d_out.shape[1]:
+                    d = d_out[m, t, n]
+                    for j in range(n_units):
+                        g[j] += d[j]
+                if relu:
+                    for j in range(n_units):
+                        a[j] = zero if h[j] <= 0 else g[j]
+                else:
+                    for j in range(n_units):
+                        a[j] = g[j] * (1 - h[j] * h[j])
                 for j in range(n_units):
-                    g[j] += d[j]
-            if relu:
-                for j in range(n_units):
-                    a[j] = zero if h[j] <= 0 else g[j]
-            else:
-                for j in range(n_units):
-                    a[j] = g[j] * (1 - h[j] * h[j])
-            for j in range(n_units):
-                g[j] = 0
-        add_product(d_a[t], v, d_h)
+                    g[j] = 0
+            add_product(d_a, v, of_h)
+            if t % size == 0:
+                part = slice(t, min(t + size, n_steps))
+                flat = rows_of(block[: part.stop - t])
+                add_outer(rows_of(states[m, part]), flat, of_v)
+                add_outer(rows_of(x[which, part]), flat, of_w)
+                add_rows(flat, d_b_ih[m])
+                if d_x.shape[1]:
+                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+        turn(of_w, d_w_ih[m])
+        turn(of_v, d_w_hh[m])
+        d_b_hh[m] = d_b_ih[m]
 
 
 # -- nn.GRU: gates r, z, n; h_t = n + z (h_{t-1} - n)
 
 
 @njit(**COMPILED)
-def gru_forward(gates, h_0, v_t, bias_n, out, candidate):
-    """Turn `gates`, what the input gives `(L, N, 3 H)`, into r, z and n.
+def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
+    """Fill `states` behind the first, and `gates` `(M, L, N, 3 H)` with r, z and n.
 
-    `candidate` gets what the state gives n before r is applied, `(L, N, H)`.
+    `candidate` gets what the state gives n before r is applied, `(M, L, N, H)`.
     """
-    n_steps, n_rows, n_units = out.shape
-    given = np.empty((n_rows, 3 * n_units), dtype=out.dtype)
-    before = h_0
-    for t in range(n_steps):
-        for n in range(n_rows):
-            from_state = given[n]
-            for j in range(2 * n_units):
-                from_state[j] = 0
-            for j in range(n_units):
-                from_state[2 * n_units + j] = bias_n[j]
-        add_product(before, v_t, given)
-        for n in range(n_rows):
-            x, s, h, past = gates[t, n], given[n], out[t, n], before[n]
-            c = candidate[t, n]
-            x_r, x_z, x_n = x[:n_units], x[n_units : 2 * n_units], x[2 * n_units :]
-            s_r, s_z, s_n = s[:n_units], s[n_units : 2 * n_units], s[2 * n_units :]
-            half = out.dtype.type(0.5)
-            for j in range(n_units):
-                x_r[j] = half + half * tanh(half * (x_r[j] + s_r[j]))
-            for j in range(n_units):
-                x_z[j] = half + half * tanh(half * (x_z[j] + s_z[j]))
-            for j in range(n_units):
-                c[j] = s_n[j]
-                x_n[j] = tanh(x_n[j] + x_r[j] * s_n[j])
-            for j in range(n_units):
-                h[j] = x_n[j] + x_z[j] * (past[j] - x_n[j])
-        before = out[t]
+    n_models, n_steps, n_rows, n_units = candidate.shape
+    half, n_both = states.dtype.type(0.5), 2 * n_units
+    for m in range(n_models):
+        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        inputs, state = x[min(m, len(x) - 1)], states[m]
+        bias = b_ih[m].copy()
+        bias[:n_both] += b_hh[m, :n_both]
+        for t in range(n_steps):
+            now, given = gates[m, t], candidate[m, t]
+            set_rows(now, bias)
+            set_rows(given, b_hh[m, n_both:])
+            add_product(inputs[t], w_t, now)
+            add_product(state[t], v_t[:, :n_both], now[:, :n_both])
+            add_product(state[t], v_t[:, n_both:], given)
+            for n in range(n_rows):
+                gate, c, h, past = now[n], given[n], state[t + 1, n], state[t, n]
+                r_z, new = gate[:n_both], gate[n_both:]
+                r, z = r_z[:n_units], r_z[n_units:]
+                for j in range(n_both):
+                    r_z[j] = half + half * tanh(half * r_z[j])
+                for j in range(n_units):
+                    new[j] = tanh(new[j] + r[j] * c[j])
+                for j in range(n_units):
+                    h[j] = new[j] + z[j] * (past[j] - new[j])
 
 
 @njit(**COMPILED)
-def gru_backward(d_out, has_d_out, gates, candidate, out, h_0, v, d_x, d_s, d_h):
-    """Fill the gradients of what the input and the state give, `(L, N, 3 H)` each."""
-    n_steps, n_rows, n_units = out.shape
-    for t in range(n_steps - 1, -1, -1):
-        before = out[t - 1] if t > 0 else h_0
-        for n in range(n_rows):
-            g, past, c = d_h[n], before[n], candidate[t, n]
-            gate, to_x, to_s = gates[t, n], d_x[t, n], d_s[t, n]
-            r, z, new = gate[:n_units], gate[n_units : 2 * n_units], gate[2 * n_units :]
-            x_r, x_z, x_n = (
-                to_x[:n_units],
-                to_x[n_units : 2 * n_units],
-                to_x[2 * n_units :],
-            )
-            s_n = to_s[2 * n_units :]
-            if has_d_out:
-                d = d_out[t, n]
+def gru_backward(
+    x,
+    w_ih,
+    w_hh,
+    states,
+    gates,
+    candidate,
+    d_out,
+    d_h,
+    d_x,
+    d_w_ih,
+    d_w_hh,
+    d_b_ih,
+    d_b_hh,
+):
+    """Fill the gradients, as `rnn_backward` does."""
+    n_models, n_steps, n_rows, n_units = candidate.shape
+    n_both = 2 * n_units
+    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize)
+    block = np.empty((size, n_rows, 3 * n_units), dtype=states.dtype)
+    block_c = np.empty((size, n_rows, n_units), dtype=states.dtype)
+    for m in range(n_models):
+        which = min(m, len(x) - 1)
+        v, of_h = w_hh[m], d_h[m]
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        d_b_ih[m] = 0
+        d_b_hh[m] = 0
+        for t in range(n_steps - 1, -1, -1):
+            d_gates, d_c = block[t % size], block_c[t % size]
+            for n in range(n_rows):
+                g, past, c = of_h[n], states[m, t, n], candidate[m, t, n]
+                gate, to, to_c = gates[m, t, n], d_gates[n], d_c[n]
+                r, z, new = gate[:n_units], gate[n_units:n_both], gate[n_both:]
+                t_r, t_z, t_n = to[:n_units], to[n_units:n_both], to[n_both:]
+                if d_out.shape[1]:
+                    d = d_out[m, t, n]
+                    for j in range(n_units):
+                        g[j] += d[j]
+                # In several loops: vectors want few arrays that might overlap.
                 for j in range(n_units):
-                    g[j] += d[j]
-            # In several loops: vectors want few arrays that might overlap.
-            for j in range(n_units):
-                x_z[j] = g[j] * (past[j] - new[j]) * z[j] * (1 - z[j])
-            for j in range(n_units):
-                x_n[j] = g[j] * (1 - z[j]) * (1 - new[j] * new[j])
-            for j in range(n_units):
-                x_r[j] = x_n[j] * c[j] * r[j] * (1 - r[j])
-            for j in range(2 * n_units):
-                to_s[j] = to_x[j]
-            for j in range(n_units):
-                s_n[j] = x_n[j] * r[j]
-            for j in range(n_units):
-                g[j] = g[j] * z[j]
-        add_product(d_s[t], v, d_h)
+                    t_z[j] = g[j] * (past[j] - new[j]) * z[j] * (1 - z[j])
+                for j in range(n_units):
+                    t_n[j] = g[j] * (1 - z[j]) * (1 - new[j] * new[j])
+                for j in range(n_units):
+                    t_r[j] = t_n[j] * c[j] * r[j] * (1 - r[j])
+                for j in range(n_units):
+                    to_c[j] = t_n[j] * r[j]
+                for j in range(n_units):
+                    g[j] = g[j] * z[j]
+            add_product(d_gates[:, :n_both], v[:n_both], of_h)
+            add_product(d_c, v[n_both:], of_h)
+            if t % size == 0:
+                part = slice(t, min(t + size, n_steps))
+                flat = rows_of(block[: part.stop - t])
+                flat_c = rows_of(block_c[: part.stop - t])
+                before = rows_of(states[m, part])
+                add_outer(before, flat[:, :n_both], of_v[:, :n_both])
+                add_outer(before, flat_c, of_v[:, n_both:])
+                add_outer(rows_of(x[which, part]), flat, of_w)
+                add_rows(flat, d_b_ih[m])
+                add_rows(flat_c, d_b_hh[m, n_both:])
+                if d_x.shape[1]:
+                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+        turn(of_w, d_w_ih[m])
+        turn(of_v, d_w_hh[m])
+        d_b_hh[m, :n_both] = d_b_ih[m, :n_both]
 
 
 # -- nn.LSTM: gates i, f, g, o; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
 
 
 @njit(**COMPILED)
-def lstm_forward(gates, h_0, c_0, v_t, out, cells, squashed):
-    """Turn `gates`, what the input gives `(L, N, 4 H)`, into i, f, g and o.
+def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
+    """Fill `states` and `cells` `(M, L + 1, N, H)` behind the first.
 
-    `cells` gets c and `squashed` its tanh, `(L, N, H)` each.
+    `gates` gets i, f, g and o, `(M, L, N, 4 H)`, `squashed` the tanh of c.
     """
-    n_steps, n_rows, n_units = out.shape
-    before, cell = h_0, c_0
-    for t in range(n_steps):
-        add_product(before, v_t, gates[t])
-        for n in range(n_rows):
-            x, h, now, s = gates[t, n], out[t, n], cells[t, n], squashed[t, n]
-            past = cell[n]
-            i_f, g, o = x[: 2 * n_units], x[2 * n_units : 3 * n_units], x[3 * n_units :]
-            i, f = i_f[:n_units], i_f[n_units:]
-            half = out.dtype.type(0.5)
-            for j in range(2 * n_units):
-                i_f[j] = half + half * tanh(half * i_f[j])
-            for j in range(n_units):
-                g[j] = tanh(g[j])
-            for j in range(n_units):
-                o[j] = half + half * tanh(half * o[j])
-            for j in range(n_units):
-                now[j] = f[j] * past[j] + i[j] * g[j]
-            for j in range(n_units):
-                s[j] = tanh(now[j])
-                h[j] = o[j] * s[j]
-        before, cell = out[t], cells[t]
+    n_models, n_steps, n_rows, n_units = squashed.shape
+    half = states.dtype.type(0.5)
+    for m in range(n_models):
+        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        bias = b_ih[m] + b_hh[m]
+        inputs, state, cell = x[min(m, len(x) - 1)], states[m], cells[m]
+        for t in range(n_steps):
+            now = gates[m, t]
+            set_rows(now, bias)
+            add_product(inputs[t], w_t, now)
+            add_product(state[t], v_t, now)
+            for n in range(n_rows):
+                gate, h, s = now[n], state[t + 1, n], squashed[m, t, n]
+                past, c = cell[t, n], cell[t + 1, n]
+                i_f, g = gate[: 2 * n_units], gate[2 * n_units : 3 * n_units]
+                o = gate[3 * n_units :]
+                i, f = i_f[:n_units], i_f[n_units:]
+                for j in range(2 * n_units):
+                    i_f[j] = half + half * tanh(half * i_f[j])
+                for j in range(n_units):
+                    g[j] = tanh(g[j])
+                for j in range(n_units):
+                    o[j] = half + half * tanh(half * o[j])
+                for j in range(n_units):
+                    c[j] = f[j] * past[j] + i[j] * g[j]
+                for j in range(n_units):
+                    s[j] = tanh(c[j])
+                    h[j] = o[j] * s[j]
 
 
 @njit(**COMPILED)
 def lstm_backward(
-    d_out,
-    has_d_out,
-    d_cells,
-    has_d_cells,
-    gates,
+    x,
+    w_ih,
+    w_hh,
+    states,
     cells,
+    gates,
     squashed,
-    c_0,
-    v,
-    d_x,
+    d_out,
+    d_cells,
     d_h,
     d_c,
+    d_x,
+    d_w_ih,
+    d_w_hh,
+    d_b_ih,
+    d_b_hh,
 ):
-    """Fill the gradients of what the input and the state give, `(L, N, 4 H)`."""
-    n_steps, n_rows, n_units = cells.shape
-    for t in range(n_steps - 1, -1, -1):
-        before = cells[t - 1] if t > 0 else c_0
-        for n in range(n_rows):
-            dh, dc, past, s = d_h[n], d_c[n], before[n], squashed[t, n]
-            gate, to = gates[t, n], d_x[t, n]
-            i, f = gate[:n_units], gate[n_units : 2 * n_units]
-            g, o = gate[2 * n_units : 3 * n_units], gate[3 * n_units :]
-            t_i, t_f = to[:n_units], to[n_units : 2 * n_units]
-            t_g, t_o = to[2 * n_units : 3 * n_units], to[3 * n_units :]
-            if has_d_out:
-                d = d_out[t, n]
+    """Fill the gradients, as `rnn_backward` does; `d_c` is like `d_h`.
+
+    `d_cells` has no steps if cells have no gradient.
+    """
+    n_models, n_steps, n_rows, n_units = squashed.shape
+    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize)
+    block = np.empty((size, n_rows, 4 * n_units), dtype=states.dtype)
+    for m in range(n_models):
+        which = min(m, len(x) - 1)
+        v = w_hh[m]
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        d_b_ih[m] = 0
+        for t in range(n_steps - 1, -1, -1):
+            d_gates = block[t % size]
+            for n in range(n_rows):
+                dh, dc = d_h[m, n], d_c[m, n]
+                past, s = cells[m, t, n], squashed[m, t, n]
+                gate, to = gates[m, t, n], d_gates[n]
+                i, f = gate[:n_units], gate[n_units : 2 * n_units]
+                g, o = gate[2 * n_units : 3 * n_units], gate[3 * n_units :]
+                t_i, t_f = to[:n_units], to[n_units : 2 * n_units]
+                t_g, t_o = to[2 * n_units : 3 * n_units], to[3 * n_units :]
+                if d_out.shape[1]:
+                    d = d_out[m, t, n]
+                    for j in range(n_units):
+                        dh[j] += d[j]
+                if d_cells.shape[1]:
+                    d = d_cells[m, t, n]
+                    for j in range(n_units):
+                        dc[j] += d[j]
                 for j in range(n_units):
-                    dh[j] += d[j]
-            if has_d_cells:
-                d = d_cells[t, n]
+                    t_o[j] = dh[j] * s[j] * o[j] * (1 - o[j])
                 for j in range(n_units):
-                    dc[j] += d[j]
-            for j in range(n_units):
-                t_o[j] = dh[j] * s[j] * o[j] * (1 - o[j])
-            for j in range(n_units):
-                dc[j] += dh[j] * o[j] * (1 - s[j] * s[j])
-            for j in range(n_units):
-                t_i[j] = dc[j] * g[j] * i[j] * (1 - i[j])
-            for j in range(n_units):
-                t_f[j] = dc[j] * past[j] * f[j] * (1 - f[j])
-            for j in range(n_units):
-                t_g[j] = dc[j] * i[j] * (1 - g[j] * g[j])
-            for j in range(n_units):
-                dc[j] = dc[j] * f[j]
-            for j in range(n_units):
-                dh[j] = 0
-        add_product(d_x[t], v, d_h)
+                    dc[j] += dh[j] * o[j] * (1 - s[j] * s[j])
+                for j in range(n_units):
+                    t_i[j] = dc[j] * g[j] * i[j] * (1 - i[j])
+                for j in range(n_units):
+                    t_f[j] = dc[j] * past[j] * f[j] * (1 - f[j])
+                for j in range(n_units):
+                    t_g[j] = dc[j] * i[j] * (1 - g[j] * g[j])
+                for j in range(n_units):
+                    dc[j] = dc[j] * f[j]
+                for j in range(n_units):
+                    dh[j] = 0
+            add_product(d_gates, v, d_h[m])
+            if t % size == 0:
+                part = slice(t, min(t + size, n_steps))
+                flat = rows_of(block[: part.stop - t])
+                add_outer(rows_of(states[m, part]), flat, of_v)
+                add_outer(rows_of(x[which, part]), flat, of_w)
+                add_rows(flat, d_b_ih[m])
+                if d_x.shape[1]:
+                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+        turn(of_w, d_w_ih[m])
+        turn(of_v, d_w_hh[m])
+        d_b_hh[m] = d_b_ih[m]
 
 
-# -- as operations of torch
+# -- one layer in one direction, of any cell
+
+
+@dataclass
+class Run:
+    """What a run of a layer found, all that the way back needs.
+
+    Arrays have the axes (M, L, N, ...), `states` and `cells` a step more in front.
+    """
+
+    cell_type: str
+    relu: bool
+    x: np.ndarray
+    weights: list
+    states: np.ndarray
+    cells: np.ndarray | None  # of an LSTM
+    kept: tuple  # of a GRU gates and candidates, of an LSTM gates and tanh of cells
+
+
+def run_layer(cell_type, relu, x, weights, state, empty=np.empty):
+    """Run a layer over all steps.
+
+    Parameters
+    ----------
+    cell_type : {'rnn', 'gru', 'lstm'}
+        Which cell.
+
+    relu : bool
+        Whether an 'rnn' has that in place of tanh.
+
+    x : ndarray of shape (M, L, N, F) or (1, L, N, F)
+        The rows of each model, or those of all.
+
+    weights : list of 4 ndarrays
+        `(M, G * H, F)`, `(M, G * H, H)`, and twice `(M, G * H)`.
+
+    state : tuple of ndarrays of shape (M, N, H)
+        To start from: (h,), of an LSTM (h, c).
+
+    empty : callable, default=numpy.empty
+        Gives memory for a shape and a dtype.
+
+    Returns
+    -------
+    run : Run
+    """
+    x = np.ascontiguousarray(x)
+    weights = [np.ascontiguousarray(w) for w in weights]
+    (n_models, n_rows, n_units), n_steps, dtype = state[0].shape, x.shape[1], x.dtype
+    states = empty((n_models, n_steps + 1, n_rows, n_units), dtype)
+    states[:, 0] = state[0]
+    cells, kept = None, ()
+    if cell_type == "rnn":
+        rnn_forward(x, *weights, relu, states)
+        return Run(cell_type, relu, x, weights, states, cells, kept)
+    size = (n_models, n_steps, n_rows, len(weights[0][0]))
+    kept = empty(size, dtype), empty((*size[:3], n_units), dtype)
+    if cell_type == "gru":
+        gru_forward(x, *weights, states, *kept)
+    else:
+        cells = empty(states.shape, dtype)
+        cells[:, 0] = state[1]
+        lstm_forward(x, *weights, states, cells, *kept)
+    return Run(cell_type, relu, x, weights, states, cells, kept)
+
+
+def go_back(run, d_out, d_state, d_cells=None, *, d_x=False, into=None):
+    """Return the gradients of a layer from those of what it found.
+
+    Parameters
+    ----------
+    run : Run
+        What `run_layer` returned.
+
+    d_out : ndarray of shape (M, L, N, H) or None
+        Of the states of all steps.
+
+    d_state : list of contiguous ndarrays of shape (M, N, H)
+        Of the last state, for each part; they become those of the first.
+
+    d_cells : ndarray of shape (M, L, N, H), default=None
+        Of the cells of all steps.
+
+    d_x : bool, default=False
+        Whether the gradient of x is wanted.
+
+    into : list of 4 contiguous ndarrays, default=None
+        Where the gradients of the weights go.
+
+    Returns
+    -------
+    d_x : ndarray in the shape of x, or None
+
+    d_weights : list of 4 ndarrays
+    """
+    n_models, _, n_rows, n_units = run.states.shape
+    none = np.empty((n_models, 0, n_rows, n_units), run.states.dtype)
+    d_out = none if d_out is None else np.ascontiguousarray(d_out)
+    if into is None:
+        into = [np.empty_like(w) for w in run.weights]
+    of_x = np.zeros(run.x.shape if d_x else (1, 0, 1, 1), run.x.dtype)
+    if len(of_x) < len(run.x):
+        of_x = np.zeros((len(run.x), 0, 1, 1), run.x.dtype)
+    matrices = run.weights[:2]
+    if run.cell_type == "rnn":
+        rnn_backward(
+            run.x, *matrices, run.relu, run.states, d_out, *d_state, of_x, *into
+        )
+    elif run.cell_type == "gru":
+        gru_backward(
+            run.x, *matrices, run.states, *run.kept, d_out, *d_state, of_x, *into
+        )
+    else:
+        d_cells = none if d_cells is None else np.ascontiguousarray(d_cells)
+        lstm_backward(
+            run.x,
+            *matrices,
+            run.states,
+            run.cells,
+            *run.kept,
+            d_out,
+            d_cells,
+            *d_state,
+            of_x,
+            *into,
+        )
+    return of_x if d_x else None, into
+
+
+# -- as an operation of torch
 
 
 def of_first_order(backward):
@@ -361,187 +561,54 @@ def of_first_order(backward):
     return checked
 
 
-def _input_products(x, weight_ih, bias, out=None):
-    """Return what the input gives every step, `(L, N, G * H)`, as one product."""
-    n_steps, n_rows, _ = x.shape
-    if out is None:
-        out = x.new_empty(n_steps, n_rows, len(bias))
-    flat = out.view(n_steps * n_rows, -1)
-    torch.addmm(bias, x.reshape(n_steps * n_rows, -1), weight_ih.t(), out=flat)
-    return out
+class FusedLayer(torch.autograd.Function):
+    """A layer in one direction, or M of them as one.
 
-
-def _gradients(ctx, x, weight_ih, states, d_x, d_s, d_bias_hh=None):
-    """Return the gradients of x and the four weights from those of the products.
-
-    `states` are those before each step, `(L, N, H)`.
-    """
-    n = d_x.shape[0] * d_x.shape[1]
-    flat_x, flat_s = d_x.reshape(n, -1), d_s.reshape(n, -1)
-    needs = ctx.needs_input_grad
-    of_input = None
-    if needs[0] and x.shape[2] >= 16:
-        of_input = (flat_x @ weight_ih).view_as(x)
-    elif needs[0]:  # turned over: a product whose right side has few columns is slow
-        of_input = (weight_ih.t() @ flat_x.t()).t().reshape(x.shape)
-    of_ih = (x.reshape(n, -1).t() @ flat_x).t() if needs[1] else None
-    of_hh = (states.reshape(n, -1).t() @ flat_s).t() if needs[2] else None
-    of_bias = flat_x.sum(dim=0) if needs[3] or needs[4] else None
-    of_bias_hh = of_bias
-    if d_s is not d_x and of_bias is not None:
-        of_bias_hh = flat_s.sum(dim=0)
-    return of_input, of_ih, of_hh, of_bias, of_bias_hh
-
-
-def _states(h_0, n_steps):
-    """Return room for h_0 and the states after it, `(L + 1, N, H)`."""
-    states = h_0.new_empty(n_steps + 1, *h_0.shape)
-    states[0] = h_0
-    return states
-
-
-def _contiguous(gradient, like):
-    """Return `(array, whether there is one)` for a gradient that may be None."""
-    if gradient is None:
-        return like.numpy(), False
-    return gradient.contiguous().numpy(), True
-
-
-def _or_zeros(gradient, like):
-    if gradient is None:
-        return torch.zeros_like(like)
-    return gradient.clone(memory_format=torch.contiguous_format)
-
-
-class FusedRNN(torch.autograd.Function):
-    """`nn.RNN`: x `(L, N, F)`, its four weights and h_0 to (output, h_n)."""
-
-    @staticmethod
-    def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, h_0, relu):
-        """Run all steps."""
-        states = _states(h_0, len(x))
-        out = _input_products(x, weight_ih, bias_ih + bias_hh, states[1:])
-        v_t = weight_hh.t().contiguous()
-        rnn_forward(out.numpy(), h_0.numpy(), v_t.numpy(), relu)
-        ctx.save_for_backward(x, weight_ih, weight_hh, states)
-        ctx.relu = relu
-        ctx.set_materialize_grads(False)
-        return out, out[-1].clone()
-
-    @staticmethod
-    @of_first_order
-    def backward(ctx, d_out, d_last):
-        """Go back through all steps."""
-        x, weight_ih, weight_hh, states = ctx.saved_tensors
-        out = states[1:]
-        d_a, d_h = torch.empty_like(out), _or_zeros(d_last, states[0])
-        rnn_backward(
-            *_contiguous(d_out, out),
-            out.numpy(),
-            weight_hh.contiguous().numpy(),
-            ctx.relu,
-            d_a.numpy(),
-            d_h.numpy(),
-        )
-        return *_gradients(ctx, x, weight_ih, states[:-1], d_a, d_a), d_h, None
-
-
-class FusedGRU(torch.autograd.Function):
-    """`nn.GRU`: x `(L, N, F)`, its four weights and h_0 to (output, h_n)."""
-
-    @staticmethod
-    def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, h_0):
-        """Run all steps."""
-        n_units = weight_hh.shape[1]
-        bias = bias_ih.clone()
-        bias[: 2 * n_units] += bias_hh[: 2 * n_units]
-        gates = _input_products(x, weight_ih, bias)
-        states = _states(h_0, len(x))
-        out = states[1:]
-        candidate = torch.empty_like(out)
-        gru_forward(
-            gates.numpy(),
-            h_0.numpy(),
-            weight_hh.t().contiguous().numpy(),
-            bias_hh[2 * n_units :].contiguous().numpy(),
-            out.numpy(),
-            candidate.numpy(),
-        )
-        ctx.save_for_backward(x, weight_ih, weight_hh, states, gates, candidate)
-        ctx.set_materialize_grads(False)
-        return out, out[-1].clone()
-
-    @staticmethod
-    @of_first_order
-    def backward(ctx, d_out, d_last):
-        """Go back through all steps."""
-        x, weight_ih, weight_hh, states, gates, candidate = ctx.saved_tensors
-        out, h_0 = states[1:], states[0]
-        d_x, d_s = torch.empty_like(gates), torch.empty_like(gates)
-        d_h = _or_zeros(d_last, h_0)
-        gru_backward(
-            *_contiguous(d_out, out),
-            gates.numpy(),
-            candidate.numpy(),
-            out.numpy(),
-            h_0.numpy(),
-            weight_hh.contiguous().numpy(),
-            d_x.numpy(),
-            d_s.numpy(),
-            d_h.numpy(),
-        )
-        return *_gradients(ctx, x, weight_ih, states[:-1], d_x, d_s), d_h
-
-
-class FusedLSTM(torch.autograd.Function):
-    """`nn.LSTM`: x `(L, N, F)`, weights, h_0 and c_0 to (output, h_n, cells).
-
-    `cells` holds c after every step, which torch does not tell.
+    Takes x `(L, N, F)`, its four weights and the state to start from, and gives
+    (output, h_n), of an LSTM (output, h_n, cells): c after every step, which torch does
+    not tell. With a leading axis of models, everything has it; x may have one of
+    length 1, for the same rows in all models.
     """
 
     @staticmethod
-    def forward(ctx, x, weight_ih, weight_hh, bias_ih, bias_hh, h_0, c_0):
+    def forward(ctx, cell_type, relu, x, *weights_and_state):
         """Run all steps."""
-        gates = _input_products(x, weight_ih, bias_ih + bias_hh)
-        states = _states(h_0, len(x))
-        out = states[1:]
-        cells, squashed = torch.empty_like(out), torch.empty_like(out)
-        lstm_forward(
-            gates.numpy(),
-            h_0.numpy(),
-            c_0.numpy(),
-            weight_hh.t().contiguous().numpy(),
-            out.numpy(),
-            cells.numpy(),
-            squashed.numpy(),
-        )
-        ctx.save_for_backward(
-            x, weight_ih, weight_hh, states, c_0, gates, cells, squashed
-        )
+        ctx.one = x.ndim == 3
+        arrays = [tensor.detach().numpy() for tensor in (x, *weights_and_state)]
+        if ctx.one:
+            arrays = [array[None] for array in arrays]
+        run = run_layer(cell_type, relu, arrays[0], arrays[1:5], tuple(arrays[5:]))
+        states = torch.from_numpy(run.states)
+        states = states[0] if ctx.one else states
+        steps = 0 if ctx.one else 1
+        ctx.run = run
+        # What torch knows of, it can tell if somebody changes it in between.
+        ctx.save_for_backward(x, *weights_and_state, states)
         ctx.set_materialize_grads(False)
-        return out, out[-1].clone(), cells
+        output = states.narrow(steps, 1, states.shape[steps] - 1)
+        found = output, output.select(steps, -1).clone()
+        if run.cells is None:
+            return found
+        cells = torch.from_numpy(run.cells[0, 1:] if ctx.one else run.cells[:, 1:])
+        return *found, cells
 
     @staticmethod
     @of_first_order
-    def backward(ctx, d_out, d_last, d_cells):
+    def backward(ctx, d_out, d_last, d_cells=None):
         """Go back through all steps."""
-        x, weight_ih, weight_hh, states, c_0, gates, cells, squashed = ctx.saved_tensors
-        out = states[1:]
-        d_x = torch.empty_like(gates)
-        d_h, d_c = _or_zeros(d_last, states[0]), torch.zeros_like(c_0)
-        lstm_backward(
-            *_contiguous(d_out, out),
-            *_contiguous(d_cells, cells),
-            gates.numpy(),
-            cells.numpy(),
-            squashed.numpy(),
-            c_0.numpy(),
-            weight_hh.contiguous().numpy(),
-            d_x.numpy(),
-            d_h.numpy(),
-            d_c.numpy(),
+        _ = ctx.saved_tensors  # refuses if one of them has been changed
+        run, needs = ctx.run, ctx.needs_input_grad
+        d_out, d_last, d_cells = (
+            None if d is None else (d.numpy()[None] if ctx.one else d.numpy())
+            for d in (d_out, d_last, d_cells)
         )
-        return *_gradients(ctx, x, weight_ih, states[:-1], d_x, d_x), d_h, d_c
-
-
-LAYERS = {"rnn": FusedRNN, "gru": FusedGRU, "lstm": FusedLSTM}
+        first = run.states[:, 0]
+        d_state = [np.zeros_like(first) if d_last is None else d_last.copy()]
+        if run.cells is not None:
+            d_state.append(np.zeros_like(first))
+        d_x, d_weights = go_back(run, d_out, d_state, d_cells, d_x=needs[2])
+        gradients = [
+            torch.from_numpy(d[0] if ctx.one else d) if needed else None
+            for d, needed in zip((d_x, *d_weights, *d_state), needs[2:], strict=True)
+        ]
+        return None, None, *gradients

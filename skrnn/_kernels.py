@@ -5,7 +5,7 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 """
 
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch.nn import functional as F
@@ -89,8 +89,9 @@ def recurrence(
         state = tuple(pad_last(part) for part in state)
     layer = fused_layer(cell_type, x, aligned)
     if layer is not None:
-        relu = (nonlinearity == "relu",) if cell_type == "rnn" else ()
-        output, final = _run_fused(layer, x, weights, lengths, reverse, state, relu)
+        relu = cell_type == "rnn" and nonlinearity == "relu"
+        run = partial(layer.apply, cell_type, relu)
+        output, final = _run_fused(run, x, weights, lengths, reverse, state)
         return output[:, :, :n_hidden], tuple(part[:, :n_hidden] for part in final)
     state = tuple(part[None].contiguous() for part in state)
     if cell_type == "lstm" and with_cell and lengths is not None:
@@ -129,15 +130,14 @@ def fused_layer(cell_type, x, aligned=False):
         return None
     if aligned and cell_type == "lstm" and x.dtype == torch.float32:
         return None
-    layers = _compiled_layers()
-    return None if layers is None else layers[cell_type]
+    return _compiled_layer()
 
 
 @lru_cache(maxsize=1)
-def _compiled_layers():
-    """Import the compiled layers where they are wanted: numba takes its time."""
+def _compiled_layer():
+    """Import the compiled layer where it is wanted: numba takes its time."""
     try:
-        from skrnn._fused import LAYERS
+        from skrnn._fused import FusedLayer
     except ImportError:  # numba is optional
         return None
     except RuntimeError as error:  # numba found no folder to keep its work in
@@ -149,14 +149,14 @@ def _compiled_layers():
             stacklevel=2,
         )
         return None
-    return LAYERS
+    return FusedLayer
 
 
-def _run_fused(layer, x, weights, lengths, reverse, state, options):
+def _run_fused(run, x, weights, lengths, reverse, state):
     """Do what `recurrence` does by a compiled layer; `x` is already reversed."""
     x = x.transpose(0, 1).contiguous()
     state = [part.contiguous() for part in state]
-    output, h_n, *cells = layer.apply(x, *weights, *state, *options)
+    output, h_n, *cells = run(x, *weights, *state)
     output = output.transpose(0, 1)
     if lengths is not None:
         h_n = last_valid(output, lengths)

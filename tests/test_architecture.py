@@ -21,6 +21,7 @@ LAYERS = [
     {"_devices"},
     {"_sequences", "_vocabulary", "_windowing", "datasets", "metrics"},
     {"_normalization", "_step_targets", "_steps", "_tokens", "_validation"},
+    {"_products"},
     {"_fused"},
     {"_kernels"},
     {"_modules"},
@@ -58,7 +59,7 @@ CORE = {
     "tqdm": "tqdm",
 }
 # Modules that are themselves imported where they are used only, and what for.
-MAY_NEED = {"_fused": {"numba"}}
+MAY_NEED = {"_fused": {"numba"}, "_products": {"llvmlite", "numba"}}
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]
 
 SOURCES = {

@@ -407,9 +407,9 @@ def test_last_valid_step_is_taken_from_each_row():
 @pytest.fixture
 def unloaded(path):
     """Load the compiled layers anew in a test, and again after it."""
-    _kernels._compiled_layers.cache_clear()
+    _kernels._compiled_layer.cache_clear()
     yield
-    _kernels._compiled_layers.cache_clear()
+    _kernels._compiled_layer.cache_clear()
 
 
 def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
@@ -524,3 +524,53 @@ def test_a_gradient_of_a_gradient_is_refused_by_the_compiled_loops(
     )
     with raises(RuntimeError, message):
         torch.autograd.grad(output.sum(), [x], create_graph=True)
+
+
+@settings(max_examples=25)
+@given(
+    shape=st.tuples(*(st.integers(1, top) for top in (4, 9, 9, 5, 9))),
+    cell=st.sampled_from(CELLS),
+    shared=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+)
+def test_models_run_as_one_are_the_models_one_by_one(shape, cell, shared, dtype):
+    n_models, n_steps, n_rows, n_inputs, n_hidden = shape
+    cell_type, nonlinearity = cell
+    x = draw(1 if shared else n_models, n_steps, n_rows, n_inputs, dtype=dtype)
+    rows = N_GATES[cell_type] * n_hidden
+    shapes = [(rows, n_inputs), (rows, n_hidden), (rows,), (rows,)]
+    shapes += [(n_rows, n_hidden)] * (2 if cell_type == "lstm" else 1)
+    rest = [draw(n_models, *s, seed=i, dtype=dtype) for i, s in enumerate(shapes, 1)]
+    layer, relu = _kernels._compiled_layer(), nonlinearity == "relu"
+
+    def run(x, *rest):
+        tensors = [t.clone().requires_grad_() for t in (x, *rest)]
+        found = layer.apply(cell_type, relu, *tensors)
+        loss = sum((part * part).sum() for part in found)
+        return [*(part.detach() for part in found), *torch.autograd.grad(loss, tensors)]
+
+    together = run(x, *rest)
+
+    alone = [
+        run(x[0 if shared else m], *(part[m] for part in rest)) for m in range(n_models)
+    ]
+    alone = [torch.stack(parts) for parts in zip(*alone, strict=True)]
+    if shared:  # the same rows feel all models
+        n_found = 3 if cell_type == "lstm" else 2
+        alone[n_found] = alone[n_found].sum(dim=0, keepdim=True)
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-5
+    for found, expected in zip(together, alone, strict=True):
+        scale = expected.abs().max().clamp(min=1.0)
+        torch.testing.assert_close(
+            found / scale, expected / scale, rtol=0, atol=tolerance
+        )
+
+
+@cells
+def test_a_change_in_between_is_told(cell_type, nonlinearity, path):
+    x, weights = draw(N, L, F), [w.requires_grad_() for w in draw_weights(cell_type)]
+    output, _ = recurrence(cell_type, nonlinearity, x, weights)
+    with torch.no_grad():
+        weights[1].mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()

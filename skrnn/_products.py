@@ -1,0 +1,263 @@
+"""Matrix products for compiled loops, of any size, at the speed of the processor.
+
+A library of linear algebra wants large matrices, and numba's own loops keep a sum in
+memory instead of in registers: half the speed. Here a tile of the result, a few rows
+of a few vectors, stays in registers while all terms are added. It is written in the
+compiler's own language, in vectors, for which numba has no words.
+
+Every element of a result is a sum in the order of its terms, one after the other,
+wherever in its matrix it stands: a row alone has the same bits as the row among others.
+"""
+
+import numpy as np
+from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
+from numba import njit, types
+from numba.extending import intrinsic
+
+# Sums may be taken in another order, which is what lets loops use vectors. NaN and
+# infinity keep their meaning: they tell that training has gone wrong.
+COMPILED = {
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    "error_model": "numpy",
+    "cache": True,
+    "nogil": True,
+}
+
+# The registers of the processor: 32 of 64 bytes, or as a rule 16 of 32 bytes. A tile
+# takes two vectors of each of its rows, and needs three registers besides.
+WIDE = bool(get_host_cpu_features().get("avx512f"))
+VECTOR_BYTES = 64 if WIDE else 32
+TILE_ROWS = 8 if WIDE else 4
+
+
+def make_tile(n_rows, n_vectors, n_bytes):
+    """Return an operation that adds a product to a tile of the result.
+
+    Parameters
+    ----------
+    n_rows, n_vectors : int
+        Of the tile.
+
+    n_bytes : int
+        Of a vector; in another precision than float32 it has as many numbers.
+
+    Returns
+    -------
+    tile : function of numba
+        `tile(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)`: a number of
+        the precision that is meant, addresses of three first elements, the bytes from
+        a row (a column) to the next, and the number of terms.
+    """
+    n_lanes = n_bytes // 4
+
+    @intrinsic
+    def tile(typing, number, a, a_row, a_col, b, b_row, out, out_row, n_terms):
+        def generate(context, builder, signature, arguments):
+            single = signature.args[0] == types.float32
+            scalar = ir.FloatType() if single else ir.DoubleType()
+            size = 4 if single else 8
+            vector = ir.VectorType(scalar, n_lanes)
+            _, a, a_row, a_col, b, b_row, out, out_row, n_terms = arguments
+            word, int32 = a.type, ir.IntType(32)
+
+            def at(base, step, count):
+                return builder.add(base, builder.mul(step, ir.Constant(word, count)))
+
+            def pointer(address, kind):
+                return builder.inttoptr(address, kind.as_pointer())
+
+            def load(address, kind):
+                return builder.load(pointer(address, kind), align=size)
+
+            vectors = range(n_vectors)
+            stride = ir.Constant(word, n_lanes * size)
+            rows_of_a = [at(a, a_row, r) for r in range(n_rows)]
+            places = [
+                at(at(out, out_row, r), stride, v)
+                for r in range(n_rows)
+                for v in vectors
+            ]
+            before = [load(place, vector) for place in places]
+            start = builder.block
+            body = builder.append_basic_block("terms")
+            done = builder.append_basic_block("done")
+            zero, one = ir.Constant(word, 0), ir.Constant(word, 1)
+            builder.cbranch(builder.icmp_signed(">", n_terms, zero), body, done)
+
+            builder.position_at_end(body)
+            k, of_a, of_b = (builder.phi(word) for _ in range(3))
+            sums = [builder.phi(vector) for _ in places]
+            terms = [load(at(of_b, stride, v), vector) for v in vectors]
+            undefined = ir.Constant(vector, ir.Undefined)
+            first = ir.Constant(ir.VectorType(int32, n_lanes), [0] * n_lanes)
+            after = []
+            for r in range(n_rows):
+                factor = load(builder.add(rows_of_a[r], of_a), scalar)
+                factor = builder.insert_element(
+                    undefined, factor, ir.Constant(int32, 0)
+                )
+                factor = builder.shuffle_vector(factor, undefined, first)
+                for v in vectors:
+                    product = builder.fmul(factor, terms[v], flags=["contract"])
+                    total = sums[r * n_vectors + v]
+                    after.append(builder.fadd(product, total, flags=["contract"]))
+            next_k = builder.add(k, one)
+            for phi, initial, following in (
+                (k, zero, next_k),
+                (of_a, zero, builder.add(of_a, a_col)),
+                (of_b, b, builder.add(of_b, b_row)),
+                *zip(sums, before, after, strict=True),
+            ):
+                phi.add_incoming(initial, start)
+                phi.add_incoming(following, body)
+            builder.cbranch(builder.icmp_signed("<", next_k, n_terms), body, done)
+
+            builder.position_at_end(done)
+            results = [builder.phi(vector) for _ in places]
+            for result, *values in zip(results, before, after, strict=True):
+                for value, block in zip(values, (start, body), strict=True):
+                    result.add_incoming(value, block)
+            for place, result in zip(places, results, strict=True):
+                builder.store(result, pointer(place, vector), align=size)
+            return context.get_dummy_value()
+
+        return types.void(number, *[types.intp] * 8), generate
+
+    return tile
+
+
+LANES = VECTOR_BYTES // 4
+_full, _full_row = (make_tile(n, 2, VECTOR_BYTES) for n in (TILE_ROWS, 1))
+_half, _half_row = (make_tile(n, 1, VECTOR_BYTES) for n in (TILE_ROWS, 1))
+_four, _four_row = (make_tile(n, 1, 16) for n in (TILE_ROWS, 1))
+_one, _one_row = (make_tile(n, 1, 4) for n in (TILE_ROWS, 1))
+
+
+@njit(**COMPILED)
+def _add(number, size, a, a_row, a_col, b, b_row, out, out_row, n, n_cols, n_terms):
+    """Add a product to `out`, tile by tile, the widest that fit first."""
+    whole = n - n % TILE_ROWS
+    block = TILE_ROWS * a_row
+    j = 0
+    while j < n_cols:
+        left = n_cols - j
+        x, y, z = a, b + j * size, out + j * size
+        if left >= 2 * LANES:
+            for _ in range(0, whole, TILE_ROWS):
+                _full(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + block, z + TILE_ROWS * out_row
+            for _ in range(whole, n):
+                _full_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + a_row, z + out_row
+            j += 2 * LANES
+        elif left >= LANES:
+            for _ in range(0, whole, TILE_ROWS):
+                _half(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + block, z + TILE_ROWS * out_row
+            for _ in range(whole, n):
+                _half_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + a_row, z + out_row
+            j += LANES
+        elif left >= 4:
+            for _ in range(0, whole, TILE_ROWS):
+                _four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + block, z + TILE_ROWS * out_row
+            for _ in range(whole, n):
+                _four_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + a_row, z + out_row
+            j += 4
+        else:
+            for _ in range(0, whole, TILE_ROWS):
+                _one(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + block, z + TILE_ROWS * out_row
+            for _ in range(whole, n):
+                _one_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + a_row, z + out_row
+            j += 1
+
+
+@njit(**COMPILED)
+def add_product(a, b, out):
+    """Add `a @ b` to `out`: (N, K), (K, J) and (N, J).
+
+    Rows of `b` and of `out` must be contiguous.
+    """
+    _add(
+        out.dtype.type(0),
+        out.itemsize,
+        np.intp(a.ctypes.data),
+        *a.strides,
+        np.intp(b.ctypes.data),
+        b.strides[0],
+        np.intp(out.ctypes.data),
+        out.strides[0],
+        a.shape[0],
+        b.shape[1],
+        a.shape[1],
+    )
+
+
+@njit(**COMPILED)
+def add_outer(a, b, out):
+    """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J), alike."""
+    _add(
+        out.dtype.type(0),
+        out.itemsize,
+        np.intp(a.ctypes.data),
+        a.strides[1],
+        a.strides[0],
+        np.intp(b.ctypes.data),
+        b.strides[0],
+        np.intp(out.ctypes.data),
+        out.strides[0],
+        a.shape[1],
+        b.shape[1],
+        a.shape[0],
+    )
+
+
+@njit(**COMPILED)
+def add_rows(a, out):
+    """Add all rows of `a`, (N, J), to `out`, (J,)."""
+    for n in range(len(a)):
+        row = a[n]
+        for j in range(len(out)):
+            out[j] += row[j]
+
+
+@njit(**COMPILED)
+def set_rows(out, row):
+    """Make every row of `out`, (N, J), a copy of `row`."""
+    for n in range(len(out)):
+        of_out = out[n]
+        for j in range(len(row)):
+            of_out[j] = row[j]
+
+
+@njit(**COMPILED)
+def turn(a, out):
+    """Make `out`, (J, I), the transpose of `a`, (I, J)."""
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[j, i] = a[i, j]
+
+
+@njit(**COMPILED)
+def turned(a):
+    """Return the transpose of `a` as an array of its own."""
+    out = np.empty((a.shape[1], a.shape[0]), dtype=a.dtype)
+    turn(a, out)
+    return out
+
+
+@njit(**COMPILED)
+def zeros_turned(a):
+    """Return zeros in the shape of the transpose of `a`."""
+    return np.zeros((a.shape[1], a.shape[0]), dtype=a.dtype)
+
+
+@njit(**COMPILED)
+def rows_of(steps):
+    """Return `(L, N, F)` as one long column of rows, `(L * N, F)`."""
+    return steps.reshape(steps.shape[0] * steps.shape[1], steps.shape[2])

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skrnn import _products
+from skrnn._products import (
+    TILE_ROWS,
+    add_outer,
+    add_product,
+    add_rows,
+    rows_of,
+    set_rows,
+    turned,
+    zeros_turned,
+)
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def draw(*shape, dtype=np.float64, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(dtype)
+
+
+@settings(max_examples=100)
+@given(
+    shape=st.tuples(*(st.integers(0, top) for top in (19, 19, 70))),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_products_of_any_size_are_added_to_what_is_there(shape, dtype):
+    n, k, j = shape
+    a, b = draw(n, k, dtype=dtype), draw(k, j, dtype=dtype, seed=1)
+    start = draw(n, j, dtype=dtype, seed=2)
+    product, outer = start.copy(), start.copy()
+
+    add_product(a, b, product)
+    add_outer(np.ascontiguousarray(a.T), b, outer)
+
+    expected = start + a.astype(np.float64) @ b.astype(np.float64)
+    np.testing.assert_allclose(product, expected, rtol=0, atol=TOLERANCE[dtype])
+    np.testing.assert_array_equal(product, outer)
+
+
+@dtypes
+def test_a_row_has_the_same_bits_wherever_it_stands(dtype):
+    a, b = draw(2 * TILE_ROWS + 3, 37, dtype=dtype), draw(37, 53, dtype=dtype)
+    together = np.zeros((len(a), 53), dtype)
+    add_product(a, b, together)
+    for i in range(len(a)):
+        alone = np.zeros((1, 53), dtype)
+        add_product(a[i : i + 1], b, alone)
+        np.testing.assert_array_equal(alone[0], together[i])
+
+
+@dtypes
+def test_parts_of_matrices_are_read_and_written_alone(dtype):
+    a, b = draw(9, 12, dtype=dtype), draw(12, 40, dtype=dtype, seed=1)
+    out = draw(9, 40, dtype=dtype, seed=2)
+    expected = out.copy()
+    expected[:, 5:25] += a[:, 3:] @ b[3:, 5:25]
+
+    add_product(a[:, 3:], b[3:, 5:25], out[:, 5:25])
+
+    np.testing.assert_allclose(out, expected, atol=TOLERANCE[dtype])
+
+
+@dtypes
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stays_so(value, dtype):
+    a, b = np.ones((3, 2), dtype), np.ones((2, 4), dtype)
+    a[1, 0] = value
+    out = np.zeros((3, 4), dtype)
+
+    add_product(a, b, out)
+
+    assert np.isfinite(out[[0, 2]]).all()
+    np.testing.assert_array_equal(out[1], np.full(4, value, dtype))
+
+
+@dtypes
+def test_helpers_do_what_they_say(dtype):
+    a = draw(5, 3, dtype=dtype)
+    total, copies = np.ones(3, dtype), np.empty((4, 3), dtype)
+
+    add_rows(a, total)
+    set_rows(copies, a[0])
+
+    np.testing.assert_allclose(total, 1 + a.sum(axis=0), rtol=1e-6)
+    np.testing.assert_array_equal(copies, np.tile(a[0], (4, 1)))
+    np.testing.assert_array_equal(turned(a), a.T)
+    assert turned(a).flags.c_contiguous
+    assert zeros_turned(a).shape == (3, 5)
+    np.testing.assert_array_equal(rows_of(draw(2, 3, 4)), draw(2, 3, 4).reshape(6, 4))
+
+
+@pytest.mark.parametrize("n_bytes", [4, 16, 32, 64])
+@pytest.mark.parametrize(("n_rows", "n_vectors"), [(1, 1), (4, 2), (8, 2)])
+def test_tiles_for_other_processors_are_right_too(n_rows, n_vectors, n_bytes):
+    tile = _products.make_tile(n_rows, n_vectors, n_bytes)
+
+    @_products.njit(error_model="numpy")
+    def add(a, b, out):
+        tile(
+            out.dtype.type(0),
+            np.intp(a.ctypes.data),
+            *a.strides,
+            np.intp(b.ctypes.data),
+            b.strides[0],
+            np.intp(out.ctypes.data),
+            out.strides[0],
+            a.shape[1],
+        )
+
+    for dtype in TOLERANCE:
+        n_cols = n_vectors * n_bytes // 4
+        a, b = draw(n_rows, 5, dtype=dtype), draw(5, n_cols, dtype=dtype, seed=1)
+        out = np.ones((n_rows, n_cols), dtype)
+        add(a, b, out)
+        np.testing.assert_allclose(out, 1 + a @ b, rtol=0, atol=TOLERANCE[dtype])
