@@ -198,7 +198,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=range(len(SIZES)))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if _kernels._compiled_layer() is None:
+    if _kernels._import_compiled_layers() is None:
         raise SystemExit("numba must be installed: pip install 'skrnn[fast]'")
     print(
         f"skrnn {skrnn.__version__}, torch {torch.__version__}, skorch "

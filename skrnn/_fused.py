@@ -414,6 +414,35 @@ def lstm_backward(
         d_b_hh[m] = d_b_ih[m]
 
 
+# -- what stands before and behind the layers
+
+
+@njit(**COMPILED)
+def linear_forward(x, weight, bias):
+    """Return `x @ weight.T + bias`: (N, F), (K, F) and (K,)."""
+    out = np.empty((len(x), len(bias)), dtype=x.dtype)
+    set_rows(out, bias)
+    add_product(x, turned(weight), out)
+    return out
+
+
+@njit(**COMPILED)
+def linear_backward(x, weight, d_out, d_x, d_weight, d_bias):
+    """Add to the gradients what `d_out`, (N, K), makes of them."""
+    add_product(d_out, weight, d_x)
+    add_outer(d_out, x, d_weight)
+    add_rows(d_out, d_bias)
+
+
+@njit(**COMPILED | {"fastmath": False})  # to the last bit what torch would say
+def standardize(values, mean, scale, out):
+    """Fill `out`, (L, N, F), with standardised `values`, (N, L, F)."""
+    for n in range(values.shape[0]):
+        for t in range(values.shape[1]):
+            for f in range(values.shape[2]):
+                out[t, n, f] = (values[n, t, f] - mean[f]) / scale[f]
+
+
 # -- one layer in one direction, of any cell
 
 

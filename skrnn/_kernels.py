@@ -6,6 +6,7 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 
 import warnings
 from functools import lru_cache, partial
+from importlib import import_module
 
 import torch
 from torch.nn import functional as F
@@ -123,21 +124,30 @@ def recurrence(
 def fused_layer(cell_type, x, aligned=False):
     """Return the compiled layer for a batch, None if torch's own is to run.
 
-    Compiled layers want numba, a CPU, and a precision that they know. In prediction,
-    `aligned`, torch's LSTM in float32 is the faster one: nothing is recorded there.
+    In prediction, `aligned`, torch's LSTM in float32 is the faster one: nothing is
+    recorded there.
     """
-    if not FUSED or x.device.type != "cpu" or x.dtype not in FUSED_DTYPES:
-        return None
     if aligned and cell_type == "lstm" and x.dtype == torch.float32:
         return None
-    return _compiled_layer()
+    compiled = compiled_layers(x.device, x.dtype)
+    return None if compiled is None else compiled.FusedLayer
+
+
+def compiled_layers(device, dtype):
+    """Return the module of compiled layers, None if torch's own are to run.
+
+    Compiled layers want numba, a CPU, and a precision that they know.
+    """
+    if not FUSED or device.type != "cpu" or dtype not in FUSED_DTYPES:
+        return None
+    return _import_compiled_layers()
 
 
 @lru_cache(maxsize=1)
-def _compiled_layer():
-    """Import the compiled layer where it is wanted: numba takes its time."""
+def _import_compiled_layers():
+    """Import the compiled layers where they are wanted: numba takes its time."""
     try:
-        from skrnn._fused import FusedLayer
+        compiled = import_module("skrnn._fused")
     except ImportError:  # numba is optional
         return None
     except RuntimeError as error:  # numba found no folder to keep its work in
@@ -149,7 +159,7 @@ def _compiled_layer():
             stacklevel=2,
         )
         return None
-    return FusedLayer
+    return compiled
 
 
 def _run_fused(run, x, weights, lengths, reverse, state):

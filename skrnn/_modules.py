@@ -364,11 +364,16 @@ class RecurrentModule(nn.Module):
         return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
     def _drop(self, x):
+        mask = self.dropout_mask(x)
+        return x if mask is None else x * mask
+
+    def dropout_mask(self, x):
+        """Return what dropout multiplies `x` by, None if it does nothing."""
         if not self.training or self.dropout == 0.0:
-            return x
+            return None
         keep = 1.0 - self.dropout
         mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator)
-        return x * mask.div_(keep)
+        return mask.div_(keep)
 
 
 def read_states(h_0, module, n):

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback, PassthroughScoring
 from skorch.dataset import Dataset, unpack_data
 from torch import nn
 
+from skrnn._by_hand import adam_by_hand, layers_by_hand
 from skrnn._sequences import feature_scaling
 from skrnn._step_targets import StepValues, target_of_row
 
@@ -249,6 +250,7 @@ class RecurrentNet(NeuralNet):
         self.order_generator_ = torch.Generator().manual_seed(self.seed)
         self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.carried_ = self.reached_ = None  # states from batch to batch
+        self.by_hand_ = self.adam_ = None  # in training only
         return self
 
     # -- data
@@ -373,6 +375,7 @@ class RecurrentNet(NeuralNet):
             # Needed on the way only; it would keep the data alive.
             self.training_ = self.validation_ = self.lr_table_ = None
             self.carried_ = self.reached_ = None
+            self.by_hand_ = self.adam_ = None
         return self
 
     def _drop_unfinished_epoch(self, validation):
@@ -431,21 +434,15 @@ class RecurrentNet(NeuralNet):
         began = time.perf_counter()
         self._set_training(training)
         self.carried_ = self.reached_ = None
-        total, n_rows, n_batches = 0.0, 0, 0
-        for batch in iterator:
-            if self.watched_:
-                self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch)
-            # Only now: a line search runs a batch several times, from one beginning.
-            self.carried_ = self.reached_
-            rows = len(batch[1])
-            # Stays on the device: reading it here would wait for each batch.
-            total = total + step["loss"].detach() * rows
-            n_rows, n_batches = n_rows + rows, n_batches + 1
-            if self.watched_:
-                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-                self.history.record_batch(f"{prefix}_batch_size", rows)
-                self.notify("on_batch_end", batch=batch, training=training, **step)
+        if training:
+            self._see_what_goes_by_hand()
+        try:
+            total, n_rows, n_batches = self._run_batches(
+                iterator, training, prefix, step_fn
+            )
+        finally:
+            if training and self.adam_ is not None:
+                self.adam_.end()
         loss = float(total) / n_rows
         if not self.watched_:  # the one row that skorch's Checkpoint looks for
             self.history.new_batch()
@@ -464,6 +461,50 @@ class RecurrentNet(NeuralNet):
                 f"lower lr (now {self.lr})."
             )
 
+    def _run_batches(self, iterator, training, prefix, step_fn):
+        """Return the sum of losses over rows, and the numbers of rows and batches."""
+        total, n_rows, n_batches = 0.0, 0, 0
+        for batch in iterator:
+            if self.watched_:
+                self.notify("on_batch_begin", batch=batch, training=training)
+                if training:
+                    self._see_what_goes_by_hand()
+            step = step_fn(batch)
+            # Only now: a line search runs a batch several times, from one beginning.
+            self.carried_ = self.reached_
+            rows = len(batch[1])
+            loss = step["loss"].detach()
+            # Elsewhere it stays on the device: reading it would wait for each batch.
+            total = total + (loss.item() if loss.device.type == "cpu" else loss) * rows
+            n_rows, n_batches = n_rows + rows, n_batches + 1
+            if self.watched_:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", rows)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        return total, n_rows, n_batches
+
+    def _see_what_goes_by_hand(self):
+        """Choose how the layers are trained and how the optimiser takes its steps.
+
+        Anew for each epoch, and each batch where callbacks are told of it: they may
+        have frozen parameters, for example.
+        """
+        module, layers, adam = self.module_, self.by_hand_, self.adam_
+        self.by_hand_ = self.adam_ = None
+        if module.initial_state != "carry" and self.tbptt_steps is None:
+            self.by_hand_ = layers_by_hand(module, layers)
+        self.formulas_ = (
+            self.by_hand_ is not None
+            and module.pooling == "last"
+            and not module.return_sequences
+            and module.highway is None
+            and module.embedding is None
+            and self.target.loss_and_slope is not None
+            and type(self.criterion_) is RowLoss
+        )
+        if self.by_hand_ is not None:
+            self.adam_ = adam_by_hand(self.optimizer_, self.by_hand_.flat, adam)
+
     def train_step(self, batch, **fit_params):
         """Take one step of the optimiser, or one for each chunk of `tbptt_steps`."""
         if self.lr_table_ is not None:
@@ -474,7 +515,8 @@ class RecurrentNet(NeuralNet):
             return super().train_step(batch)
         if self.tbptt_steps is not None and self.module_.return_sequences:
             return self._train_in_chunks(batch)
-        self.optimizer_.zero_grad()
+        if self.by_hand_ is None:
+            self.optimizer_.zero_grad()
         step = self.train_step_single(batch)
         self._take_optimizer_step(batch)
         return step
@@ -487,16 +529,58 @@ class RecurrentNet(NeuralNet):
                 batch=batch,
                 training=True,
             )
+            if self.adam_ is not None and not self.by_hand_.flat.gather():
+                self.adam_ = None
+        if self.adam_ is not None:
+            self.adam_.step(self.max_grad_norm)
+            if self.watched_:
+                self.adam_.end()
+            return
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
         self.optimizer_.step()
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of one batch and its gradients."""
+        if self.by_hand_ is not None:
+            return self._train_by_hand(*batch)
         inputs, targets = batch
         output = self._infer_training(inputs)
         loss = self.get_loss(output, targets, X=inputs, training=True)
         loss.backward()
+        return {"loss": loss, "y_pred": output}
+
+    def _train_by_hand(self, inputs, targets):
+        """Do so with the layers, and a simple head, out of torch's record."""
+        module, by_hand = self.module_, self.by_hand_
+        lengths = inputs.get("lengths")
+        steps = None if lengths is None else lengths.numpy()
+        if self.formulas_:
+            weights = inputs.get("sample_weight")
+            loss, output = by_hand.read_out_and_back(
+                *by_hand.run(by_hand.scaled(inputs["values"].numpy()), steps),
+                self.target,
+                targets.numpy(),
+                None if weights is None else weights.numpy(),
+            )
+            return {"loss": torch.tensor(loss), "y_pred": torch.from_numpy(output)}
+        x = module.scale(inputs["values"])
+        hidden, final = by_hand.run(
+            x.detach().transpose(0, 1).contiguous().numpy(), steps
+        )
+        hidden = torch.from_numpy(hidden).transpose(0, 1).requires_grad_()
+        final = torch.from_numpy(final).requires_grad_()
+        output = module.read_out(hidden, [(final,)], x, lengths)
+        loss = self.get_loss(output, targets, X=inputs, training=True)
+        loss.backward()
+        d_hidden, d_final = (
+            None if part.grad is None else part.grad.numpy() for part in (hidden, final)
+        )
+        if d_hidden is not None:
+            d_hidden = d_hidden.swapaxes(0, 1)
+        d_x = by_hand.go_back(d_hidden, d_final, d_x=x.requires_grad)
+        if x.requires_grad:
+            x.backward(torch.from_numpy(d_x).transpose(0, 1))
         return {"loss": loss, "y_pred": output}
 
     def _infer_training(self, inputs):

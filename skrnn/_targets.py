@@ -1,7 +1,8 @@
 """What the network learns: y in the user's terms, and in the network's.
 
 A target object turns y into numbers the network is trained on (`encode`), measures
-the loss of each row on the raw outputs (`row_loss`), and turns raw outputs back into
+the loss of each row on the raw outputs (`row_loss`, and where the formula is at hand
+`loss_and_slope`), and turns raw outputs back into
 the user's units and labels (`decode`). It holds numpy arrays and plain data only.
 """
 
@@ -70,6 +71,19 @@ class RegressionTarget:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
+    def loss_and_slope(self, output, target):
+        """Return `row_loss` and its derivative by the raw outputs, as numpy."""
+        gap = output - target
+        size = np.abs(gap)
+        if self.loss == "squared_error":
+            losses, slope = gap * gap, 2 * gap
+        elif self.loss == "absolute_error":
+            losses, slope = size, np.sign(gap)
+        else:
+            losses = np.where(size < 1, gap * gap / 2, size - 0.5)
+            slope = np.clip(gap, -1, 1)
+        return losses.mean(axis=1), slope / self.n_outputs
+
     def linear_start(self, coefficients, intercept, residuals, weights):
         """Return a linear model of the targets as one of the raw outputs."""
         return coefficients, intercept
@@ -122,6 +136,8 @@ class QuantileTarget(RegressionTarget):
         levels = output.new_tensor(self.levels)
         gap = target[:, :, None] - output.view(len(output), -1, len(levels))
         return torch.maximum(levels * gap, (levels - 1) * gap).mean(dim=(1, 2))
+
+    loss_and_slope = None  # torch finds it
 
     def linear_start(self, coefficients, intercept, residuals, weights):
         """Return a linear model of the targets, moved to each of their quantiles."""
@@ -223,6 +239,23 @@ class ClassTarget:
             output[:, 0], target.to(output.dtype), reduction="none"
         )
 
+    def loss_and_slope(self, output, target):
+        """Return `row_loss` and its derivative by the raw outputs, as numpy."""
+        if self.n_outputs == 1:
+            odds, present = output[:, 0], target.astype(output.dtype)
+            losses = np.maximum(odds, 0) - odds * present
+            losses += np.log1p(np.exp(-np.abs(odds)))
+            slope = (1 + np.tanh(odds / 2)) / 2 - present  # the sigmoid, less overflow
+            return losses, slope[:, None]
+        rows = np.arange(len(target))
+        odds = output - output.max(axis=1, keepdims=True)
+        slope = np.exp(odds)
+        mass = slope.sum(axis=1, keepdims=True)
+        losses = np.log(mass[:, 0]) - odds[rows, target]
+        slope /= mass
+        slope[rows, target] -= 1
+        return losses, slope
+
     def log_probabilities(self, output):
         """Return log-probabilities `(n_samples, n_classes)`."""
         return F.log_softmax(self._log_odds(output), dim=-1).numpy()
@@ -302,6 +335,8 @@ class MultilabelTarget:
         losses = F.binary_cross_entropy_with_logits(output, target, reduction="none")
         absent, present = output.new_tensor(self.label_weights).unbind(1)
         return (losses * torch.where(target > 0, present, absent)).mean(dim=1)
+
+    loss_and_slope = None  # torch finds it
 
     def log_probabilities(self, output):
         """Return the log-probability of each label's presence."""

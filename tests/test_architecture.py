@@ -22,10 +22,10 @@ LAYERS = [
     {"_sequences", "_vocabulary", "_windowing", "datasets", "metrics"},
     {"_normalization", "_step_targets", "_steps", "_tokens", "_validation"},
     {"_products"},
-    {"_fused"},
+    {"_fused", "_fused_adam"},
     {"_kernels"},
     {"_modules"},
-    {"_targets"},
+    {"_by_hand", "_targets"},
     {"_net", "_streams"},
     {"_forecasting"},
     {"_base"},
@@ -59,7 +59,11 @@ CORE = {
     "tqdm": "tqdm",
 }
 # Modules that are themselves imported where they are used only, and what for.
-MAY_NEED = {"_fused": {"numba"}, "_products": {"llvmlite", "numba"}}
+MAY_NEED = {
+    "_fused": {"numba"},
+    "_fused_adam": {"numba"},
+    "_products": {"llvmlite", "numba"},
+}
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]
 
 SOURCES = {

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels
 from skrnn._net import RecurrentNet
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -355,8 +355,17 @@ def test_ctrl_c_leaves_an_earlier_fit_untouched(cls, moment):
         assert torch.equal(value, weights[name])
 
 
-@pytest.mark.parametrize("method", ["train_step_single", "infer", "get_loss"])
-def test_ctrl_c_anywhere_in_the_loop_gets_out(method, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "compiled"),
+    [
+        ("train_step_single", True),
+        ("_train_by_hand", True),
+        ("infer", False),
+        ("get_loss", False),
+    ],
+)
+def test_ctrl_c_anywhere_in_the_loop_gets_out(method, compiled, monkeypatch):
+    monkeypatch.setattr(_kernels, "FUSED", compiled)
     original = getattr(RecurrentNet, method)
     calls = []
 

@@ -407,9 +407,9 @@ def test_last_valid_step_is_taken_from_each_row():
 @pytest.fixture
 def unloaded(path):
     """Load the compiled layers anew in a test, and again after it."""
-    _kernels._compiled_layer.cache_clear()
+    _kernels._import_compiled_layers.cache_clear()
     yield
-    _kernels._compiled_layer.cache_clear()
+    _kernels._import_compiled_layers.cache_clear()
 
 
 def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
@@ -418,11 +418,10 @@ def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
 
 
 def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypatch):
-    class Broken:
-        def __getattr__(self, name):
-            raise RuntimeError("cannot cache function: no locator available")
+    def fail(name):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setitem(sys.modules, "skrnn._fused", Broken())
+    monkeypatch.setattr(_kernels, "import_module", fail)
     monkeypatch.setattr(_kernels, "FUSED", True)
     message = (
         "Training goes through torch's own layers, since the compiled ones could not "
@@ -541,7 +540,7 @@ def test_models_run_as_one_are_the_models_one_by_one(shape, cell, shared, dtype)
     shapes = [(rows, n_inputs), (rows, n_hidden), (rows,), (rows,)]
     shapes += [(n_rows, n_hidden)] * (2 if cell_type == "lstm" else 1)
     rest = [draw(n_models, *s, seed=i, dtype=dtype) for i, s in enumerate(shapes, 1)]
-    layer, relu = _kernels._compiled_layer(), nonlinearity == "relu"
+    layer, relu = _kernels._import_compiled_layers().FusedLayer, nonlinearity == "relu"
 
     def run(x, *rest):
         tensors = [t.clone().requires_grad_() for t in (x, *rest)]

@@ -665,8 +665,9 @@ def test_gradient_norm_clipping_does_what_max_grad_norm_does():
 
     by_callback.fit(X, y)
 
-    np.testing.assert_array_equal(
-        by_callback.predict(X), by_parameter.fit(X, y).predict(X)
+    # The callback takes the norm of each parameter's norm, which rounds otherwise.
+    np.testing.assert_allclose(
+        by_callback.predict(X), by_parameter.fit(X, y).predict(X), rtol=1e-12
     )
     free = RNNRegressor(**TINY, max_grad_norm=None).fit(X, y)
     assert (by_callback.predict(X) != free.predict(X)).any()
@@ -855,9 +856,12 @@ def test_callbacks_that_read_batches_find_their_rows(callback):
         losses = [row["train_loss"] for row in epoch["batches"][:3]]
         assert sizes == [8, 8, 4]
         assert np.average(losses, weights=sizes) == pytest.approx(epoch["train_loss"])
-    assert model.loss_curve_ == plain.loss_curve_
-    assert model.validation_loss_curve_ == plain.validation_loss_curve_
-    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+    # A schedule of torch listens to the optimiser's own step, which rounds otherwise.
+    rtol = 1e-12 if isinstance(callback, LRScheduler) else 0
+    for name in ("loss_curve_", "validation_loss_curve_"):
+        found, expected = getattr(model, name), getattr(plain, name)
+        np.testing.assert_allclose(found, expected, rtol=rtol)
+    np.testing.assert_allclose(model.predict(X), plain.predict(X), rtol=rtol)
 
 
 def test_without_such_callbacks_an_epoch_has_one_row_for_all_batches():

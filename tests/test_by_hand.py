@@ -1,0 +1,344 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from skorch.callbacks import Callback
+from torch import nn
+
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels
+from skrnn._by_hand import FlatParameters, Memory, adam_by_hand, layers_by_hand
+from skrnn._targets import ClassTarget, RegressionTarget
+
+rng = np.random.default_rng(0)
+LENGTHS = [5, 9, 1, 7, 3, 9, 2, 6, 4, 8]
+RAGGED = [rng.normal(size=(n, 2)) for n in LENGTHS]
+DENSE = rng.normal(size=(10, 6, 2))
+Y = np.array([x[:, 0].sum() for x in RAGGED])
+LABELS = np.array(list("abcabcabca"))
+WEIGHTS = rng.uniform(0.5, 2, 10)
+TINY = dict(hidden_size=4, max_epochs=3, batch_size=4, random_state=0)
+
+
+def fit_both(model, X, y, sample_weight=None):
+    """Return copies of a model trained by hand and through torch's own layers."""
+    models = []
+    for compiled in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_kernels, "FUSED", compiled)
+            models.append(copy.deepcopy(model).fit(X, y, sample_weight))
+    return models
+
+
+def assert_coincide(by_hand, through_torch, X, rtol=1e-9):
+    assert_allclose(by_hand.loss_curve_, through_torch.loss_curve_, rtol=rtol)
+    for name, value in through_torch.module_.state_dict().items():
+        found = by_hand.module_.state_dict()[name]
+        assert_allclose(found, value, rtol=0, atol=rtol, err_msg=name)
+
+
+@settings(max_examples=60)
+@given(
+    cell=st.sampled_from(
+        [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm",)]
+    ),
+    hidden_size=st.sampled_from([3, (3,), (4, 2), (2, 3, 2)]),
+    bidirectional=st.booleans(),
+    pooling=st.sampled_from(["last", "mean", "max", "attention"]),
+    initial_state=st.sampled_from(["zeros", "normal", "learned"]),
+    loss=st.sampled_from(["squared_error", "absolute_error", "huber"]),
+    optimizer=st.sampled_from(["adam", "adamw", "sgd", "rmsprop"]),
+    ragged=st.booleans(),
+    weighted=st.booleans(),
+    n_targets=st.integers(1, 2),
+    max_grad_norm=st.sampled_from([None, 0.1, 1.0]),
+)
+def test_curves_and_weights_of_fits_coincide(
+    cell, hidden_size, ragged, weighted, n_targets, **params
+):
+    sizes = hidden_size if isinstance(hidden_size, tuple) else (hidden_size,)
+    model = RNNRegressor(
+        **TINY | params | {"hidden_size": hidden_size, "num_layers": len(sizes)},
+        cell_type=cell[0],
+        nonlinearity=cell[-1] if cell[0] == "rnn" else "tanh",
+    )
+    X = RAGGED if ragged else DENSE
+    y = np.column_stack([Y, Y[::-1]])[:, :n_targets]
+
+    models = fit_both(model, X, y, WEIGHTS if weighted else None)
+
+    assert_coincide(*models, X)
+
+
+@pytest.mark.parametrize("X", [DENSE, RAGGED], ids=["dense", "ragged"])
+@pytest.mark.parametrize("labels", [LABELS, LABELS == "a"], ids=["three", "two"])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("cls", [RNNClassifier, BiRNNClassifier])
+def test_curves_of_classifiers_coincide(cls, class_weight, labels, X):
+    model = cls(**TINY, class_weight=class_weight)
+    assert_coincide(*fit_both(model, X, labels), X)
+
+
+@pytest.mark.parametrize("ar_order", [0, 2])
+@pytest.mark.parametrize("X", [DENSE, RAGGED], ids=["dense", "ragged"])
+def test_curves_of_outputs_per_step_coincide(X, ar_order):
+    y = [np.cumsum(x[:, 0]) for x in X]
+    y = np.stack(y) if X is DENSE else y
+    options = {"ar_order": ar_order, "target_feature": 0} if ar_order else {}
+    model = RNNRegressor(**TINY, return_sequences=True, **options)
+    assert_coincide(*fit_both(model, X, y), X)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_curves_with_embedding_coincide(bidirectional):
+    ids = np.random.default_rng(1).integers(1, 7, size=(10, 5))
+    model = RNNRegressor(**TINY, embedding_dim=3, bidirectional=bidirectional)
+    assert_coincide(*fit_both(model, ids, Y), ids)
+
+
+def test_curves_in_single_precision_coincide():
+    X, y = DENSE.astype(np.float32), Y.astype(np.float32)
+    for cell_type in ("rnn", "gru", "lstm"):
+        model = RNNRegressor(**TINY, cell_type=cell_type)
+        assert_coincide(*fit_both(model, X, y), X, rtol=1e-5)
+
+
+def test_dropout_falls_on_the_same_values():
+    model = RNNRegressor(**TINY | {"num_layers": 2}, dropout=0.4)
+    assert_coincide(*fit_both(model, RAGGED, Y), RAGGED)
+
+
+def test_training_goes_on_from_what_the_other_way_left():
+    model = RNNRegressor(**TINY, warm_start=True, lr_schedule=None)
+    curves = []
+    for order in ((True, False, True), (False, False, False)):
+        again = copy.deepcopy(model)
+        for compiled in order:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(_kernels, "FUSED", compiled)
+                again.fit(DENSE, Y)
+        curves.append(again.loss_curve_)
+    assert_allclose(*curves, rtol=1e-9)
+
+
+# -- the formulas of losses
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_slopes_of_regression_losses_are_torchs(loss, n_targets):
+    y = rng.normal(size=(50, n_targets))
+    target = RegressionTarget(loss).fit(y, np.arange(50), None)
+    check_slope(target, 3 * rng.normal(size=(50, n_targets)), y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+@pytest.mark.parametrize("size", [1, 1000])
+def test_slopes_of_cross_entropies_are_torchs(n_classes, size):
+    target = ClassTarget(np.arange(n_classes))
+    codes = rng.integers(0, n_classes, 50)
+    check_slope(target, size * rng.normal(size=(50, target.n_outputs)), codes)
+
+
+def check_slope(target, output, codes):
+    raw = torch.tensor(output, requires_grad=True)
+    expected = target.row_loss(raw, torch.tensor(codes))
+    (slope,) = torch.autograd.grad(expected.sum(), raw)
+
+    found = target.loss_and_slope(output, codes)
+
+    assert_allclose(found[0], expected.detach(), rtol=1e-12, atol=1e-12)
+    assert_allclose(found[1], slope, rtol=1e-12, atol=1e-12)
+
+
+# -- Adam
+
+
+@pytest.mark.parametrize("max_norm", [None, 0.5, 100.0])
+@pytest.mark.parametrize("weight_decay", [0, 0.1])
+@pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)]
+)
+def test_steps_are_those_of_torch(cls, weight_decay, max_norm, dtype, tolerance):
+    options = dict(lr=0.1, weight_decay=weight_decay, betas=(0.8, 0.99), fused=True)
+    torch.manual_seed(0)
+    ours = nn.Linear(3, 2, dtype=dtype)
+    theirs = copy.deepcopy(ours)
+    optimizers = [cls(m.parameters(), **options) for m in (ours, theirs)]
+    gradients = [[torch.randn_like(p) for p in theirs.parameters()] for _ in range(6)]
+
+    def step(module, gradients, take):
+        for p, gradient in zip(module.parameters(), gradients, strict=True):
+            p.grad = gradient.clone()
+        take()
+
+    def of_torch(module, optimizer):
+        if max_norm is not None:
+            nn.utils.clip_grad_norm_(module.parameters(), max_norm)
+        optimizer.step()
+
+    for i in range(2):  # begun by torch, for both
+        for module, optimizer in zip((ours, theirs), optimizers, strict=True):
+            step(module, gradients[i], lambda m=module, o=optimizer: of_torch(m, o))
+    flat = FlatParameters(ours)
+    adam = adam_by_hand(optimizers[0], flat)
+    for gradient in gradients[2:]:
+        step(theirs, gradient, lambda: of_torch(theirs, optimizers[1]))
+        flat.begin()
+        step(ours, gradient, lambda: flat.gather() and adam.step(max_norm))
+    adam.end()
+
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert_allclose(mine.detach(), other.detach(), rtol=tolerance, atol=tolerance)
+        states = [o.state[p] for o, p in zip(optimizers, (mine, other), strict=True)]
+        assert states[0].keys() == states[1].keys()
+        for name, value in states[1].items():
+            assert_allclose(states[0][name], value, rtol=tolerance, atol=tolerance)
+    assert adam_by_hand(optimizers[0], flat, adam) is adam
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(fused=False), dict(amsgrad=True), dict(maximize=True)],
+    ids=lambda options: next(iter(options)),
+)
+def test_unusual_optimisers_take_their_own_steps(options):
+    module = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(module.parameters(), **{"fused": True} | options)
+    assert adam_by_hand(optimizer, FlatParameters(module)) is None
+
+
+def test_other_optimisers_and_what_listens_take_their_own_steps():
+    module = nn.Linear(3, 2)
+    flat = FlatParameters(module)
+    assert adam_by_hand(torch.optim.SGD(module.parameters(), fused=True), flat) is None
+    heard = torch.optim.Adam(module.parameters(), fused=True)
+    assert adam_by_hand(heard, flat) is not None
+    heard.register_step_post_hook(lambda *args: None)
+    assert adam_by_hand(heard, flat) is None
+    scheduled = torch.optim.Adam(module.parameters(), fused=True)
+    torch.optim.lr_scheduler.StepLR(scheduled, 1)
+    assert adam_by_hand(scheduled, flat) is None
+
+
+# -- what callbacks do
+
+
+class Listener(Callback):
+    """Registers a hook with a part of the module, and counts its calls."""
+
+    def __init__(self, register):
+        self.register = register
+
+    def on_train_begin(self, net, **kwargs):
+        self.calls = []
+        self.register(net.module_, lambda *args: self.calls.append(1))
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda module, hook: module.layers[0].weight_hh_l0.register_hook(hook),
+        lambda module, hook: module.register_forward_hook(hook),
+        lambda module, hook: module.head.register_full_backward_hook(hook),
+    ],
+    ids=["parameter", "module", "head"],
+)
+def test_hooks_are_called(register):
+    listener = Listener(register)
+    model = RNNRegressor(**TINY, callbacks=[listener]).fit(DENSE, Y)
+    (heard,) = (cb for _, cb in model.net_.callbacks_)
+    assert len(heard.calls) == 9  # three epochs of three batches
+    expected = RNNRegressor(**TINY).fit(DENSE, Y).loss_curve_
+    assert_allclose(model.loss_curve_, expected, rtol=1e-12)
+
+
+class Freeze(Callback):
+    def on_train_begin(self, net, **kwargs):
+        net.module_.layers[0].weight_hh_l0.requires_grad_(False)
+
+
+def test_frozen_parameters_stay():
+    start = RNNRegressor(**TINY | {"max_epochs": 1, "lr": 1e-30}).fit(DENSE, Y)
+    model = RNNRegressor(**TINY, callbacks=[Freeze()]).fit(DENSE, Y)
+    weights = [m.module_.layers[0].weight_hh_l0.detach() for m in (start, model)]
+    assert_array_equal(*weights)
+    others = [m.module_.head.weight.detach() for m in (start, model)]
+    assert (others[0] != others[1]).any()
+
+
+class Moved(Callback):
+    """Puts other gradients in the place of the net's."""
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        for _, parameter in named_parameters:
+            parameter.grad = parameter.grad + 0.1
+
+
+class Halved(Callback):
+    """Puts other parameters, of half the size, in the place of the net's."""
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            for parameter in net.module_.parameters():
+                parameter.data = parameter.data / 2
+
+
+class Taken(Callback):
+    """Takes a gradient away."""
+
+    def on_grad_computed(self, net, **kwargs):
+        net.module_.head.bias.grad = None
+
+
+@pytest.mark.parametrize("callback", [Moved(), Halved(), Taken()])
+def test_callbacks_may_change_what_is_trained(callback):
+    plain = RNNRegressor(**TINY, optimizer="adam").fit(DENSE, Y)
+    model = RNNRegressor(**TINY, optimizer="adam", callbacks=[callback])
+    models = fit_both(model, DENSE, Y)
+    assert_coincide(*models, DENSE)
+    assert not np.allclose(models[0].loss_curve_, plain.loss_curve_, rtol=1e-6)
+
+
+# -- parts
+
+
+def test_flat_parameters_are_those_of_the_module():
+    module = nn.Linear(3, 2)
+    before = [p.detach().clone() for p in module.parameters()]
+
+    flat = FlatParameters(module)
+
+    for p, value in zip(module.parameters(), before, strict=True):
+        assert torch.equal(p, value)
+    assert flat.hold(module)
+    flat.values.zero_()
+    assert all((p == 0).all() for p in module.parameters())
+    module.bias.data = torch.ones(2)
+    assert not flat.hold(module)
+
+
+def test_layers_are_kept_from_epoch_to_epoch():
+    module = RNNRegressor(**TINY).fit(DENSE, Y).module_
+    layers = layers_by_hand(module)
+    assert layers_by_hand(module, layers) is layers
+    module.head.bias.data = module.head.bias.data.clone()
+    assert layers_by_hand(module, layers) is not layers
+
+
+def test_memory_is_given_out_again():
+    memory = Memory()
+    first = memory.empty((2, 3), np.float32)
+    other = memory.empty((4,), np.float64)
+    assert not np.shares_memory(first, other)
+    memory.begin()
+    again = memory.empty((3, 1), np.float32)
+    assert np.shares_memory(first, again)
+    assert again.shape == (3, 1)
+    assert again.flags.c_contiguous
+    memory.begin()
+    assert memory.empty((9, 9), np.float32).shape == (9, 9)
