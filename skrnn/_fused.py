@@ -201,17 +201,19 @@ def rnn_backward(
 def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
     """Fill `states` behind the first, and `gates` `(M, L, N, 3 H)` with r, z and n.
 
-    `candidate` gets what the state gives n before r is applied, `(M, L, N, H)`.
+    `candidate` gets what the state gives n before r is applied, `(M, L, N, H)`. With
+    room for fewer steps than L both keep the last ones.
     """
-    n_models, n_steps, n_rows, n_units = candidate.shape
+    n_models, n_steps, n_rows, n_units = states.shape
     half, n_both = states.dtype.type(0.5), 2 * n_units
+    n_kept = gates.shape[1]
     for m in range(n_models):
         w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
         inputs, state = x[min(m, len(x) - 1)], states[m]
         bias = b_ih[m].copy()
         bias[:n_both] += b_hh[m, :n_both]
-        for t in range(n_steps):
-            now, given = gates[m, t], candidate[m, t]
+        for t in range(n_steps - 1):
+            now, given = gates[m, t % n_kept], candidate[m, t % n_kept]
             set_rows(now, bias)
             set_rows(given, b_hh[m, n_both:])
             add_product(inputs[t], w_t, now)
@@ -305,21 +307,22 @@ def gru_backward(
 def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
     """Fill `states` and `cells` `(M, L + 1, N, H)` behind the first.
 
-    `gates` gets i, f, g and o, `(M, L, N, 4 H)`, `squashed` the tanh of c.
+    `gates` gets i, f, g and o, `(M, L, N, 4 H)`, `squashed` the tanh of c. With room
+    for fewer steps than L both keep the last ones.
     """
-    n_models, n_steps, n_rows, n_units = squashed.shape
-    half = states.dtype.type(0.5)
+    n_models, n_steps, n_rows, n_units = states.shape
+    half, n_kept = states.dtype.type(0.5), gates.shape[1]
     for m in range(n_models):
         w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
         bias = b_ih[m] + b_hh[m]
         inputs, state, cell = x[min(m, len(x) - 1)], states[m], cells[m]
-        for t in range(n_steps):
-            now = gates[m, t]
+        for t in range(n_steps - 1):
+            now = gates[m, t % n_kept]
             set_rows(now, bias)
             add_product(inputs[t], w_t, now)
             add_product(state[t], v_t, now)
             for n in range(n_rows):
-                gate, h, s = now[n], state[t + 1, n], squashed[m, t, n]
+                gate, h, s = now[n], state[t + 1, n], squashed[m, t % n_kept, n]
                 past, c = cell[t, n], cell[t + 1, n]
                 i_f, g = gate[: 2 * n_units], gate[2 * n_units : 3 * n_units]
                 o = gate[3 * n_units :]
@@ -462,7 +465,7 @@ class Run:
     kept: tuple  # of a GRU gates and candidates, of an LSTM gates and tanh of cells
 
 
-def run_layer(cell_type, relu, x, weights, state, empty=np.empty):
+def run_layer(cell_type, relu, x, weights, state, empty=np.empty, keep=True):
     """Run a layer over all steps.
 
     Parameters
@@ -485,6 +488,9 @@ def run_layer(cell_type, relu, x, weights, state, empty=np.empty):
     empty : callable, default=numpy.empty
         Gives memory for a shape and a dtype.
 
+    keep : bool, default=True
+        Whether the way back is wanted.
+
     Returns
     -------
     run : Run
@@ -498,7 +504,7 @@ def run_layer(cell_type, relu, x, weights, state, empty=np.empty):
     if cell_type == "rnn":
         rnn_forward(x, *weights, relu, states)
         return Run(cell_type, relu, x, weights, states, cells, kept)
-    size = (n_models, n_steps, n_rows, len(weights[0][0]))
+    size = (n_models, n_steps if keep else 1, n_rows, len(weights[0][0]))
     kept = empty(size, dtype), empty((*size[:3], n_units), dtype)
     if cell_type == "gru":
         gru_forward(x, *weights, states, *kept)
@@ -588,6 +594,18 @@ def of_first_order(backward):
         return backward(ctx, *gradients)
 
     return checked
+
+
+def run_on_tensors(cell_type, relu, x, *weights_and_state):
+    """Do what `FusedLayer` does, without a word to torch if nothing is recorded."""
+    if torch.is_grad_enabled():
+        return FusedLayer.apply(cell_type, relu, x, *weights_and_state)
+    x, *arrays = (tensor.numpy()[None] for tensor in (x, *weights_and_state))
+    run = run_layer(cell_type, relu, x, arrays[:4], arrays[4:], keep=False)
+    output = torch.from_numpy(run.states[0, 1:])
+    if run.cells is None:
+        return output, output[-1]
+    return output, output[-1], torch.from_numpy(run.cells[0, 1:])
 
 
 class FusedLayer(torch.autograd.Function):

@@ -81,19 +81,17 @@ def recurrence(
     n_hidden = weights[1].shape[1]
     if reverse:
         x = reverse_valid(x, lengths)
+    if state is None:
+        zeros = x.new_zeros(x.shape[0], n_hidden)
+        state = (zeros,) * (2 if cell_type == "lstm" else 1)
+    compiled = compiled_layers(x.device, x.dtype)
+    if compiled is not None:
+        relu = cell_type == "rnn" and nonlinearity == "relu"
+        run = partial(compiled.run_on_tensors, cell_type, relu)
+        return _run_compiled(run, x, weights, lengths, reverse, state)
     if aligned:
         x, weights = pad_last(x), pad_weights(weights, N_GATES[cell_type])
-    if state is None:
-        zeros = x.new_zeros(x.shape[0], weights[1].shape[1])
-        state = (zeros,) * (2 if cell_type == "lstm" else 1)
-    elif aligned:
         state = tuple(pad_last(part) for part in state)
-    layer = fused_layer(cell_type, x, aligned)
-    if layer is not None:
-        relu = cell_type == "rnn" and nonlinearity == "relu"
-        run = partial(layer.apply, cell_type, relu)
-        output, final = _run_fused(run, x, weights, lengths, reverse, state)
-        return output[:, :, :n_hidden], tuple(part[:, :n_hidden] for part in final)
     state = tuple(part[None].contiguous() for part in state)
     if cell_type == "lstm" and with_cell and lengths is not None:
         c_n = _packed_lstm(x, weights, lengths, state)
@@ -119,18 +117,6 @@ def recurrence(
     if reverse:
         output = reverse_valid(output, lengths)
     return output, final
-
-
-def fused_layer(cell_type, x, aligned=False):
-    """Return the compiled layer for a batch, None if torch's own is to run.
-
-    In prediction, `aligned`, torch's LSTM in float32 is the faster one: nothing is
-    recorded there.
-    """
-    if aligned and cell_type == "lstm" and x.dtype == torch.float32:
-        return None
-    compiled = compiled_layers(x.device, x.dtype)
-    return None if compiled is None else compiled.FusedLayer
 
 
 def compiled_layers(device, dtype):
@@ -162,10 +148,12 @@ def _import_compiled_layers():
     return compiled
 
 
-def _run_fused(run, x, weights, lengths, reverse, state):
-    """Do what `recurrence` does by a compiled layer; `x` is already reversed."""
+def _run_compiled(run, x, weights, lengths, reverse, state):
+    """Do what `recurrence` does by a compiled layer; `x` is already reversed.
+
+    There a row has the same bits wherever it stands, whatever the sizes.
+    """
     x = x.transpose(0, 1).contiguous()
-    state = [part.contiguous() for part in state]
     output, h_n, *cells = run(x, *weights, *state)
     output = output.transpose(0, 1)
     if lengths is not None:

@@ -21,6 +21,7 @@ from skrnn._kernels import (
 from skrnn._kernels import recurrence as run_recurrence
 
 N, L, F, H = 5, 7, 3, 4
+CPU = torch.device("cpu")
 LENGTHS = torch.tensor([3, 7, 1, 5, 7])
 MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -414,7 +415,7 @@ def unloaded(path):
 
 def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
     monkeypatch.setitem(sys.modules, "skrnn._fused", None)  # its import fails
-    assert _kernels.fused_layer("gru", draw(N, L, F)) is None
+    assert _kernels.compiled_layers(CPU, torch.float64) is None
 
 
 def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypatch):
@@ -429,25 +430,18 @@ def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypat
         "to a folder that can be written."
     )
     with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
-        assert _kernels.fused_layer("gru", draw(N, L, F)) is None
+        assert _kernels.compiled_layers(CPU, torch.float64) is None
 
 
 def test_other_precisions_run_through_torch(path):
-    layer = _kernels.fused_layer("rnn", draw(N, L, F).half())
-    assert layer is None
-    found = _kernels.fused_layer("rnn", draw(N, L, F))
-    assert (found is not None) == (path == "compiled")
+    assert _kernels.compiled_layers(CPU, torch.float16) is None
+    for dtype in (torch.float32, torch.float64):
+        found = _kernels.compiled_layers(CPU, dtype)
+        assert (found is not None) == (path == "compiled")
 
 
-def test_predictions_of_an_lstm_in_float32_run_through_torch(path):
-    x = draw(N, L, F, dtype=torch.float32)
-    assert _kernels.fused_layer("lstm", x, aligned=True) is None
-    for other in (
-        _kernels.fused_layer("lstm", x),
-        _kernels.fused_layer("lstm", x.double(), aligned=True),
-        _kernels.fused_layer("gru", x, aligned=True),
-    ):
-        assert (other is not None) == (path == "compiled")
+def test_accelerators_run_through_torch(path):
+    assert _kernels.compiled_layers(torch.device("cuda"), torch.float32) is None
 
 
 @settings(max_examples=25)
