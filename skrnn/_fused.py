@@ -25,10 +25,11 @@ from skrnn._products import (
     add_outer,
     add_product,
     add_rows,
+    packed,
+    packed_transpose,
     rows_of,
     set_rows,
     turn,
-    turned,
     zeros_turned,
 )
 
@@ -114,9 +115,10 @@ def _tanh(x):
 
 
 @njit(**COMPILED)
-def steps_at_once(n_steps, n_rows, row_bytes):
-    """Return for how many steps gradients wait until they reach the weights'."""
-    return max(1, min(n_steps, BLOCK_BYTES // (n_rows * row_bytes)))
+def steps_at_once(n_steps, n_rows, row_bytes, weight):
+    """Return for how many steps gradients wait until they reach that of `weight`."""
+    room = max(BLOCK_BYTES, weight.nbytes // 2)
+    return max(1, min(n_steps, room // (n_rows * row_bytes)))
 
 
 # -- nn.RNN: h_t = tanh(x_t W' + b + h_{t-1} V'), or max(0, ...)
@@ -128,7 +130,7 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
     n_models, n_steps, n_rows, n_units = states.shape
     zero = states.dtype.type(0)
     for m in range(n_models):
-        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        w_t, v_t = packed_transpose(w_ih[m]), packed_transpose(w_hh[m])
         bias = b_ih[m] + b_hh[m]
         inputs, state = x[min(m, len(x) - 1)], states[m]
         for t in range(n_steps - 1):
@@ -157,12 +159,12 @@ def rnn_backward(
     """
     n_models, n_steps, n_rows, n_units = states.shape
     zero, n_steps = states.dtype.type(0), n_steps - 1
-    size = steps_at_once(n_steps, n_rows, n_units * states.itemsize)
+    size = steps_at_once(n_steps, n_rows, n_units * states.itemsize, w_hh[0])
     block = np.empty((size, n_rows, n_units), dtype=states.dtype)
     for m in range(n_models):
         which = min(m, len(x) - 1)
-        v, of_h = w_hh[m], d_h[m]
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        w, v, of_h = packed(w_ih[m]), packed(w_hh[m]), d_h[m]
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
         d_b_ih[m] = 0
         for t in range(n_steps - 1, -1, -1):
             d_a = block[t % size]
@@ -188,7 +190,7 @@ def rnn_backward(
                 add_outer(rows_of(x[which, part]), flat, of_w)
                 add_rows(flat, d_b_ih[m])
                 if d_x.shape[1]:
-                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+                    add_product(flat, w, rows_of(d_x[which, part]))
         turn(of_w, d_w_ih[m])
         turn(of_v, d_w_hh[m])
         d_b_hh[m] = d_b_ih[m]
@@ -208,7 +210,9 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
     half, n_both = states.dtype.type(0.5), 2 * n_units
     n_kept = gates.shape[1]
     for m in range(n_models):
-        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        w_t = packed_transpose(w_ih[m])
+        v_both = packed_transpose(w_hh[m, :n_both])
+        v_new = packed_transpose(w_hh[m, n_both:])
         inputs, state = x[min(m, len(x) - 1)], states[m]
         bias = b_ih[m].copy()
         bias[:n_both] += b_hh[m, :n_both]
@@ -217,8 +221,8 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
             set_rows(now, bias)
             set_rows(given, b_hh[m, n_both:])
             add_product(inputs[t], w_t, now)
-            add_product(state[t], v_t[:, :n_both], now[:, :n_both])
-            add_product(state[t], v_t[:, n_both:], given)
+            add_product(state[t], v_both, now[:, :n_both])
+            add_product(state[t], v_new, given)
             for n in range(n_rows):
                 gate, c, h, past = now[n], given[n], state[t + 1, n], state[t, n]
                 r_z, new = gate[:n_both], gate[n_both:]
@@ -250,13 +254,14 @@ def gru_backward(
     """Fill the gradients, as `rnn_backward` does."""
     n_models, n_steps, n_rows, n_units = candidate.shape
     n_both = 2 * n_units
-    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize)
+    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh[0])
     block = np.empty((size, n_rows, 3 * n_units), dtype=states.dtype)
     block_c = np.empty((size, n_rows, n_units), dtype=states.dtype)
     for m in range(n_models):
         which = min(m, len(x) - 1)
-        v, of_h = w_hh[m], d_h[m]
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        w, of_h = packed(w_ih[m]), d_h[m]
+        v_both, v_new = packed(w_hh[m, :n_both]), packed(w_hh[m, n_both:])
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
         d_b_ih[m] = 0
         d_b_hh[m] = 0
         for t in range(n_steps - 1, -1, -1):
@@ -281,8 +286,8 @@ def gru_backward(
                     to_c[j] = t_n[j] * r[j]
                 for j in range(n_units):
                     g[j] = g[j] * z[j]
-            add_product(d_gates[:, :n_both], v[:n_both], of_h)
-            add_product(d_c, v[n_both:], of_h)
+            add_product(d_gates[:, :n_both], v_both, of_h)
+            add_product(d_c, v_new, of_h)
             if t % size == 0:
                 part = slice(t, min(t + size, n_steps))
                 flat = rows_of(block[: part.stop - t])
@@ -294,7 +299,7 @@ def gru_backward(
                 add_rows(flat, d_b_ih[m])
                 add_rows(flat_c, d_b_hh[m, n_both:])
                 if d_x.shape[1]:
-                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+                    add_product(flat, w, rows_of(d_x[which, part]))
         turn(of_w, d_w_ih[m])
         turn(of_v, d_w_hh[m])
         d_b_hh[m, :n_both] = d_b_ih[m, :n_both]
@@ -313,7 +318,7 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
     n_models, n_steps, n_rows, n_units = states.shape
     half, n_kept = states.dtype.type(0.5), gates.shape[1]
     for m in range(n_models):
-        w_t, v_t = turned(w_ih[m]), turned(w_hh[m])
+        w_t, v_t = packed_transpose(w_ih[m]), packed_transpose(w_hh[m])
         bias = b_ih[m] + b_hh[m]
         inputs, state, cell = x[min(m, len(x) - 1)], states[m], cells[m]
         for t in range(n_steps - 1):
@@ -364,12 +369,12 @@ def lstm_backward(
     `d_cells` has no steps if cells have no gradient.
     """
     n_models, n_steps, n_rows, n_units = squashed.shape
-    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize)
+    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh[0])
     block = np.empty((size, n_rows, 4 * n_units), dtype=states.dtype)
     for m in range(n_models):
         which = min(m, len(x) - 1)
-        v = w_hh[m]
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(v)
+        w, v = packed(w_ih[m]), packed(w_hh[m])
+        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
         d_b_ih[m] = 0
         for t in range(n_steps - 1, -1, -1):
             d_gates = block[t % size]
@@ -411,7 +416,7 @@ def lstm_backward(
                 add_outer(rows_of(x[which, part]), flat, of_w)
                 add_rows(flat, d_b_ih[m])
                 if d_x.shape[1]:
-                    add_product(flat, w_ih[m], rows_of(d_x[which, part]))
+                    add_product(flat, w, rows_of(d_x[which, part]))
         turn(of_w, d_w_ih[m])
         turn(of_v, d_w_hh[m])
         d_b_hh[m] = d_b_ih[m]
@@ -425,14 +430,14 @@ def linear_forward(x, weight, bias):
     """Return `x @ weight.T + bias`: (N, F), (K, F) and (K,)."""
     out = np.empty((len(x), len(bias)), dtype=x.dtype)
     set_rows(out, bias)
-    add_product(x, turned(weight), out)
+    add_product(x, packed_transpose(weight), out)
     return out
 
 
 @njit(**COMPILED)
 def linear_backward(x, weight, d_out, d_x, d_weight, d_bias):
     """Add to the gradients what `d_out`, (N, K), makes of them."""
-    add_product(d_out, weight, d_x)
+    add_product(d_out, packed(weight), d_x)
     add_outer(d_out, x, d_weight)
     add_rows(d_out, d_bias)
 

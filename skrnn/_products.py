@@ -128,34 +128,49 @@ def make_tile(n_rows, n_vectors, n_bytes):
 
 
 LANES = VECTOR_BYTES // 4
+CROWDED = 2048  # bytes from row to row, from which on copying them into panels pays
 _full, _full_row = (make_tile(n, 2, VECTOR_BYTES) for n in (TILE_ROWS, 1))
 _half, _half_row = (make_tile(n, 1, VECTOR_BYTES) for n in (TILE_ROWS, 1))
+_full_four, _half_four = (make_tile(4, n, VECTOR_BYTES) for n in (2, 1))
 _four, _four_row = (make_tile(n, 1, 16) for n in (TILE_ROWS, 1))
 _one, _one_row = (make_tile(n, 1, 4) for n in (TILE_ROWS, 1))
 
 
+PANEL = 2 * LANES  # columns, in float32; in float64 a panel has two tiles' columns
+
+
 @njit(**COMPILED)
-def _add(number, size, a, a_row, a_col, b, b_row, out, out_row, n, n_cols, n_terms):
+def _add(
+    number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
+):
     """Add a product to `out`, tile by tile, the widest that fit first."""
     whole = n - n % TILE_ROWS
     block = TILE_ROWS * a_row
+    fours = 4 if n - whole >= 4 else 0
     j = 0
     while j < n_cols:
         left = n_cols - j
-        x, y, z = a, b + j * size, out + j * size
-        if left >= 2 * LANES:
+        x, z = a, out + j * size
+        y = b + j // PANEL * b_panel + j % PANEL * size
+        if left >= PANEL:
             for _ in range(0, whole, TILE_ROWS):
                 _full(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
                 x, z = x + block, z + TILE_ROWS * out_row
-            for _ in range(whole, n):
+            if fours:
+                _full_four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + 4 * a_row, z + 4 * out_row
+            for _ in range(whole + fours, n):
                 _full_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
                 x, z = x + a_row, z + out_row
-            j += 2 * LANES
+            j += PANEL
         elif left >= LANES:
             for _ in range(0, whole, TILE_ROWS):
                 _half(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
                 x, z = x + block, z + TILE_ROWS * out_row
-            for _ in range(whole, n):
+            if fours:
+                _half_four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
+                x, z = x + 4 * a_row, z + 4 * out_row
+            for _ in range(whole + fours, n):
                 _half_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
                 x, z = x + a_row, z + out_row
             j += LANES
@@ -178,37 +193,80 @@ def _add(number, size, a, a_row, a_col, b, b_row, out, out_row, n, n_cols, n_ter
 
 
 @njit(**COMPILED)
-def add_product(a, b, out):
-    """Add `a @ b` to `out`: (N, K), (K, J) and (N, J).
+def packed(b):
+    """Return `(K, J)` in panels, `(P, K, columns)`: in memory as products read it.
 
-    Rows of `b` and of `out` must be contiguous.
+    Rows that lie a power of two apart would drive each other out of the cache.
+    """
+    n_terms, n_cols = b.shape
+    n_panels = (n_cols + PANEL - 1) // PANEL
+    panels = np.empty((n_panels, n_terms, PANEL), dtype=b.dtype)
+    for p in range(n_panels):
+        first = p * PANEL
+        for k in range(n_terms):
+            for j in range(min(PANEL, n_cols - first)):
+                panels[p, k, j] = b[k, first + j]
+    return panels
+
+
+@njit(**COMPILED)
+def packed_transpose(a):
+    """Return `packed(a.T)` of `a`, (J, K)."""
+    n_cols, n_terms = a.shape
+    n_panels = (n_cols + PANEL - 1) // PANEL
+    panels = np.empty((n_panels, n_terms, PANEL), dtype=a.dtype)
+    for p in range(n_panels):
+        first = p * PANEL
+        for j in range(min(PANEL, n_cols - first)):
+            for k in range(n_terms):
+                panels[p, k, j] = a[first + j, k]
+    return panels
+
+
+@njit(**COMPILED)
+def add_product(a, panels, out):
+    """Add `a @ b` to `out`: (N, K), `packed` (K, J) and (N, J).
+
+    Rows of `out` must be contiguous.
     """
     _add(
         out.dtype.type(0),
         out.itemsize,
         np.intp(a.ctypes.data),
-        *a.strides,
-        np.intp(b.ctypes.data),
-        b.strides[0],
+        a.strides[0],
+        a.strides[1],
+        np.intp(panels.ctypes.data),
+        panels.strides[1],
+        panels.strides[0],
         np.intp(out.ctypes.data),
         out.strides[0],
         a.shape[0],
-        b.shape[1],
+        out.shape[1],
         a.shape[1],
     )
 
 
 @njit(**COMPILED)
 def add_outer(a, b, out):
-    """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J), alike."""
+    """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J).
+
+    Rows of `b` and of `out` must be contiguous.
+    """
+    place, row = np.intp(b.ctypes.data), b.strides[0]
+    panel = PANEL * b.itemsize
+    panels = packed(b[: len(b) if row >= CROWDED else 0])
+    if row >= CROWDED:
+        place = np.intp(panels.ctypes.data)
+        panel, row = panels.strides[0], panels.strides[1]
     _add(
         out.dtype.type(0),
         out.itemsize,
         np.intp(a.ctypes.data),
         a.strides[1],
         a.strides[0],
-        np.intp(b.ctypes.data),
-        b.strides[0],
+        place,
+        row,
+        panel,
         np.intp(out.ctypes.data),
         out.strides[0],
         a.shape[1],
@@ -241,14 +299,6 @@ def turn(a, out):
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
             out[j, i] = a[i, j]
-
-
-@njit(**COMPILED)
-def turned(a):
-    """Return the transpose of `a` as an array of its own."""
-    out = np.empty((a.shape[1], a.shape[0]), dtype=a.dtype)
-    turn(a, out)
-    return out
 
 
 @njit(**COMPILED)

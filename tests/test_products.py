@@ -9,9 +9,11 @@ from skrnn._products import (
     add_outer,
     add_product,
     add_rows,
+    packed,
+    packed_transpose,
     rows_of,
     set_rows,
-    turned,
+    turn,
     zeros_turned,
 )
 
@@ -34,22 +36,33 @@ def test_products_of_any_size_are_added_to_what_is_there(shape, dtype):
     start = draw(n, j, dtype=dtype, seed=2)
     product, outer = start.copy(), start.copy()
 
-    add_product(a, b, product)
+    add_product(a, packed(b), product)
     add_outer(np.ascontiguousarray(a.T), b, outer)
 
     expected = start + a.astype(np.float64) @ b.astype(np.float64)
     np.testing.assert_allclose(product, expected, rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(product, outer)
+    product = start.copy()
+    add_product(a, packed_transpose(np.ascontiguousarray(b.T)), product)
+    np.testing.assert_array_equal(product, outer)
+
+
+@dtypes
+def test_wide_rows_are_added_alike(dtype):
+    a, b = draw(40, 9, dtype=dtype), draw(40, 1100, dtype=dtype, seed=1)
+    out = np.zeros((9, 1100), dtype)
+    add_outer(a, b, out)
+    np.testing.assert_allclose(out, a.T @ b, atol=10 * TOLERANCE[dtype])
 
 
 @dtypes
 def test_a_row_has_the_same_bits_wherever_it_stands(dtype):
     a, b = draw(2 * TILE_ROWS + 3, 37, dtype=dtype), draw(37, 53, dtype=dtype)
     together = np.zeros((len(a), 53), dtype)
-    add_product(a, b, together)
+    add_product(a, packed(b), together)
     for i in range(len(a)):
         alone = np.zeros((1, 53), dtype)
-        add_product(a[i : i + 1], b, alone)
+        add_product(a[i : i + 1], packed(b), alone)
         np.testing.assert_array_equal(alone[0], together[i])
 
 
@@ -60,7 +73,7 @@ def test_parts_of_matrices_are_read_and_written_alone(dtype):
     expected = out.copy()
     expected[:, 5:25] += a[:, 3:] @ b[3:, 5:25]
 
-    add_product(a[:, 3:], b[3:, 5:25], out[:, 5:25])
+    add_product(a[:, 3:], packed(b[3:, 5:25]), out[:, 5:25])
 
     np.testing.assert_allclose(out, expected, atol=TOLERANCE[dtype])
 
@@ -72,7 +85,7 @@ def test_what_is_not_finite_stays_so(value, dtype):
     a[1, 0] = value
     out = np.zeros((3, 4), dtype)
 
-    add_product(a, b, out)
+    add_product(a, packed(b), out)
 
     assert np.isfinite(out[[0, 2]]).all()
     np.testing.assert_array_equal(out[1], np.full(4, value, dtype))
@@ -88,8 +101,9 @@ def test_helpers_do_what_they_say(dtype):
 
     np.testing.assert_allclose(total, 1 + a.sum(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(copies, np.tile(a[0], (4, 1)))
-    np.testing.assert_array_equal(turned(a), a.T)
-    assert turned(a).flags.c_contiguous
+    transposed = np.empty((3, 5), dtype)
+    turn(a, transposed)
+    np.testing.assert_array_equal(transposed, a.T)
     assert zeros_turned(a).shape == (3, 5)
     np.testing.assert_array_equal(rows_of(draw(2, 3, 4)), draw(2, 3, 4).reshape(6, 4))
 
