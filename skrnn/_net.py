@@ -33,6 +33,10 @@ PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
 STEPS_IN_ONE = 2**13  # steps that are predicted in one piece
 
+# Of batches of rows that differ in length.
+PADDING_LIMIT = 0.1
+POOLED_ROWS = 2**14
+
 # Of the linear start, for each row, in standardised units: next to none serves where
 # rows are many, much where there are hardly more rows than lags.
 RIDGE_PENALTIES = np.logspace(-4, 0, 9)
@@ -96,6 +100,13 @@ class SequenceDataset(Dataset):
         return len(self.rows)
 
     @property
+    def lengths(self):
+        """The steps of each row as the network gets them, None if all have as many."""
+        if self.sequences.lengths is None:
+            return None
+        return self.sequences.expressed_steps()[self.rows]
+
+    @property
     def X(self):  # what skorch's scoring callbacks ask a data set for
         """The data set itself, which the net can predict."""
         return self
@@ -156,12 +167,28 @@ class Batches:
 
     Stands where skorch expects a DataLoader, which would index and collate row by
     row and draw from torch's global generator.
+
+    Parameters
+    ----------
+    dataset : SequenceDataset
+        The rows.
+
+    batch_size : int
+        Of all batches but the last, which may be smaller.
+
+    generator : torch.Generator, default=None
+        Of the order; rows stay in theirs if None.
+
+    pool : int, default=1
+        How many batches are drawn together and then filled by length, so that rows
+        of a batch need little padding. See `batches_in_pool`.
     """
 
-    def __init__(self, dataset, batch_size, generator=None):
+    def __init__(self, dataset, batch_size, generator=None, pool=1):
         self.dataset = dataset
         self.batch_size = batch_size
         self.generator = generator
+        self.pool = pool
 
     def __len__(self):
         return math.ceil(len(self.dataset) / self.batch_size)
@@ -172,8 +199,54 @@ class Batches:
             order = torch.arange(n)
         else:
             order = torch.randperm(n, generator=self.generator)
-        for positions in order.split(self.batch_size):
+        batches = order.split(self.batch_size)
+        if self.pool > 1:
+            lengths = torch.from_numpy(self.dataset.lengths)
+            pools = [
+                part[lengths[part].argsort(stable=True)]
+                for part in order.split(self.pool * self.batch_size)
+            ]
+            batches = torch.cat(pools).split(self.batch_size)
+            shuffled = torch.randperm(len(batches), generator=self.generator)
+            batches = [batches[i] for i in shuffled]
+        for positions in batches:
             yield self.dataset.batch(positions)
+
+
+def batches_in_pool(lengths, batch_size):
+    """Return how many batches to fill together by length, as few as will do.
+
+    Rows that are drawn in any order teach best, and those of one length need no
+    padding. This is the least that makes padding less than `PADDING_LIMIT` of all
+    steps, tried on one order of at most `POOLED_ROWS` rows.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+        Of the rows.
+
+    batch_size : int
+        Rows of a batch.
+
+    Returns
+    -------
+    pool : int
+        A power of two; all batches if even these need more padding.
+    """
+    order = np.random.default_rng(0).permutation(len(lengths))[:POOLED_ROWS]
+    lengths = lengths[order]
+    pool = 1
+    while True:
+        size = pool * batch_size
+        sorted_ = np.concatenate(
+            [np.sort(lengths[i : i + size]) for i in range(0, len(lengths), size)]
+        )
+        first = np.arange(0, len(sorted_), batch_size)
+        counts = np.diff(first, append=len(sorted_))
+        padded = (np.maximum.reduceat(sorted_, first) * counts).sum()
+        if sorted_.sum() > (1 - PADDING_LIMIT) * padded or size >= len(lengths):
+            return pool
+        pool *= 2
 
 
 class RowLoss(nn.Module):
@@ -342,6 +415,9 @@ class RecurrentNet(NeuralNet):
         in order what the finished epochs left.
         """
         self.training_, self.validation_ = dataset, validation
+        self.pool_ = 1
+        if dataset.lengths is not None:
+            self.pool_ = batches_in_pool(dataset.lengths, self.batch_size)
         self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
@@ -413,7 +489,8 @@ class RecurrentNet(NeuralNet):
         """Return batches, shuffled in training unless states are carried."""
         in_order = not training or self.module_.initial_state == "carry"
         generator = None if in_order else self.order_generator_
-        return Batches(dataset, self.batch_size, generator)
+        pool = 1 if generator is None else self.pool_
+        return Batches(dataset, self.batch_size, generator, pool)
 
     def validation_loss(self):
         """Return the loss on the validation rows with the weights as they are."""

@@ -28,7 +28,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._net import learning_rates
+from skrnn._net import batches_in_pool, learning_rates
 
 N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
 LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
@@ -975,3 +975,74 @@ def test_epoch_scoring_may_predict_anew():
         scores.append(model.history_["neg_mean_absolute_error"])
 
     np.testing.assert_allclose(*scores)
+
+
+# Batches of similar length
+
+
+def draw_ragged(n, seed=0):
+    generator = np.random.default_rng(seed)
+    lengths = np.ceil(generator.exponential(20, n)).astype(int)
+    return [np.full((length, 1), float(i)) for i, length in enumerate(lengths)]
+
+
+def epochs_of(X, n_epochs=2, seed=0, **params):
+    """Return `(rows, lengths)` of the batches of some epochs."""
+    model = RNNRegressor(**TINY | dict(batch_size=16, max_epochs=1) | params)
+    model.fit(X, np.arange(len(X), dtype=float))
+    sequences = model._read_sequences(X)
+    net, rows = model.net_, np.arange(len(X))
+    dataset = net.make_dataset(sequences, rows, rows[:, None].astype(float))
+    net.order_generator_.manual_seed(seed)
+    epochs = []
+    for _ in range(n_epochs):
+        batches = []
+        for inputs, targets in net.get_iterator(dataset, training=True):
+            lengths = inputs.get("lengths")
+            if lengths is None:
+                lengths = torch.full((len(targets),), inputs["values"].shape[1])
+            batches.append((targets[:, 0].long().numpy(), lengths.numpy()))
+        epochs.append(batches)
+    return epochs
+
+
+def rows_in_order(batches):
+    return [rows.tolist() for rows, _ in batches]
+
+
+def test_padding_of_batches_is_less_than_a_tenth():
+    for batches in epochs_of(draw_ragged(600)):
+        steps = sum(lengths.sum() for _, lengths in batches)
+        padded = sum(lengths.max() * len(lengths) for _, lengths in batches)
+        assert steps > 0.9 * padded
+        assert steps == sum(len(x) for x in draw_ragged(600))
+
+
+def test_every_row_comes_once_an_epoch_and_in_another_order():
+    first, second = epochs_of(draw_ragged(100))
+    for batches in (first, second):
+        rows = np.concatenate([rows for rows, _ in batches])
+        np.testing.assert_array_equal(np.sort(rows), np.arange(100))
+        assert sorted(len(rows) for rows, _ in batches) == [4] + [16] * 6
+    assert rows_in_order(first) != rows_in_order(second)
+    # They do not begin with the shortest: that would be another kind of order.
+    means = [lengths.mean() for _, lengths in first]
+    assert means != sorted(means)
+
+
+def test_batches_by_length_are_the_same_for_the_same_seed():
+    X = draw_ragged(100)
+    (first,), (again,), (other,) = (epochs_of(X, 1, seed) for seed in (0, 0, 1))
+    assert rows_in_order(first) == rows_in_order(again) != rows_in_order(other)
+
+
+def test_rows_of_nearly_one_length_are_drawn_in_any_order():
+    lengths = np.random.default_rng(0).integers(95, 101, 500)
+    assert batches_in_pool(lengths, 16) == 1
+
+
+def test_as_few_batches_as_will_do_are_filled_together():
+    lengths = np.random.default_rng(0).integers(10, 101, 2000)
+    assert 1 < batches_in_pool(lengths, 32) < 32
+    assert batches_in_pool(np.array([1, 1000]), 1) == 1
+    assert batches_in_pool(np.array([1, 1000]), 32) == 1
