@@ -1019,11 +1019,11 @@ def test_padding_of_batches_is_less_than_a_tenth():
 
 
 def test_every_row_comes_once_an_epoch_and_in_another_order():
-    first, second = epochs_of(draw_ragged(100))
+    first, second = epochs_of(draw_ragged(300))
     for batches in (first, second):
         rows = np.concatenate([rows for rows, _ in batches])
-        np.testing.assert_array_equal(np.sort(rows), np.arange(100))
-        assert sorted(len(rows) for rows, _ in batches) == [4] + [16] * 6
+        np.testing.assert_array_equal(np.sort(rows), np.arange(300))
+        assert sorted(len(rows) for rows, _ in batches) == [12] + [16] * 18
     assert rows_in_order(first) != rows_in_order(second)
     # They do not begin with the shortest: that would be another kind of order.
     means = [lengths.mean() for _, lengths in first]
@@ -1031,7 +1031,7 @@ def test_every_row_comes_once_an_epoch_and_in_another_order():
 
 
 def test_batches_by_length_are_the_same_for_the_same_seed():
-    X = draw_ragged(100)
+    X = draw_ragged(300)
     (first,), (again,), (other,) = (epochs_of(X, 1, seed) for seed in (0, 0, 1))
     assert rows_in_order(first) == rows_in_order(again) != rows_in_order(other)
 
@@ -1046,3 +1046,6 @@ def test_as_few_batches_as_will_do_are_filled_together():
     assert 1 < batches_in_pool(lengths, 32) < 32
     assert batches_in_pool(np.array([1, 1000]), 1) == 1
     assert batches_in_pool(np.array([1, 1000]), 32) == 1
+    few = np.random.default_rng(0).integers(1, 1000, 320)
+    assert batches_in_pool(few, 32) == 2  # of 10, a quarter at most
+    assert batches_in_pool(few, 20) >= 8  # of 16
