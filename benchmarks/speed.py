@@ -2,10 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py
     OMP_NUM_THREADS=1 python benchmarks/speed.py --fits 9 --sizes 0 1
+    NUMBA_CACHE_DIR=$(mktemp -d) python benchmarks/speed.py --fits 1 --sizes
+    python benchmarks/speed.py --device cuda
 
-The first command takes about five minutes on one idle core. Contenders take turns in
-one process, on one thread; times are medians, and what counts is the ratio, the time of
-the bare loop divided by ours: above 1 we are the faster.
+The first command takes about six minutes on one idle core. The third one tells what
+compiling takes. The last one has only the table of whole fits, on a GPU. Contenders
+take turns in one process, on one thread; times are medians, and what counts is the
+ratio, the time of the bare loop divided by ours: above 1 we are the faster.
 
 *Recurrence* is one layer, forward and backward, through `nn.RNN`, `nn.GRU`, `nn.LSTM`,
 through the compiled loops as an operation of torch, and as training runs them, by hand.
@@ -55,10 +58,11 @@ class BareModule(nn.Module):
         return self.head(output[:, -1])
 
 
-def bare_fit(cell_type, X, y, hidden_size, batch_size, fused):
+def bare_fit(cell_type, X, y, hidden_size, batch_size, fused, device="cpu"):
     """Train as an expert would by hand."""
-    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)[:, None]
-    module = BareModule(cell_type, X.shape[2], hidden_size).to(inputs.dtype)
+    inputs = torch.from_numpy(X).to(device)
+    targets = torch.from_numpy(y)[:, None].to(device)
+    module = BareModule(cell_type, X.shape[2], hidden_size).to(inputs)
     optimizer = torch.optim.Adam(module.parameters(), lr=LR, fused=fused)
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(inputs)).split(batch_size):
@@ -67,9 +71,11 @@ def bare_fit(cell_type, X, y, hidden_size, batch_size, fused):
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimizer.step()
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
-def skorch_fit(cell_type, X, y, hidden_size, batch_size):
+def skorch_fit(cell_type, X, y, hidden_size, batch_size, device="cpu"):
     """Train the same module in stock skorch."""
     NeuralNetRegressor(
         BareModule,
@@ -83,11 +89,12 @@ def skorch_fit(cell_type, X, y, hidden_size, batch_size):
         max_epochs=EPOCHS,
         train_split=None,
         callbacks=[GradientNormClipping(1.0)],
+        device=device,
         verbose=0,
     ).fit(X, y[:, None])
 
 
-def our_fit(cell_type, X, y, hidden_size, batch_size, compiled):
+def our_fit(cell_type, X, y, hidden_size, batch_size, compiled, device="cpu"):
     """Train with the same settings, X standardised besides."""
     _kernels.FUSED = compiled
     RNNRegressor(
@@ -100,6 +107,7 @@ def our_fit(cell_type, X, y, hidden_size, batch_size, compiled):
         optimizer="adam",
         weight_decay=0,
         random_state=0,
+        device=device,
     ).fit(X, y)
     _kernels.FUSED = True
 
@@ -163,20 +171,23 @@ def recurrence_row(cell_type, size, n_runs):
     ]
 
 
-def fit_row(cell_type, size, n_runs):
+def fit_row(cell_type, size, n_runs, device="cpu"):
     """Return a row of the table of whole fits."""
     batch_size, n_steps, n_features, hidden_size = size
     rng = np.random.default_rng(0)
     X = rng.normal(size=(BATCHES * batch_size, n_steps, n_features))
     X = X.astype(np.float32)
+    where = {"device": device}
     arguments = cell_type, X, X.sum(axis=(1, 2)), hidden_size, batch_size
     found = interleaved(
         {
-            "bare": lambda: bare_fit(*arguments, fused=False),
-            "bare, fused Adam": lambda: bare_fit(*arguments, fused=True),
-            "skorch": lambda: skorch_fit(*arguments),
-            "ours on torch's layers": lambda: our_fit(*arguments, compiled=False),
-            "ours": lambda: our_fit(*arguments, compiled=True),
+            "bare": lambda: bare_fit(*arguments, fused=False, **where),
+            "bare, fused Adam": lambda: bare_fit(*arguments, fused=True, **where),
+            "skorch": lambda: skorch_fit(*arguments, **where),
+            "ours on torch's layers": lambda: our_fit(
+                *arguments, compiled=False, **where
+            ),
+            "ours": lambda: our_fit(*arguments, compiled=True, **where),
         },
         n_runs,
     )
@@ -304,6 +315,7 @@ def show(title, columns, rows):
 def compile_first():
     """Return the seconds that the first fit of each cell takes more than the next."""
     X = np.random.default_rng(0).normal(size=(32, 5, 1)).astype(np.float32)
+    our_fit("rnn", X, X.sum(axis=(1, 2)), 4, 32, compiled=False)  # torch's own imports
     spent = {}
     for cell_type in LAYERS:
         took = []
@@ -319,32 +331,36 @@ def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fits", type=int, default=7, help="runs of each whole fit")
-    parser.add_argument("--sizes", type=int, nargs="+", default=range(len(SIZES)))
+    parser.add_argument("--sizes", type=int, nargs="*", default=range(len(SIZES)))
+    parser.add_argument("--device", default="cpu", help="of whole fits")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if _kernels._import_compiled_layers() is None:
+    if options.device == "cpu" and _kernels._import_compiled_layers() is None:
         raise SystemExit("numba must be installed: pip install 'skrnn[fast]'")
     print(
         f"skrnn {skrnn.__version__}, torch {torch.__version__}, skorch "
         f"{skorch.__version__}, numpy {np.__version__}, Python "
         f"{platform.python_version()}, {platform.machine()}, one thread"
     )
-    spent = ", ".join(f"{c} {s:.1f} s" for c, s in compile_first().items())
-    print(f"Loading, or compiling if nothing is on disk yet: {spent}")
+    on_cpu = options.device == "cpu"
+    if on_cpu:
+        spent = ", ".join(f"{c} {s:.1f} s" for c, s in compile_first().items())
+        print(f"Loading, or compiling if nothing is on disk yet: {spent}")
     for size in (SIZES[i] for i in options.sizes):
         name = "batch {}, steps {}, features {}, hidden {}".format(*size)
-        show(
-            f"Recurrence, microseconds a step: {name}",
-            [
-                "",
-                "torch",
-                "compiled",
-                "by hand",
-                "torch / compiled",
-                "torch / by hand",
-            ],
-            (recurrence_row(cell, size, 4 * options.fits) for cell in LAYERS),
-        )
+        if on_cpu:
+            show(
+                f"Recurrence, microseconds a step: {name}",
+                [
+                    "",
+                    "torch",
+                    "compiled",
+                    "by hand",
+                    "torch / compiled",
+                    "torch / by hand",
+                ],
+                (recurrence_row(cell, size, 4 * options.fits) for cell in LAYERS),
+            )
         show(
             f"Whole fit, milliseconds for {BATCHES * EPOCHS} batches: {name}",
             [
@@ -358,8 +374,12 @@ def main():
                 "bare with fused Adam / ours",
                 "skorch / bare",
             ],
-            (fit_row(cell, size, options.fits) for cell in LAYERS),
+            (fit_row(cell, size, options.fits, options.device) for cell in LAYERS),
         )
+    if not on_cpu:
+        return
+    if not options.sizes:
+        return
     show(
         "Other input, whole fit, milliseconds for 24 batches of 32: hidden 16",
         ["", "", "bare", "ours", "bare / ours"],

@@ -33,6 +33,8 @@ PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
 STEPS_IN_ONE = 2**13  # steps that are predicted in one piece
 
+RESIDENT_BYTES = 2**30  # of data that is kept on an accelerator while it trains
+
 # Of batches of rows that differ in length.
 PADDING_LIMIT = 0.1
 POOLED_ROWS = 2**14
@@ -72,15 +74,35 @@ class SequenceDataset(Dataset):
 
     device : torch device
         Where batches are wanted.
+
+    resident : bool, default=None
+        Whether all sequences are brought to the device once, padded, instead of batch
+        by batch. None: on an accelerator, up to `RESIDENT_BYTES`.
     """
 
     def __init__(
-        self, sequences, rows, targets, weights, *, dtype, input_dtype, device
+        self,
+        sequences,
+        rows,
+        targets,
+        weights,
+        *,
+        dtype,
+        input_dtype,
+        device,
+        resident=None,
     ):
         self.sequences = sequences
         self.rows = rows
         self.input_dtype = _numpy_dtype(input_dtype)
         self.device = device
+        self.resident = None
+        if resident is None:
+            size = len(rows) * sequences.longest * sequences.n_features
+            fits = size * self.input_dtype.itemsize <= RESIDENT_BYTES
+            resident = device.type != "cpu" and fits
+        if resident:
+            self.resident = ResidentSequences(sequences, rows, self.input_dtype, device)
         self.per_step = isinstance(targets, StepValues)
         self.targets, self.weights = targets[rows], None
         if weights is not None or (self.per_step and sequences.lengths is not None):
@@ -132,12 +154,18 @@ class SequenceDataset(Dataset):
 
     def batch(self, positions):
         """Return `(inputs, targets)` for a tensor of positions in this data set."""
-        values, lengths = self.sequences.take(
-            self.rows[positions.numpy()], self.input_dtype
-        )
-        inputs = {"values": torch.from_numpy(values).to(self.device)}
+        if self.resident is not None:
+            values, lengths = self.resident.take(positions)
+        else:
+            values, lengths = self.sequences.take(
+                self.rows[positions.numpy()], self.input_dtype
+            )
+            values = torch.from_numpy(values).to(self.device)
+            if lengths is not None:
+                lengths = torch.from_numpy(lengths).to(self.device)
+        inputs = {"values": values}
         if lengths is not None:
-            inputs["lengths"] = torch.from_numpy(lengths).to(self.device)
+            inputs["lengths"] = lengths
         if self.per_step:
             positions = positions.numpy()
             if self.weights is not None:
@@ -149,6 +177,49 @@ class SequenceDataset(Dataset):
         if self.weights is not None:
             inputs["sample_weight"] = self.weights[positions]
         return inputs, self.targets[positions]
+
+
+class ResidentSequences:
+    """Rows of sequences that lie on a device, padded to the longest.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        All the data.
+
+    rows : ndarray of int of shape (n,)
+        Which of them.
+
+    dtype : numpy dtype
+        Of the values.
+
+    device : torch device
+        Where they lie.
+    """
+
+    def __init__(self, sequences, rows, dtype, device):
+        steps = sequences.expressed_steps()[rows]
+        shape = len(rows), int(steps.max()), sequences.n_features
+        self.values = torch.zeros(shape, dtype=_torch_dtype(dtype), device=device)
+        self.lengths = None
+        if sequences.lengths is not None:
+            self.lengths = torch.from_numpy(steps)
+        for part in torch.arange(len(rows)).split(PREDICTION_ROWS):
+            values, _ = sequences.take(rows[part.numpy()], dtype)
+            places = slice(int(part[0]), int(part[-1]) + 1)
+            self.values[places, : values.shape[1]] = torch.from_numpy(values)
+
+    def take(self, positions):
+        """Return `(values, lengths)` as `Sequences.take` does, on the device."""
+        places = positions.to(self.values.device, non_blocking=True)
+        if self.lengths is None:
+            return self.values[places], None
+        lengths = self.lengths[positions]  # read where nobody has to wait for them
+        longest = int(lengths.max())
+        values = self.values[places, :longest]
+        if bool((lengths == longest).all()):
+            return values, None
+        return values, lengths.to(values.device, non_blocking=True)
 
 
 def relative_weights(targets, weights, rows):
@@ -1314,6 +1385,10 @@ def _raised_on_purpose(interrupt):
 
 def _numpy_dtype(dtype):
     return np.dtype(np.float32 if dtype == torch.float32 else np.float64)
+
+
+def _torch_dtype(dtype):
+    return torch.float32 if dtype == np.float32 else torch.float64
 
 
 def _generator_state(generator):

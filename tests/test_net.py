@@ -28,7 +28,9 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._net import batches_in_pool, learning_rates
+from skrnn._net import SequenceDataset, batches_in_pool, learning_rates
+from skrnn._normalization import NormalizedSequences
+from skrnn._sequences import Sequences
 
 N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
 LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
@@ -1049,3 +1051,46 @@ def test_as_few_batches_as_will_do_are_filled_together():
     few = np.random.default_rng(0).integers(1, 1000, 320)
     assert batches_in_pool(few, 32) == 2  # of 10, a quarter at most
     assert batches_in_pool(few, 20) >= 8  # of 16
+
+
+# What lies on an accelerator
+
+
+@pytest.mark.parametrize("kind", [None, "difference", "standard"])
+@pytest.mark.parametrize("form", ["dense", "ragged", "windows"])
+def test_resident_sequences_are_those_of_the_host(form, kind):
+    generator = np.random.default_rng(0)
+    if form == "dense":
+        sequences = Sequences(generator.normal(size=(300, 5, 2)))
+    elif form == "windows":
+        series = generator.normal(size=(304, 2))
+        views = np.lib.stride_tricks.sliding_window_view(series, 5, axis=0)
+        sequences = Sequences(views.swapaxes(1, 2))
+    else:
+        lengths = generator.integers(2, 9, 300)
+        sequences = Sequences(generator.normal(size=(lengths.sum(), 2)), lengths)
+    if kind is not None:
+        sequences = NormalizedSequences(sequences, kind, [0])
+    rows = generator.permutation(300)[:280]
+    options = dict(
+        dtype=torch.float32, input_dtype=torch.float32, device=torch.device("cpu")
+    )
+    datasets = [
+        SequenceDataset(
+            sequences, rows, np.zeros((300, 1)), None, **options, resident=resident
+        )
+        for resident in (True, False)
+    ]
+    assert datasets[0].resident is not None
+    for positions in torch.randperm(280).split(16):
+        (found, _), (expected, _) = (d.batch(positions) for d in datasets)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert torch.equal(found[name], value)
+            assert found[name].dtype == value.dtype
+
+
+def test_data_stays_on_the_host_on_a_cpu():
+    net = RNNRegressor(**TINY).fit(X, y).net_
+    dataset = net.make_dataset(Sequences(X[:, :, None]), np.arange(20), y[:, None])
+    assert dataset.resident is None
