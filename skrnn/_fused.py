@@ -121,6 +121,35 @@ def steps_at_once(n_steps, n_rows, row_bytes, weight):
     return max(1, min(n_steps, room // (n_rows * row_bytes)))
 
 
+@njit(**COMPILED)
+def add_to_weights(d_a, states, x, w, d_w_t, d_v_t, d_b, d_x):
+    """Add what some steps make of the gradients of the weights, and of x.
+
+    Parameters
+    ----------
+    d_a : ndarray of shape (steps, N, G * H)
+        Gradient of what input and state give together.
+
+    states, x : ndarrays of shape (steps, N, H) and (steps, N, F)
+        States before the steps, and inputs.
+
+    w : ndarray
+        Input weights, packed.
+
+    d_w_t, d_v_t, d_b : ndarrays
+        Gradients of both weights, transposed, and of the bias.
+
+    d_x : ndarray of shape (steps, N, F) or (0, ...)
+        That of x, if wanted.
+    """
+    flat = rows_of(d_a)
+    add_outer(rows_of(states), flat, d_v_t)
+    add_outer(rows_of(x), flat, d_w_t)
+    add_rows(flat, d_b)
+    if len(d_x):
+        add_product(flat, w, rows_of(d_x))
+
+
 # -- nn.RNN: h_t = tanh(x_t W' + b + h_{t-1} V'), or max(0, ...)
 
 
@@ -185,12 +214,16 @@ def rnn_backward(
             add_product(d_a, v, of_h)
             if t % size == 0:
                 part = slice(t, min(t + size, n_steps))
-                flat = rows_of(block[: part.stop - t])
-                add_outer(rows_of(states[m, part]), flat, of_v)
-                add_outer(rows_of(x[which, part]), flat, of_w)
-                add_rows(flat, d_b_ih[m])
-                if d_x.shape[1]:
-                    add_product(flat, w, rows_of(d_x[which, part]))
+                add_to_weights(
+                    block[: part.stop - t],
+                    states[m, part],
+                    x[which, part],
+                    w,
+                    of_w,
+                    of_v,
+                    d_b_ih[m],
+                    d_x[which, part],
+                )
         turn(of_w, d_w_ih[m])
         turn(of_v, d_w_hh[m])
         d_b_hh[m] = d_b_ih[m]
@@ -411,12 +444,16 @@ def lstm_backward(
             add_product(d_gates, v, d_h[m])
             if t % size == 0:
                 part = slice(t, min(t + size, n_steps))
-                flat = rows_of(block[: part.stop - t])
-                add_outer(rows_of(states[m, part]), flat, of_v)
-                add_outer(rows_of(x[which, part]), flat, of_w)
-                add_rows(flat, d_b_ih[m])
-                if d_x.shape[1]:
-                    add_product(flat, w, rows_of(d_x[which, part]))
+                add_to_weights(
+                    block[: part.stop - t],
+                    states[m, part],
+                    x[which, part],
+                    w,
+                    of_w,
+                    of_v,
+                    d_b_ih[m],
+                    d_x[which, part],
+                )
         turn(of_w, d_w_ih[m])
         turn(of_v, d_w_hh[m])
         d_b_hh[m] = d_b_ih[m]
