@@ -129,7 +129,8 @@ default='squared_error'
         Learning rate; with a schedule, its highest value.
 
     batch_size : int, default=32
-        Rows of one step of the optimiser.
+        Rows of one step of the optimiser. Rows that differ in length are put together
+        with rows of similar length where padding would be more than a tenth.
 
     optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adamw'
         A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
