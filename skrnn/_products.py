@@ -252,21 +252,20 @@ def add_outer(a, b, out):
 
     Rows of `b` and of `out` must be contiguous.
     """
-    place, row = np.intp(b.ctypes.data), b.strides[0]
-    panel = PANEL * b.itemsize
-    panels = packed(b[: len(b) if row >= CROWDED else 0])
-    if row >= CROWDED:
-        place = np.intp(panels.ctypes.data)
-        panel, row = panels.strides[0], panels.strides[1]
+    # As an argument the copy lives until the product is done. Here it would be freed
+    # after its last mention, and its address alone does not count as one.
+    if b.strides[0] >= CROWDED:
+        add_product(a.T, packed(b), out)
+        return
     _add(
         out.dtype.type(0),
         out.itemsize,
         np.intp(a.ctypes.data),
         a.strides[1],
         a.strides[0],
-        place,
-        row,
-        panel,
+        np.intp(b.ctypes.data),
+        b.strides[0],
+        PANEL * b.itemsize,
         np.intp(out.ctypes.data),
         out.strides[0],
         a.shape[1],

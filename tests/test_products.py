@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,6 +57,25 @@ def test_wide_rows_are_added_alike(dtype):
     out = np.zeros((9, 1100), dtype)
     add_outer(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=10 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("size", [(300, 600), (4000, 600), (10000, 1100)])
+def test_copies_live_until_they_were_read(size):
+    # In a process whose freed memory is overwritten, and large memory given back.
+    code = f"""
+import numpy as np
+from skrnn._products import add_outer, add_product, packed, packed_transpose
+b, a = np.ones({size}), np.ones(({size[0]}, 2))
+out = np.zeros((2, {size[1]}))
+add_outer(a, b, out)
+assert (out == {size[0]}).all()
+add_product(np.ones((2, {size[0]})), packed(b), out)
+assert (out == 2 * {size[0]}).all()
+add_product(np.ones((2, {size[0]})), packed_transpose(b.T.copy()), out)
+assert (out == 3 * {size[0]}).all()
+"""
+    environment = os.environ | {"MALLOC_PERTURB_": "165"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @dtypes
