@@ -375,7 +375,12 @@ class AdamByHand:
         self.group = optimizer.param_groups[0]
         # AdamW is an Adam with this set, in torch's own words.
         self.decoupled = bool(self.group["decoupled_weight_decay"])
-        self.n_steps = 0
+        self.begun = False
+
+    def _begin(self):
+        """Take over the state of the optimiser, as late as it would begin one itself."""
+        self.begun, self.n_steps = True, 0
+        optimizer, flat = self.optimizer, self.flat
         moments = [torch.zeros_like(flat.values) for _ in range(2)]
         parts = [flat.parts(moment) for moment in moments]
         for parameter, mean, square in zip(flat.parameters, *parts, strict=True):
@@ -387,22 +392,36 @@ class AdamByHand:
             else:
                 state["step"] = torch.zeros((), dtype=torch.float32)
             state["exp_avg"], state["exp_avg_sq"] = mean, square
-        self.means = parts[0]
+        self.parts, self.told = parts, self.n_steps
         self.arrays = [
             tensor.numpy() for tensor in (flat.values, flat.gradient, *moments)
         ]
 
     def is_about(self, optimizer, flat):
         """Whether the optimiser and its state are still those of before."""
-        state = [optimizer.state[p] for p in flat.parameters]
         return (
             (self.optimizer, self.flat) == (optimizer, flat)
-            and all(s["exp_avg"] is m for s, m in zip(state, self.means, strict=True))
-            and int(state[0]["step"]) == self.n_steps
+            and optimizer.param_groups[0] is self.group
+            and (not self.begun or self._holds_state())
+        )
+
+    def _holds_state(self):
+        """Whether the optimiser's state is what we have made of it."""
+        return all(
+            state.get("exp_avg") is mean
+            and state.get("exp_avg_sq") is square
+            and int(state["step"]) == self.told
+            for state, mean, square in zip(
+                (self.optimizer.state.get(p, {}) for p in self.flat.parameters),
+                *self.parts,
+                strict=True,
+            )
         )
 
     def step(self, max_norm=None):
         """Take one step, after the gradient was cut to the length `max_norm`."""
+        if not self.begun:
+            self._begin()
         group = self.group
         self.n_steps += 1
         self.compiled_step(
@@ -417,7 +436,10 @@ class AdamByHand:
         )
 
     def end(self):
-        """Tell the optimiser how many steps there were."""
+        """Tell the optimiser how many steps there were, if it goes on with them."""
+        if not self.begun or not self._holds_state():
+            return
+        self.told = self.n_steps
         for parameter in self.flat.parameters:
             self.optimizer.state[parameter]["step"].fill_(self.n_steps)
 

@@ -594,7 +594,8 @@ class RecurrentNet(NeuralNet):
                 iterator, training, prefix, step_fn
             )
         finally:
-            if training and self.adam_ is not None:
+            # Callbacks that are told of batches may have changed what it would say.
+            if training and self.adam_ is not None and not self.watched_:
                 self.adam_.end()
         loss = float(total) / n_rows
         if not self.watched_:  # the one row that skorch's Checkpoint looks for
@@ -682,8 +683,13 @@ class RecurrentNet(NeuralNet):
                 batch=batch,
                 training=True,
             )
-            if self.adam_ is not None and not self.by_hand_.flat.gather():
-                self.adam_ = None
+            if self.adam_ is not None:
+                flat = self.by_hand_.flat
+                self.adam_ = (
+                    adam_by_hand(self.optimizer_, flat, self.adam_)
+                    if flat.gather()
+                    else None
+                )
         if self.adam_ is not None:
             self.adam_.step(self.max_grad_norm)
             if self.watched_:

@@ -304,6 +304,41 @@ def test_callbacks_may_change_what_is_trained(callback):
     assert not np.allclose(models[0].loss_curve_, plain.loss_curve_, rtol=1e-6)
 
 
+def load_slower(optimizer):
+    state = optimizer.state_dict()
+    state["param_groups"][0]["lr"] /= 2
+    optimizer.load_state_dict(state)
+
+
+def set_steps(optimizer):
+    for state in optimizer.state.values():
+        state["step"].fill_(100)
+
+
+def put_squares(optimizer):
+    for state in optimizer.state.values():
+        state["exp_avg_sq"] = torch.ones_like(state["exp_avg_sq"])
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end"]
+)
+@pytest.mark.parametrize(
+    "act",
+    [load_slower, set_steps, put_squares, lambda optimizer: optimizer.state.clear()],
+    ids=["load", "steps", "squares", "clear"],
+)
+def test_callbacks_may_change_the_optimiser(hook, act):
+    plain = RNNRegressor(**TINY, lr_schedule=None).fit(DENSE, Y)
+    changing = type(
+        "Changing", (Callback,), {hook: lambda self, net, **kw: act(net.optimizer_)}
+    )
+    model = RNNRegressor(**TINY, lr_schedule=None, callbacks=[changing()])
+    models = fit_both(model, DENSE, Y)
+    assert_coincide(*models, DENSE)
+    assert not np.allclose(models[0].loss_curve_, plain.loss_curve_, rtol=1e-6)
+
+
 # -- parts
 
 
