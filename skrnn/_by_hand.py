@@ -58,6 +58,12 @@ class FlatParameters:
             if parameter.grad is not gradient:
                 parameter.grad = gradient
 
+    def hand_out(self):
+        """Give the parameters gradients of their own, which somebody may keep."""
+        own = self.parts(self.gradient.clone())
+        for parameter, gradient in zip(self.parameters, own, strict=True):
+            parameter.grad = gradient
+
     def gather(self):
         """Take in gradients that somebody has put in the place of ours.
 
@@ -69,6 +75,12 @@ class FlatParameters:
             if parameter.grad is not gradient:
                 gradient.copy_(parameter.grad)
         return True
+
+    def scatter(self):
+        """Put ours into the gradients of the parameters: they have been cut."""
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            if parameter.grad is not gradient:
+                parameter.grad.copy_(gradient)
 
 
 def layers_by_hand(module, before=None):
@@ -378,7 +390,7 @@ class AdamByHand:
         self.begun = False
 
     def _begin(self):
-        """Take over the state of the optimiser, as late as it would begin one itself."""
+        """Take over the optimiser's state, no sooner than it would begin one itself."""
         self.begun, self.n_steps = True, 0
         optimizer, flat = self.optimizer, self.flat
         moments = [torch.zeros_like(flat.values) for _ in range(2)]

@@ -597,6 +597,7 @@ class RecurrentNet(NeuralNet):
             # Callbacks that are told of batches may have changed what it would say.
             if training and self.adam_ is not None and not self.watched_:
                 self.adam_.end()
+                self.by_hand_.flat.hand_out()
         loss = float(total) / n_rows
         if not self.watched_:  # the one row that skorch's Checkpoint looks for
             self.history.new_batch()
@@ -694,6 +695,8 @@ class RecurrentNet(NeuralNet):
             self.adam_.step(self.max_grad_norm)
             if self.watched_:
                 self.adam_.end()
+                if self.max_grad_norm is not None:
+                    self.by_hand_.flat.scatter()
             return
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.module_.parameters(), self.max_grad_norm)
@@ -702,7 +705,10 @@ class RecurrentNet(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of one batch and its gradients."""
         if self.by_hand_ is not None:
-            return self._train_by_hand(*batch)
+            step = self._train_by_hand(*batch)
+            if self.watched_ or self.adam_ is None:  # others may keep gradients
+                self.by_hand_.flat.hand_out()
+            return step
         inputs, targets = batch
         output = self._infer_training(inputs)
         loss = self.get_loss(output, targets, X=inputs, training=True)

@@ -339,6 +339,73 @@ def test_callbacks_may_change_the_optimiser(hook, act):
     assert not np.allclose(models[0].loss_curve_, plain.loss_curve_, rtol=1e-6)
 
 
+class Collector(Callback):
+    """Keeps gradients, and adds those of the batch before."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.kept = []
+
+    def on_grad_computed(self, net, **kwargs):
+        gradients = [p.grad for p in net.module_.parameters()]
+        if self.kept:
+            for p, before in zip(net.module_.parameters(), self.kept[-1], strict=True):
+                p.grad = p.grad + before
+        self.kept.append(gradients)
+
+    def on_train_end(self, net, **kwargs):
+        self.kept = [[g.numpy().copy() for g in gradients] for gradients in self.kept]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "lbfgs"])
+def test_gradients_may_be_kept(optimizer):
+    callback = Collector()
+    options = dict(optimizer=optimizer, max_epochs=2, batch_size=10)
+    model = RNNRegressor(**TINY | options, callbacks=[callback])
+    models = fit_both(model, DENSE, Y)
+    assert_coincide(*models, DENSE)
+    kept = [cb.kept for m in models for _, cb in m.net_.callbacks_]
+    assert_allclose(kept[0][0][0], kept[1][0][0], rtol=1e-9)
+    assert (kept[0][0][0] != kept[0][1][0]).any()
+
+
+class KeepsGradients(torch.optim.SGD):
+    """Steps along the gradient of the batch before."""
+
+    def step(self, closure=None):
+        before = getattr(self, "kept", None)
+        self.kept = [p.grad for p in self.param_groups[0]["params"]]
+        with torch.no_grad():
+            for p, gradient in zip(
+                self.param_groups[0]["params"], before or self.kept, strict=True
+            ):
+                p.sub_(0.1 * gradient)
+
+
+def test_optimisers_may_keep_gradients():
+    model = RNNRegressor(**TINY, optimizer=KeepsGradients)
+    assert_coincide(*fit_both(model, DENSE, Y), DENSE)
+
+
+class OfEpochs(Callback):
+    """Keeps the gradient of the last batch of each epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.kept = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.kept.append(net.module_.head.weight.grad)
+
+    def on_train_end(self, net, **kwargs):
+        self.kept = np.array([gradient.numpy() for gradient in self.kept])
+
+
+def test_gradients_may_be_kept_over_epochs():
+    model = RNNRegressor(**TINY, max_grad_norm=0.1, callbacks=[OfEpochs()])
+    models = fit_both(model, DENSE, Y)
+    kept = [cb.kept for m in models for _, cb in m.net_.callbacks_]
+    assert_allclose(*kept, rtol=1e-9)
+
+
 # -- parts
 
 
