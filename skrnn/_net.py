@@ -402,6 +402,10 @@ class RecurrentNet(NeuralNet):
         self.by_hand_ = self.adam_ = None  # in training only
         return self
 
+    def __getstate__(self):
+        # A copy begins its own: arrays would not be those of its parameters.
+        return super().__getstate__() | {"by_hand_": None, "adam_": None}
+
     # -- data
 
     def make_dataset(self, sequences, rows, targets, weights=None):

@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -384,6 +385,30 @@ class KeepsGradients(torch.optim.SGD):
 def test_optimisers_may_keep_gradients():
     model = RNNRegressor(**TINY, optimizer=KeepsGradients)
     assert_coincide(*fit_both(model, DENSE, Y), DENSE)
+
+
+class Copied(Callback):
+    """Copies and pickles the net, at the end of a batch and of an epoch."""
+
+    def on_batch_end(self, net, **kwargs):
+        self.on_epoch_end(net)
+
+    def on_epoch_end(self, net, **kwargs):
+        copies = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
+        for other in copies:
+            other.callbacks_, other.watched_ = [], False
+            other.run_single_epoch(
+                other.get_iterator(other.training_, training=True),
+                training=True,
+                prefix="train",
+                step_fn=other.train_step,
+            )
+
+
+def test_nets_may_be_copied_while_they_train():
+    expected = RNNRegressor(**TINY, lr_schedule=None).fit(DENSE, Y).loss_curve_
+    model = RNNRegressor(**TINY, lr_schedule=None, callbacks=[Copied()])
+    assert_allclose(model.fit(DENSE, Y).loss_curve_, expected, rtol=1e-12)
 
 
 class OfEpochs(Callback):
