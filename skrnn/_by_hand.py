@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from skrnn._kernels import compiled_layers
 
@@ -86,8 +87,8 @@ class FlatParameters:
 def layers_by_hand(module, before=None):
     """Return what trains the layers of a module by hand, None if that cannot be.
 
-    It wants compiled loops, gradients for all parameters, and nobody who listens to the
-    layers or to the gradients on their way.
+    It wants compiled loops, gradients for all parameters, weights that are parameters,
+    and nobody who listens to the layers or to the gradients on their way.
 
     Parameters
     ----------
@@ -109,6 +110,7 @@ def layers_by_hand(module, before=None):
         or part._forward_pre_hooks
         or part._backward_hooks
         or part._backward_pre_hooks
+        or is_parametrized(part)
         for part in module.modules()
     ):
         return None

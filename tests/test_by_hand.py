@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from skorch.callbacks import Callback
 from torch import nn
+from torch.nn.utils import parametrize
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels
 from skrnn._by_hand import FlatParameters, Memory, adam_by_hand, layers_by_hand
@@ -409,6 +410,25 @@ def test_nets_may_be_copied_while_they_train():
     expected = RNNRegressor(**TINY, lr_schedule=None).fit(DENSE, Y).loss_curve_
     model = RNNRegressor(**TINY, lr_schedule=None, callbacks=[Copied()])
     assert_allclose(model.fit(DENSE, Y).loss_curve_, expected, rtol=1e-12)
+
+
+class Squashed(Callback):
+    """Makes a weight a function of what is trained."""
+
+    def __init__(self, part, name):
+        self.part, self.name = part, name
+
+    def on_train_begin(self, net, **kwargs):
+        part = net.module_.get_submodule(self.part)
+        parametrize.register_parametrization(part, self.name, nn.Tanh())
+
+
+@pytest.mark.parametrize(
+    "place", [("head", "weight"), ("layers.0", "weight_hh_l0")], ids=["head", "layer"]
+)
+def test_weights_may_be_parametrized(place):
+    models = fit_both(RNNRegressor(**TINY, callbacks=[Squashed(*place)]), DENSE, Y)
+    assert_coincide(*models, DENSE)
 
 
 class OfEpochs(Callback):
