@@ -626,6 +626,7 @@ class RecurrentNet(NeuralNet):
         for batch in iterator:
             if self.watched_:
                 self.notify("on_batch_begin", batch=batch, training=training)
+                self._set_training(training)  # a callback may have predicted
                 if training:
                     self._see_what_goes_by_hand()
             step = step_fn(batch)

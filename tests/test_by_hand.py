@@ -431,6 +431,21 @@ def test_weights_may_be_parametrized(place):
     assert_coincide(*models, DENSE)
 
 
+class Predicting(Callback):
+    """Predicts with the net at the end of each batch."""
+
+    def on_batch_end(self, net, **kwargs):
+        net.predict(net.training_)
+
+
+def test_dropout_goes_on_after_a_callback_predicted():
+    options = TINY | dict(dropout=0.5, num_layers=2)
+    expected = RNNRegressor(**options).fit(DENSE, Y).loss_curve_
+    model = RNNRegressor(**options, callbacks=[Predicting()])
+    for fitted in fit_both(model, DENSE, Y):
+        assert_allclose(fitted.loss_curve_, expected, rtol=1e-9)
+
+
 class OfEpochs(Callback):
     """Keeps the gradient of the last batch of each epoch."""
 
