@@ -309,8 +309,11 @@ class LayersByHand:
         return x[self.mirror, self.rows]
 
     def _dropout_mask(self, x):
-        mask = self.module.dropout_mask(torch.from_numpy(x))
-        return None if mask is None else mask.numpy()
+        x = torch.from_numpy(x)  # of layers with time first
+        mask = self.module.dropout_mask(x.transpose(0, 1) if x.ndim == 3 else x)
+        if mask is None:
+            return None
+        return (mask.transpose(0, 1) if x.ndim == 3 else mask).numpy()
 
     def _of_direction(self, run, direction, d_hidden, d_final):
         """Return the gradients of all outputs of a run and of its last state."""

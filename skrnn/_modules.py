@@ -368,12 +368,18 @@ class RecurrentModule(nn.Module):
         return x if mask is None else x * mask
 
     def dropout_mask(self, x):
-        """Return what dropout multiplies `x` by, None if it does nothing."""
+        """Return what dropout multiplies `x` by, None if it does nothing.
+
+        Of `(N, L, ...)` it is drawn step by step, however `x` lies in memory.
+        """
         if not self.training or self.dropout == 0.0:
             return None
         keep = 1.0 - self.dropout
-        mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator)
-        return mask.div_(keep)
+        if x.ndim == 3:
+            x = x.transpose(0, 1)
+        mask = x.new_empty(x.shape).bernoulli_(keep, generator=self.generator)
+        mask = mask.div_(keep)
+        return mask.transpose(0, 1) if x.ndim == 3 else mask
 
 
 def read_states(h_0, module, n):

@@ -108,9 +108,14 @@ def test_curves_in_single_precision_coincide():
         assert_coincide(*fit_both(model, X, y), X, rtol=1e-5)
 
 
-def test_dropout_falls_on_the_same_values():
-    model = RNNRegressor(**TINY | {"num_layers": 2}, dropout=0.4)
-    assert_coincide(*fit_both(model, RAGGED, Y), RAGGED)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("X", [DENSE, RAGGED], ids=["dense", "ragged"])
+def test_dropout_falls_on_the_same_values(X, per_step, bidirectional):
+    options = TINY | dict(num_layers=2, bidirectional=bidirectional, dropout=0.4)
+    model = RNNRegressor(**options, return_sequences=per_step)
+    y = [np.cumsum(x[:, 0]) for x in X] if per_step else Y
+    assert_coincide(*fit_both(model, X, y), X)
 
 
 def test_training_goes_on_from_what_the_other_way_left():
