@@ -710,7 +710,8 @@ class RecurrentNet(NeuralNet):
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of one batch and its gradients."""
         if self.by_hand_ is not None:
-            step = self._train_by_hand(*batch)
+            with np.errstate(all="ignore"):  # as torch; told at the epoch's end
+                step = self._train_by_hand(*batch)
             if self.watched_ or self.adam_ is None:  # others may keep gradients
                 self.by_hand_.flat.hand_out()
             return step

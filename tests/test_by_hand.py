@@ -118,6 +118,23 @@ def test_dropout_falls_on_the_same_values(X, per_step, bidirectional):
     assert_coincide(*fit_both(model, X, y), X)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("y", [LABELS, LABELS == "a", Y], ids=["three", "two", "real"])
+def test_numpy_has_no_say_in_numbers_too_large_or_small(y, dtype):
+    cls = RNNRegressor if y is Y else RNNClassifier
+    model = cls(
+        **TINY | dict(num_layers=2, max_epochs=9, lr=float(np.finfo(dtype).max) ** 0.7),
+        cell_type="rnn",
+        nonlinearity="relu",
+        dropout=0.3,
+        optimizer="sgd",
+        lr_schedule=None,
+        max_grad_norm=None,
+    )
+    with np.errstate(all="raise"), pytest.raises(ValueError, match="non-finite"):
+        model.fit(DENSE.astype(dtype), y)
+
+
 def test_training_goes_on_from_what_the_other_way_left():
     model = RNNRegressor(**TINY, warm_start=True, lr_schedule=None)
     curves = []
