@@ -134,6 +134,8 @@ def _import_compiled_layers():
     """Import the compiled layers where they are wanted: numba takes its time."""
     try:
         compiled = import_module("skrnn._fused")
+        if import_module("numba").config.DISABLE_JIT:
+            return None  # tiles of products are nothing that Python could run
     except ImportError:  # numba is optional
         return None
     except RuntimeError as error:  # numba found no folder to keep its work in

@@ -418,6 +418,12 @@ def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
     assert _kernels.compiled_layers(CPU, torch.float64) is None
 
 
+def test_where_numba_does_not_compile_torch_runs(unloaded, monkeypatch):
+    config = pytest.importorskip("numba").config
+    monkeypatch.setattr(config, "DISABLE_JIT", 1)
+    assert _kernels.compiled_layers(CPU, torch.float64) is None
+
+
 def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypatch):
     def fail(name):
         raise RuntimeError("cannot cache function: no locator available")
