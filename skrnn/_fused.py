@@ -33,6 +33,10 @@ from skrnn._products import (
     zeros_turned,
 )
 
+# The checksum of _products.py. numba looks at the date of this file alone to tell
+# whether what it has compiled is up to date, and products are a part of that.
+PRODUCTS = "ad9cc7cc"
+
 # Gradients of this many bytes wait for each other before they reach the weights'
 # gradient, which, large as it may be, is then read and written once for many rows.
 BLOCK_BYTES = 2**19

@@ -1,13 +1,15 @@
 import os
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skrnn import _products
+from skrnn import _fused, _products
 from skrnn._products import (
     TILE_ROWS,
     add_outer,
@@ -57,6 +59,12 @@ def test_wide_rows_are_added_alike(dtype):
     out = np.zeros((9, 1100), dtype)
     add_outer(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=10 * TOLERANCE[dtype])
+
+
+def test_layers_are_compiled_anew_when_products_change():
+    text = Path(_products.__file__).read_text(encoding="utf-8")
+    checksum = f"{zlib.crc32(text.encode()):08x}"
+    assert checksum == _fused.PRODUCTS, "write the new checksum into _fused.py"
 
 
 @pytest.mark.parametrize("size", [(300, 600), (4000, 600), (10000, 1100)])
