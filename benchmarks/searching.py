@@ -2,7 +2,7 @@
 
     python benchmarks/searching.py
 
-It takes about six minutes on two idle cores.
+It takes about seven minutes on two idle cores.
 
 *Import*: `import skrnn` beside torch, skorch and scikit-learn, in new processes that
 take turns. *Fixed cost*: a fit of 100 rows for one epoch beside a bare torch loop.
