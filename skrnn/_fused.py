@@ -595,9 +595,7 @@ def go_back(run, d_out, d_state, d_cells=None, *, d_x=False, into=None):
     d_out = none if d_out is None else np.ascontiguousarray(d_out)
     if into is None:
         into = [np.empty_like(w) for w in run.weights]
-    of_x = np.zeros(run.x.shape if d_x else (1, 0, 1, 1), run.x.dtype)
-    if len(of_x) < len(run.x):
-        of_x = np.zeros((len(run.x), 0, 1, 1), run.x.dtype)
+    of_x = np.zeros(run.x.shape if d_x else (len(run.x), 0, 1, 1), run.x.dtype)
     matrices = run.weights[:2]
     if run.cell_type == "rnn":
         rnn_backward(
@@ -671,19 +669,20 @@ class FusedLayer(torch.autograd.Function):
         if ctx.one:
             arrays = [array[None] for array in arrays]
         run = run_layer(cell_type, relu, arrays[0], arrays[1:5], tuple(arrays[5:]))
-        states = torch.from_numpy(run.states)
-        states = states[0] if ctx.one else states
         steps = 0 if ctx.one else 1
+        whole = [
+            torch.from_numpy(array[0] if ctx.one else array)
+            for array in (run.states, run.cells)
+            if array is not None
+        ]
         ctx.run = run
         # What torch knows of, it can tell if somebody changes it in between.
-        ctx.save_for_backward(x, *weights_and_state, states)
+        ctx.save_for_backward(x, *weights_and_state, *whole)
         ctx.set_materialize_grads(False)
-        output = states.narrow(steps, 1, states.shape[steps] - 1)
-        found = output, output.select(steps, -1).clone()
-        if run.cells is None:
-            return found
-        cells = torch.from_numpy(run.cells[0, 1:] if ctx.one else run.cells[:, 1:])
-        return *found, cells
+        output, *cells = (
+            part.narrow(steps, 1, part.shape[steps] - 1) for part in whole
+        )
+        return output, output.select(steps, -1).clone(), *cells
 
     @staticmethod
     @of_first_order

@@ -102,7 +102,7 @@ class SequenceDataset(Dataset):
             fits = size * self.input_dtype.itemsize <= RESIDENT_BYTES
             resident = device.type != "cpu" and fits
         if resident:
-            self.resident = ResidentSequences(sequences, rows, self.input_dtype, device)
+            self.resident = ResidentSequences(sequences, rows, input_dtype, device)
         self.per_step = isinstance(targets, StepValues)
         self.targets, self.weights = targets[rows], None
         if weights is not None or (self.per_step and sequences.lengths is not None):
@@ -190,7 +190,7 @@ class ResidentSequences:
     rows : ndarray of int of shape (n,)
         Which of them.
 
-    dtype : numpy dtype
+    dtype : torch dtype
         Of the values.
 
     device : torch device
@@ -200,12 +200,12 @@ class ResidentSequences:
     def __init__(self, sequences, rows, dtype, device):
         steps = sequences.expressed_steps()[rows]
         shape = len(rows), int(steps.max()), sequences.n_features
-        self.values = torch.zeros(shape, dtype=_torch_dtype(dtype), device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
         self.lengths = None
         if sequences.lengths is not None:
             self.lengths = torch.from_numpy(steps)
         for part in torch.arange(len(rows)).split(PREDICTION_ROWS):
-            values, _ = sequences.take(rows[part.numpy()], dtype)
+            values, _ = sequences.take(rows[part.numpy()], _numpy_dtype(dtype))
             places = slice(int(part[0]), int(part[-1]) + 1)
             self.values[places, : values.shape[1]] = torch.from_numpy(values)
 
@@ -1403,10 +1403,6 @@ def _raised_on_purpose(interrupt):
 
 def _numpy_dtype(dtype):
     return np.dtype(np.float32 if dtype == torch.float32 else np.float64)
-
-
-def _torch_dtype(dtype):
-    return torch.float32 if dtype == np.float32 else torch.float64
 
 
 def _generator_state(generator):

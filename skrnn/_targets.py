@@ -2,8 +2,8 @@
 
 A target object turns y into numbers the network is trained on (`encode`), measures
 the loss of each row on the raw outputs (`row_loss`, and where the formula is at hand
-`loss_and_slope`), and turns raw outputs back into
-the user's units and labels (`decode`). It holds numpy arrays and plain data only.
+`loss_and_slope`), and turns raw outputs back into the user's units and labels
+(`decode`). It holds numpy arrays and plain data only.
 """
 
 import numpy as np

@@ -573,3 +573,15 @@ def test_a_change_in_between_is_told(cell_type, nonlinearity, path):
         weights[1].mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["outputs", "cells"])
+def test_a_change_of_what_was_found_is_told(which, path):
+    weights = [w.requires_grad_() for w in draw_weights("lstm")]
+    state = [torch.zeros(N, H, dtype=torch.float64) for _ in range(2)]
+    layer = _kernels._import_compiled_layers().FusedLayer
+    output, _, cells = layer.apply("lstm", False, draw(L, N, F), *weights, *state)
+    with torch.no_grad():
+        (output, cells)[which].mul_(2)
+    with pytest.raises(RuntimeError, match="has been modified inplace"):
+        (output.sum() + cells.sum()).backward()

@@ -166,6 +166,8 @@ def test_the_order_of_words_decides(seed):
     test = np.isin(pair, apart)
     model = make_pipeline(
         TokenOneHotEncoder(),
+        # At the default number of epochs: after 20 one of some 500 unseen sentences is
+        # wrong with one seed in six, whichever way batches are filled.
         RNNClassifier(32, cell_type="lstm", random_state=seed),
     ).fit([x for x, out in zip(X, test, strict=True) if not out], y[~test])
 
