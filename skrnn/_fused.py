@@ -35,7 +35,7 @@ from skrnn._products import (
 
 # The checksum of _products.py. numba looks at the date of this file alone to tell
 # whether what it has compiled is up to date, and products are a part of that.
-PRODUCTS = "ad9cc7cc"
+PRODUCTS = "37fcd6ab"
 
 # Gradients of this many bytes wait for each other before they reach the weights'
 # gradient, which, large as it may be, is then read and written once for many rows.

@@ -49,77 +49,14 @@ def make_tile(n_rows, n_vectors, n_bytes):
         the precision that is meant, addresses of three first elements, the bytes from
         a row (a column) to the next, and the number of terms.
     """
-    n_lanes = n_bytes // 4
 
     @intrinsic
     def tile(typing, number, a, a_row, a_col, b, b_row, out, out_row, n_terms):
         def generate(context, builder, signature, arguments):
-            single = signature.args[0] == types.float32
-            scalar = ir.FloatType() if single else ir.DoubleType()
-            size = 4 if single else 8
-            vector = ir.VectorType(scalar, n_lanes)
-            _, a, a_row, a_col, b, b_row, out, out_row, n_terms = arguments
-            word, int32 = a.type, ir.IntType(32)
-
-            def at(base, step, count):
-                return builder.add(base, builder.mul(step, ir.Constant(word, count)))
-
-            def pointer(address, kind):
-                return builder.inttoptr(address, kind.as_pointer())
-
-            def load(address, kind):
-                return builder.load(pointer(address, kind), align=size)
-
-            vectors = range(n_vectors)
-            stride = ir.Constant(word, n_lanes * size)
-            rows_of_a = [at(a, a_row, r) for r in range(n_rows)]
-            places = [
-                at(at(out, out_row, r), stride, v)
-                for r in range(n_rows)
-                for v in vectors
-            ]
-            before = [load(place, vector) for place in places]
-            start = builder.block
-            body = builder.append_basic_block("terms")
-            done = builder.append_basic_block("done")
-            zero, one = ir.Constant(word, 0), ir.Constant(word, 1)
-            builder.cbranch(builder.icmp_signed(">", n_terms, zero), body, done)
-
-            builder.position_at_end(body)
-            k, of_a, of_b = (builder.phi(word) for _ in range(3))
-            sums = [builder.phi(vector) for _ in places]
-            terms = [load(at(of_b, stride, v), vector) for v in vectors]
-            undefined = ir.Constant(vector, ir.Undefined)
-            first = ir.Constant(ir.VectorType(int32, n_lanes), [0] * n_lanes)
-            after = []
-            for r in range(n_rows):
-                factor = load(builder.add(rows_of_a[r], of_a), scalar)
-                factor = builder.insert_element(
-                    undefined, factor, ir.Constant(int32, 0)
-                )
-                factor = builder.shuffle_vector(factor, undefined, first)
-                for v in vectors:
-                    product = builder.fmul(factor, terms[v], flags=["contract"])
-                    total = sums[r * n_vectors + v]
-                    after.append(builder.fadd(product, total, flags=["contract"]))
-            next_k = builder.add(k, one)
-            for phi, initial, following in (
-                (k, zero, next_k),
-                (of_a, zero, builder.add(of_a, a_col)),
-                (of_b, b, builder.add(of_b, b_row)),
-                *zip(sums, before, after, strict=True),
-            ):
-                phi.add_incoming(initial, start)
-                phi.add_incoming(following, body)
-            builder.cbranch(builder.icmp_signed("<", next_k, n_terms), body, done)
-
-            builder.position_at_end(done)
-            results = [builder.phi(vector) for _ in places]
-            for result, *values in zip(results, before, after, strict=True):
-                for value, block in zip(values, (start, body), strict=True):
-                    result.add_incoming(value, block)
-            for place, result in zip(places, results, strict=True):
-                builder.store(result, pointer(place, vector), align=size)
+            scalar = context.get_value_type(signature.args[0])
+            TileWriter(builder, scalar, n_rows, n_vectors, n_bytes // 4).write(
+                *arguments[1:]
+            )
             return context.get_dummy_value()
 
         return types.void(number, *[types.intp] * 8), generate
@@ -127,68 +64,160 @@ def make_tile(n_rows, n_vectors, n_bytes):
     return tile
 
 
+class TileWriter:
+    """Writes the instructions of a tile.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+        Where to.
+
+    scalar : llvmlite.ir.Type
+        Of a number.
+
+    n_rows, n_vectors, n_lanes : int
+        Of the tile; the last one is how many numbers a vector has.
+    """
+
+    def __init__(self, builder, scalar, n_rows, n_vectors, n_lanes):
+        self.builder = builder
+        self.scalar, self.vector = scalar, ir.VectorType(scalar, n_lanes)
+        self.size = 4 if scalar == ir.FloatType() else 8
+        self.n_rows, self.n_vectors, self.n_lanes = n_rows, n_vectors, n_lanes
+
+    def write(self, a, a_row, a_col, b, b_row, out, out_row, n_terms):
+        """Write it all: the tile is loaded, terms are added, and it is stored."""
+        builder, word = self.builder, a.type
+        zero, one = ir.Constant(word, 0), ir.Constant(word, 1)
+        rows_of_a = [self._at(a, a_row, r) for r in range(self.n_rows)]
+        rows_of_out = [self._at(out, out_row, r) for r in range(self.n_rows)]
+        places = [place for row in rows_of_out for place in self._vectors_at(row)]
+        before = [self._load(place, self.vector) for place in places]
+        start = builder.block
+        body = builder.append_basic_block("terms")
+        done = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", n_terms, zero), body, done)
+
+        builder.position_at_end(body)
+        k, of_a, of_b = (builder.phi(word) for _ in range(3))
+        sums = [builder.phi(self.vector) for _ in places]
+        after = self._add_term(
+            [builder.add(row, of_a) for row in rows_of_a], of_b, sums
+        )
+        next_k = builder.add(k, one)
+        for phi, initial, following in (
+            (k, zero, next_k),
+            (of_a, zero, builder.add(of_a, a_col)),
+            (of_b, b, builder.add(of_b, b_row)),
+            *zip(sums, before, after, strict=True),
+        ):
+            phi.add_incoming(initial, start)
+            phi.add_incoming(following, body)
+        builder.cbranch(builder.icmp_signed("<", next_k, n_terms), body, done)
+
+        builder.position_at_end(done)
+        results = [builder.phi(self.vector) for _ in places]
+        for result, *values in zip(results, before, after, strict=True):
+            for value, block in zip(values, (start, body), strict=True):
+                result.add_incoming(value, block)
+        for place, result in zip(places, results, strict=True):
+            builder.store(result, self._pointer(place, self.vector), align=self.size)
+
+    def _add_term(self, places_of_a, of_b, sums):
+        """Return the sums with one term more, the same row of `b` in all of them."""
+        builder, int32 = self.builder, ir.IntType(32)
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(int32, self.n_lanes), [0] * self.n_lanes)
+        terms = [self._load(place, self.vector) for place in self._vectors_at(of_b)]
+        after, sums = [], iter(sums)
+        for place in places_of_a:
+            factor = self._load(place, self.scalar)
+            factor = builder.insert_element(undefined, factor, ir.Constant(int32, 0))
+            factor = builder.shuffle_vector(factor, undefined, everywhere)
+            for term in terms:
+                product = builder.fmul(factor, term, flags=["contract"])
+                after.append(builder.fadd(product, next(sums), flags=["contract"]))
+        return after
+
+    def _vectors_at(self, base):
+        """Return the places of the vectors of a row."""
+        step = ir.Constant(base.type, self.n_lanes * self.size)
+        return [self._at(base, step, v) for v in range(self.n_vectors)]
+
+    def _at(self, base, step, count):
+        times = ir.Constant(base.type, count)
+        return self.builder.add(base, self.builder.mul(step, times))
+
+    def _pointer(self, place, kind):
+        return self.builder.inttoptr(place, kind.as_pointer())
+
+    def _load(self, place, kind):
+        return self.builder.load(self._pointer(place, kind), align=self.size)
+
+
+def make_strip(n_vectors, n_bytes):
+    """Return an operation that adds a product to all rows of some columns.
+
+    Parameters
+    ----------
+    n_vectors, n_bytes : int
+        Of a row of these columns, see `make_tile`.
+
+    Returns
+    -------
+    strip : function of numba
+        `strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows)`.
+    """
+    tall, four, one = (make_tile(n, n_vectors, n_bytes) for n in (TILE_ROWS, 4, 1))
+
+    # What calls it is kept on disk, and this within it.
+    @njit(**COMPILED | {"cache": False})
+    def strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows):
+        left = n_rows
+        while left >= TILE_ROWS:
+            tall(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out, left = (
+                a + TILE_ROWS * a_row,
+                out + TILE_ROWS * out_row,
+                left - TILE_ROWS,
+            )
+        if left >= 4:
+            four(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out, left = a + 4 * a_row, out + 4 * out_row, left - 4
+        while left > 0:
+            one(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out, left = a + a_row, out + out_row, left - 1
+
+    return strip
+
+
 LANES = VECTOR_BYTES // 4
+PANEL = 2 * LANES  # columns
 CROWDED = 2048  # bytes from row to row, from which on copying them into panels pays
-_full, _full_row = (make_tile(n, 2, VECTOR_BYTES) for n in (TILE_ROWS, 1))
-_half, _half_row = (make_tile(n, 1, VECTOR_BYTES) for n in (TILE_ROWS, 1))
-_full_four, _half_four = (make_tile(4, n, VECTOR_BYTES) for n in (2, 1))
-_four, _four_row = (make_tile(n, 1, 16) for n in (TILE_ROWS, 1))
-_one, _one_row = (make_tile(n, 1, 4) for n in (TILE_ROWS, 1))
-
-
-PANEL = 2 * LANES  # columns, in float32; in float64 a panel has two tiles' columns
+_panel, _lanes = (make_strip(n, VECTOR_BYTES) for n in (2, 1))
+_four, _one = (make_strip(1, n) for n in (16, 4))
 
 
 @njit(**COMPILED)
 def _add(
     number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
 ):
-    """Add a product to `out`, tile by tile, the widest that fit first."""
-    whole = n - n % TILE_ROWS
-    block = TILE_ROWS * a_row
-    fours = 4 if n - whole >= 4 else 0
+    """Add a product to `out`, strip by strip, the widest that fit first."""
     j = 0
     while j < n_cols:
-        left = n_cols - j
-        x, z = a, out + j * size
+        left, z = n_cols - j, out + j * size
         y = b + j // PANEL * b_panel + j % PANEL * size
         if left >= PANEL:
-            for _ in range(0, whole, TILE_ROWS):
-                _full(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + block, z + TILE_ROWS * out_row
-            if fours:
-                _full_four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + 4 * a_row, z + 4 * out_row
-            for _ in range(whole + fours, n):
-                _full_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + a_row, z + out_row
+            _panel(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += PANEL
         elif left >= LANES:
-            for _ in range(0, whole, TILE_ROWS):
-                _half(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + block, z + TILE_ROWS * out_row
-            if fours:
-                _half_four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + 4 * a_row, z + 4 * out_row
-            for _ in range(whole + fours, n):
-                _half_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + a_row, z + out_row
+            _lanes(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += LANES
         elif left >= 4:
-            for _ in range(0, whole, TILE_ROWS):
-                _four(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + block, z + TILE_ROWS * out_row
-            for _ in range(whole, n):
-                _four_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + a_row, z + out_row
+            _four(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += 4
         else:
-            for _ in range(0, whole, TILE_ROWS):
-                _one(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + block, z + TILE_ROWS * out_row
-            for _ in range(whole, n):
-                _one_row(number, x, a_row, a_col, y, b_row, z, out_row, n_terms)
-                x, z = x + a_row, z + out_row
+            _one(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += 1
 
 
