@@ -115,7 +115,7 @@ for panel, pair in zip(panels, shown, strict=True):
     panel.axhline(0.5, color="gray", linestyle=":", label="undecided")
     panel.set(ylabel="probability of 'better'", ylim=(-0.03, 1.03))
     panel.set_xlabel("words read")
-    panel.legend(loc="lower left")
+    panel.legend(loc="upper left")
 figure.suptitle("What the LSTM expects after each word")
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)
