@@ -19,7 +19,8 @@ import study_data
 from sklearn.model_selection import train_test_split
 from study_of_defaults import as_float32
 
-from skrnn import RNNClassifier, RNNRegressor, _modules
+from skrnn import RNNClassifier, RNNRegressor
+from skrnn._nn import module as _modules
 
 CELLS = ("rnn", "lstm")
 SEEDS = (0, 1, 2)

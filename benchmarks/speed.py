@@ -36,8 +36,9 @@ from skorch.callbacks import GradientNormClipping
 from torch import nn
 
 import skrnn
-from skrnn import RNNRegressor, _kernels
-from skrnn._by_hand import LayersByHand
+from skrnn import RNNRegressor
+from skrnn._nn import recurrence as _kernels
+from skrnn._training.compiled import LayersByHand
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 SIZES = [(32, 50, 1, 16), (32, 50, 8, 64), (128, 100, 8, 64), (256, 50, 16, 128)]

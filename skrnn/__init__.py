@@ -2,10 +2,10 @@
 
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
+from skrnn._preprocessing.each_step import EachStep, ToSequences, sequences_from_frame
+from skrnn._preprocessing.tokens import TokenEncoder, TokenOneHotEncoder
+from skrnn._preprocessing.windows import SlidingWindow, make_windows
 from skrnn._regressor import RNNRegressor
-from skrnn._steps import EachStep, ToSequences, sequences_from_frame
-from skrnn._tokens import TokenEncoder, TokenOneHotEncoder
-from skrnn._windowing import SlidingWindow, make_windows
 
 __version__ = "0.1.0"
 

@@ -16,9 +16,25 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 
 from skrnn._compat import Interval, StrOptions, _safe_indexing
+from skrnn._data.sequences import (
+    FIXED,
+    UNKNOWN,
+    check_sequences,
+    compute_dtype,
+    read_token_ids,
+)
+from skrnn._data.splits import check_groups, split_in_turn, split_rows
+from skrnn._data.step_targets import (
+    StepValues,
+    StepwiseTarget,
+    check_step_targets,
+    check_step_weights,
+)
+from skrnn._data.targets import check_weights
 from skrnn._devices import limited_threads, resolve_device
-from skrnn._modules import RecurrentModule, read_states
-from skrnn._net import (
+from skrnn._inference.streaming import Stream
+from skrnn._nn.module import RecurrentModule, read_states
+from skrnn._training.net import (
     OPTIMIZERS,
     EarlyStopping,
     PlateauSchedule,
@@ -26,22 +42,6 @@ from skrnn._net import (
     RecurrentNet,
     share_worth_going,
 )
-from skrnn._sequences import (
-    FIXED,
-    UNKNOWN,
-    check_sequences,
-    compute_dtype,
-    read_token_ids,
-)
-from skrnn._step_targets import (
-    StepValues,
-    StepwiseTarget,
-    check_step_targets,
-    check_step_weights,
-)
-from skrnn._streams import Stream
-from skrnn._targets import check_weights
-from skrnn._validation import check_groups, split_in_turn, split_rows
 
 
 def _pools_by_attention(estimator):

@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
-from skrnn._targets import ClassTarget, class_target
+from skrnn._data.targets import ClassTarget, class_target
 
 
 class BaseClassifier(ClassifierMixin, BaseRecurrent):

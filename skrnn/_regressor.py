@@ -12,16 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
-from skrnn._forecasting import run_free
-from skrnn._normalization import WINDOW_NORMS, NormalizedSequences
-from skrnn._sequences import feature_scaling
-from skrnn._step_targets import target_of_row
-from skrnn._targets import (
+from skrnn._data.normalization import WINDOW_NORMS, NormalizedSequences
+from skrnn._data.sequences import feature_scaling
+from skrnn._data.step_targets import target_of_row
+from skrnn._data.targets import (
     ROW_LOSSES,
     QuantileTarget,
     RegressionTarget,
     check_real_targets,
 )
+from skrnn._inference.forecasting import run_free
 
 # On fewer rows chance decides whether training improves on the linear start.
 FEWEST_TO_TRY = 40

@@ -14,37 +14,29 @@ import skrnn
 PACKAGE = Path(skrnn.__file__).parent
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
-# The layers of the library, lowest first: a module may import from those before its
-# own only. A new module must be given its place here.
-LAYERS = [
-    {"_compat"},
-    {"_devices"},
-    {"_sequences", "_vocabulary", "_windowing", "datasets", "metrics"},
-    {"_normalization", "_step_targets", "_steps", "_tokens", "_validation"},
-    {"_products"},
-    {"_fused", "_fused_adam"},
+# The floors of the library, lowest first: a file may import from its own floor, as far
+# as there is no circle, and from those below. A new file or package needs its place.
+FLOORS = [
+    {"_compat", "_devices", "datasets"},
+    {"_data"},
+    {"_preprocessing", "metrics"},
     {"_kernels"},
-    {"_modules"},
-    {"_by_hand", "_targets"},
-    {"_net", "_streams"},
-    {"_forecasting"},
+    {"_nn"},
+    {"_training"},
+    {"_inference"},
     {"_base"},
     {"_regressor", "_classifier"},
-    {"_persistence", "_onnx", "_search", "_displays"},
     {"__init__"},
 ]
-LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 
 # What must stay light: numpy, pandas and scikit-learn are enough for these.
 WITHOUT_TORCH = [
-    "_windowing",
-    "_tokens",
-    "_vocabulary",
-    "_sequences",
-    "_normalization",
-    "_step_targets",
-    "_steps",
-    "_validation",
+    "_data.sequences",
+    "_data.normalization",
+    "_data.splits",
+    "_data.step_targets",
+    "_preprocessing",
     "datasets",
     "metrics",
 ]
@@ -60,9 +52,9 @@ CORE = {
 }
 # Modules that are themselves imported where they are used only, and what for.
 MAY_NEED = {
-    "_fused": {"numba"},
-    "_fused_adam": {"numba"},
-    "_products": {"llvmlite", "numba"},
+    "_kernels.cells": {"numba"},
+    "_kernels.adam": {"numba"},
+    "_kernels.products": {"llvmlite", "numba"},
 }
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]
 
@@ -77,9 +69,9 @@ def tree_of(source):
     return ast.parse(SOURCES[source].read_text(encoding="utf-8"))
 
 
-def module_of(source):
-    """Return the name in LAYERS: `datasets` for all of its files."""
-    return source.split(".")[0]
+def floor_of(source):
+    """Return the floor of a file, that of its package if it is in one."""
+    return FLOOR_OF[source.split(".")[0]]
 
 
 def imported_names(tree):
@@ -108,13 +100,15 @@ def imported_at_once(tree):
 
 
 def neighbours(source):
-    """Return the modules of skrnn that a file imports from."""
+    """Return the files of skrnn that a file imports from."""
     found = set()
     for module, name in imported_names(tree_of(source)):
-        first, *rest = module.split(".")
-        if first == "skrnn":
-            found.add(rest[0] if rest else name)
-    return found
+        if module.split(".")[0] != "skrnn":
+            continue
+        parts = module.split(".")[1:]
+        for names in (parts, [*parts, name or ""]):
+            found |= {".".join(names), ".".join([*names, "__init__"])} & set(SOURCES)
+    return found - {source}
 
 
 def reached_from(source):
@@ -123,8 +117,7 @@ def reached_from(source):
     while waiting:
         here = waiting.pop()
         reached.add(here)
-        names = neighbours(here)
-        waiting += [s for s in SOURCES if module_of(s) in names and s not in reached]
+        waiting += neighbours(here) - reached
     return reached
 
 
@@ -132,24 +125,23 @@ def reached_from(source):
 
 
 @each_source
-def test_every_module_has_its_place(source):
-    assert module_of(source) in LAYER_OF
-
-
-@each_source
-def test_imports_point_to_lower_layers_only(source):
-    here = module_of(source)
+def test_imports_point_to_the_same_floor_or_lower(source):
     upwards = {
-        other
-        for other in neighbours(source) - {here}
-        if LAYER_OF[other] >= LAYER_OF[here]
+        other for other in neighbours(source) if floor_of(other) > floor_of(source)
     }
     assert upwards == set()
 
 
+@each_source
+def test_no_file_imports_itself_by_way_of_others(source):
+    behind = {file for other in neighbours(source) for file in reached_from(other)}
+    assert source not in behind
+
+
 @pytest.mark.parametrize("package", ["torch", "skorch"])
 @pytest.mark.parametrize(
-    "source", [s for s in SOURCES if module_of(s) in WITHOUT_TORCH]
+    "source",
+    [s for s in SOURCES if any(f"{s}.".startswith(f"{w}.") for w in WITHOUT_TORCH)],
 )
 def test_what_prepares_data_needs_no_network(source, package):
     users = {

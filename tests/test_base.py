@@ -1363,7 +1363,7 @@ def test_long_sequences_are_predicted_in_fewer_rows_at_once(monkeypatch):
     model = RNNRegressor(**TINY).fit(X, y)
     expected = model.predict(X)
 
-    monkeypatch.setattr("skrnn._net.PREDICTION_STEPS", 70)
+    monkeypatch.setattr("skrnn._training.net.PREDICTION_STEPS", 70)
     sizes = []
     model.module_.register_forward_hook(
         lambda _, inputs, output: sizes.append(len(output))

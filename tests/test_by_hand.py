@@ -11,9 +11,15 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn.utils import parametrize
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels
-from skrnn._by_hand import FlatParameters, Memory, adam_by_hand, layers_by_hand
-from skrnn._targets import ClassTarget, RegressionTarget
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn._data.targets import ClassTarget, RegressionTarget
+from skrnn._nn import recurrence as _kernels
+from skrnn._training.compiled import (
+    FlatParameters,
+    Memory,
+    adam_by_hand,
+    layers_by_hand,
+)
 
 rng = np.random.default_rng(0)
 LENGTHS = [5, 9, 1, 7, 3, 9, 2, 6, 4, 8]

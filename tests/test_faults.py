@@ -16,8 +16,9 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels
-from skrnn._net import RecurrentNet
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn._nn import recurrence as _kernels
+from skrnn._training.net import RecurrentNet
 
 CELLS = ["rnn", "gru", "lstm"]
 ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]

@@ -11,14 +11,14 @@ from messages import raises
 from textbook import CELLS, run_cell
 from torch import nn
 
-from skrnn import _kernels
-from skrnn._kernels import (
+from skrnn._nn import recurrence as _kernels
+from skrnn._nn.recurrence import (
     N_GATES,
     aligned_linear,
     last_valid,
     reverse_valid,
 )
-from skrnn._kernels import recurrence as run_recurrence
+from skrnn._nn.recurrence import recurrence as run_recurrence
 
 N, L, F, H = 5, 7, 3, 4
 CPU = torch.device("cpu")
@@ -414,7 +414,7 @@ def unloaded(path):
 
 
 def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
-    monkeypatch.setitem(sys.modules, "skrnn._fused", None)  # its import fails
+    monkeypatch.setitem(sys.modules, "skrnn._kernels.cells", None)  # its import fails
     assert _kernels.compiled_layers(CPU, torch.float64) is None
 
 

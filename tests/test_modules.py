@@ -6,7 +6,7 @@ from textbook import CELLS, run_network, sigmoid
 from torch import nn
 
 from skrnn import RNNClassifier, RNNRegressor
-from skrnn._modules import RecurrentModule
+from skrnn._nn.module import RecurrentModule
 
 N_FEATURES = 2
 LENGTHS = [6, 2, 5, 1, 6, 3, 4, 6, 1, 5]

@@ -12,8 +12,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV
 
 from skrnn import RNNRegressor, make_windows
-from skrnn._normalization import NormalizedSequences
-from skrnn._sequences import Sequences
+from skrnn._data.normalization import NormalizedSequences
+from skrnn._data.sequences import Sequences
 
 TINY = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
 KINDS = ["last", "standard", "difference"]

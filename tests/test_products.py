@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skrnn import _fused, _products
-from skrnn._products import (
+from skrnn._kernels import cells as _fused
+from skrnn._kernels import products as _products
+from skrnn._kernels.products import (
     TILE_ROWS,
     add_outer,
     add_product,
@@ -72,7 +73,7 @@ def test_copies_live_until_they_were_read(size):
     # In a process whose freed memory is overwritten, and large memory given back.
     code = f"""
 import numpy as np
-from skrnn._products import add_outer, add_product, packed, packed_transpose
+from skrnn._kernels.products import add_outer, add_product, packed, packed_transpose
 b, a = np.ones({size}), np.ones(({size[0]}, 2))
 out = np.zeros((2, {size[1]}))
 add_outer(a, b, out)

@@ -12,7 +12,7 @@ from sklearn.metrics import mean_pinball_loss
 from sklearn.model_selection import GridSearchCV
 
 from skrnn import RNNRegressor
-from skrnn._targets import QuantileTarget
+from skrnn._data.targets import QuantileTarget
 
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(40, 5, 1)), rng.normal(size=40)

@@ -17,8 +17,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn import _sequences as module
-from skrnn._sequences import Sequences, feature_scaling
+from skrnn._data import sequences as module
+from skrnn._data.sequences import Sequences, feature_scaling
 
 ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
 N_SAMPLES, N_TIMESTEPS, N_FEATURES = 12, 5, 3

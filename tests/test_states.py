@@ -10,7 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from textbook import CELLS
 from torch import nn
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, _kernels, _net
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn._nn import recurrence as _kernels
+from skrnn._training import net as _net
 
 rng = np.random.default_rng(0)
 LENGTHS = [5, 2, 7, 1, 4, 6]

@@ -24,14 +24,14 @@ from skorch.callbacks import EpochScoring
 from textbook import CELLS, run_layer
 
 from skrnn import BiRNNClassifier, EachStep, RNNClassifier, RNNRegressor
-from skrnn._sequences import Sequences
-from skrnn._step_targets import (
+from skrnn._data.sequences import Sequences
+from skrnn._data.step_targets import (
     StepValues,
     StepwiseTarget,
     check_step_targets,
     check_step_weights,
 )
-from skrnn._targets import ClassTarget, RegressionTarget
+from skrnn._data.targets import ClassTarget, RegressionTarget
 
 rng = np.random.default_rng(0)
 LENGTHS = np.array([5, 2, 7, 1, 4, 6, 3, 5, 2, 7, 4, 4])

@@ -10,7 +10,7 @@ from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._streams import Stream
+from skrnn._inference.streaming import Stream
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(8, 9, 2))

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
-from skrnn._targets import (
+from skrnn._data.targets import (
     ClassTarget,
     MultilabelTarget,
     RegressionTarget,

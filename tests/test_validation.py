@@ -10,8 +10,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from skorch.callbacks import Callback
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, make_windows
-from skrnn._sequences import Sequences
-from skrnn._validation import check_groups, split_in_turn, split_rows
+from skrnn._data.sequences import Sequences
+from skrnn._data.splits import check_groups, split_in_turn, split_rows
 
 TINY = dict(hidden_size=3, max_epochs=1, random_state=0)
 STRATEGIES = ["random", "last"]

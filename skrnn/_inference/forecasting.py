@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_array
 
+from skrnn._data.sequences import FIXED, Sequences
+from skrnn._data.step_targets import target_of_row
 from skrnn._devices import limited_threads
-from skrnn._sequences import FIXED, Sequences
-from skrnn._step_targets import target_of_row
-from skrnn._streams import Stepper
+from skrnn._inference.streaming import Stepper
 
 
 def run_free(model, X, n_steps, future_features=None):

@@ -26,7 +26,7 @@ from sklearn.utils.validation import (
 )
 
 from skrnn._compat import HasMethods, Interval
-from skrnn._sequences import (
+from skrnn._data.sequences import (
     FIXED,
     FREE,
     Sequences,

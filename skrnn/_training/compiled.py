@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from skrnn._kernels import compiled_layers
+from skrnn._nn.recurrence import compiled_layers
 
 
 class FlatParameters:
@@ -384,7 +384,7 @@ class AdamByHand:
     """
 
     def __init__(self, optimizer, flat):
-        from skrnn._fused_adam import adam_step
+        from skrnn._kernels.adam import adam_step
 
         self.compiled_step = adam_step
         self.optimizer, self.flat = optimizer, flat

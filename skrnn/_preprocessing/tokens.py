@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skrnn._sequences import PADDING, UNKNOWN
-from skrnn._vocabulary import (
+from skrnn._data.sequences import PADDING, UNKNOWN
+from skrnn._preprocessing.vocabulary import (
     TABLE,
     BaseTokenEncoder,
     decode,

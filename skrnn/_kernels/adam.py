@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from skrnn._products import COMPILED
+from skrnn._kernels.products import COMPILED
 
 
 @njit(**COMPILED)

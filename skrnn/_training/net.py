@@ -14,9 +14,9 @@ from skorch.callbacks import Callback, PassthroughScoring
 from skorch.dataset import Dataset, unpack_data
 from torch import nn
 
-from skrnn._by_hand import adam_by_hand, layers_by_hand
-from skrnn._sequences import feature_scaling
-from skrnn._step_targets import StepValues, target_of_row
+from skrnn._data.sequences import feature_scaling
+from skrnn._data.step_targets import StepValues, target_of_row
+from skrnn._training.compiled import adam_by_hand, layers_by_hand
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,

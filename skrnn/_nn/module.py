@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skrnn._kernels import N_GATES, aligned_linear, last_valid, recurrence
+from skrnn._nn.recurrence import N_GATES, aligned_linear, last_valid, recurrence
 
 LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 

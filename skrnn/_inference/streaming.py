@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from skrnn._data.step_targets import target_of_row
 from skrnn._devices import limited_threads
-from skrnn._step_targets import target_of_row
 
 CELLS = {
     ("rnn", "tanh"): torch.rnn_tanh_cell,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skrnn._sequences import Sequences
+from skrnn._data.sequences import Sequences
 
 WINDOW_NORMS = ("last", "standard", "difference")
 

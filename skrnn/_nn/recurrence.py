@@ -133,7 +133,7 @@ def compiled_layers(device, dtype):
 def _import_compiled_layers():
     """Import the compiled layers where they are wanted: numba takes its time."""
     try:
-        compiled = import_module("skrnn._fused")
+        compiled = import_module("skrnn._kernels.cells")
         if import_module("numba").config.DISABLE_JIT:
             return None  # tiles of products are nothing that Python could run
     except ImportError:  # numba is optional

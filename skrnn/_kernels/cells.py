@@ -20,7 +20,7 @@ import torch
 from numba import njit
 from numba.extending import overload
 
-from skrnn._products import (
+from skrnn._kernels.products import (
     COMPILED,
     add_outer,
     add_product,

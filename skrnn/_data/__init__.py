@@ -1,0 +1,1 @@
+"""The data on its way in: sequences, targets, normalization and splits."""

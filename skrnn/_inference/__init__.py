@@ -1,0 +1,1 @@
+"""Predictions step by step: streams and forecasts."""

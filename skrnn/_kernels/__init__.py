@@ -1,0 +1,1 @@
+"""Compiled loops of the recurrent layers and the optimiser (numba)."""

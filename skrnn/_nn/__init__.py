@@ -1,0 +1,1 @@
+"""The network: torch modules with the equations of the textbook."""

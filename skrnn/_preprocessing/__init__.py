@@ -1,0 +1,1 @@
+"""Transformers and functions that turn what users have into sequences."""

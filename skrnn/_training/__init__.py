@@ -1,0 +1,1 @@
+"""Training: the net, its engine, batches, callbacks and schedules."""
