@@ -16,7 +16,7 @@ import numpy as np
 import study_data
 
 from skrnn import RNNRegressor, make_windows
-from skrnn._training.net import SHARES, share_worth_going
+from skrnn._training.linear_start import SHARES, share_worth_going
 
 CELLS = ("rnn", "gru", "lstm")
 

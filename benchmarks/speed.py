@@ -37,7 +37,8 @@ from torch import nn
 
 import skrnn
 from skrnn import RNNRegressor
-from skrnn._nn import recurrence as _kernels
+from skrnn._kernels import availability
+from skrnn._nn.recurrence import recurrence as run_recurrence
 from skrnn._training.compiled import LayersByHand
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -97,7 +98,7 @@ def skorch_fit(cell_type, X, y, hidden_size, batch_size, device="cpu"):
 
 def our_fit(cell_type, X, y, hidden_size, batch_size, compiled, device="cpu"):
     """Train with the same settings, X standardised besides."""
-    _kernels.FUSED = compiled
+    availability.ENABLED = compiled
     RNNRegressor(
         hidden_size,
         cell_type=cell_type,
@@ -110,15 +111,15 @@ def our_fit(cell_type, X, y, hidden_size, batch_size, compiled, device="cpu"):
         random_state=0,
         device=device,
     ).fit(X, y)
-    _kernels.FUSED = True
+    availability.ENABLED = True
 
 
 def recurrence(cell_type, x, weights, compiled):
     """Run one layer forward and backward from its last state."""
-    _kernels.FUSED = compiled
-    _, (h_n, *_) = _kernels.recurrence(cell_type, "tanh", x, weights)
+    availability.ENABLED = compiled
+    _, (h_n, *_) = run_recurrence(cell_type, "tanh", x, weights)
     torch.autograd.grad(h_n, weights, 2 * h_n.detach())
-    _kernels.FUSED = True
+    availability.ENABLED = True
 
 
 def by_hand(layers, x):
@@ -336,7 +337,7 @@ def main():
     parser.add_argument("--device", default="cpu", help="of whole fits")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.device == "cpu" and _kernels._import_compiled_layers() is None:
+    if options.device == "cpu" and availability._import_kernels() is None:
         raise SystemExit("numba must be installed: pip install 'skrnn[fast]'")
     print(
         f"skrnn {skrnn.__version__}, torch {torch.__version__}, skorch "

@@ -2,7 +2,9 @@
 
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
-from skrnn._preprocessing.each_step import EachStep, ToSequences, sequences_from_frame
+from skrnn._preprocessing.each_step import EachStep
+from skrnn._preprocessing.frames import sequences_from_frame
+from skrnn._preprocessing.to_sequences import ToSequences
 from skrnn._preprocessing.tokens import TokenEncoder, TokenOneHotEncoder
 from skrnn._preprocessing.windows import SlidingWindow, make_windows
 from skrnn._regressor import RNNRegressor

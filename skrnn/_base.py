@@ -16,13 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch.callbacks import Callback, LRScheduler
 
 from skrnn._compat import Interval, StrOptions, _safe_indexing
-from skrnn._data.sequences import (
-    FIXED,
-    UNKNOWN,
-    check_sequences,
-    compute_dtype,
-    read_token_ids,
-)
+from skrnn._data.sequences import FIXED, UNKNOWN
 from skrnn._data.splits import check_groups, split_in_turn, split_rows
 from skrnn._data.step_targets import (
     StepValues,
@@ -31,17 +25,14 @@ from skrnn._data.step_targets import (
     check_step_weights,
 )
 from skrnn._data.targets import check_weights
+from skrnn._data.validation import check_sequences, compute_dtype, read_token_ids
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.streaming import Stream
-from skrnn._nn.module import RecurrentModule, read_states
-from skrnn._training.net import (
-    OPTIMIZERS,
-    EarlyStopping,
-    PlateauSchedule,
-    ProgressBar,
-    RecurrentNet,
-    share_worth_going,
-)
+from skrnn._nn.module import RecurrentModule
+from skrnn._nn.states import read_states
+from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
+from skrnn._training.linear_start import share_worth_going
+from skrnn._training.net import OPTIMIZERS, RecurrentNet
 
 
 def _pools_by_attention(estimator):

@@ -3,6 +3,7 @@
 import os
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 # Intra-op threads of a multi-threaded parent do not survive a fork: a child that
@@ -66,3 +67,8 @@ def _count_cores():
     if hasattr(os, "sched_getaffinity"):  # not everywhere
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def numpy_dtype(dtype):
+    """Return the numpy dtype of a floating torch dtype."""
+    return np.dtype(np.float32 if dtype == torch.float32 else np.float64)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WINDOW_NORMS, NormalizedSequences
-from skrnn._data.sequences import feature_scaling
+from skrnn._data.scaling import feature_scaling
 from skrnn._data.step_targets import target_of_row
 from skrnn._data.targets import (
     ROW_LOSSES,

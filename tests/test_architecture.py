@@ -33,6 +33,8 @@ FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
 # What must stay light: numpy, pandas and scikit-learn are enough for these.
 WITHOUT_TORCH = [
     "_data.sequences",
+    "_data.validation",
+    "_data.scaling",
     "_data.normalization",
     "_data.splits",
     "_data.step_targets",
@@ -52,8 +54,8 @@ CORE = {
 }
 # Modules that are themselves imported where they are used only, and what for.
 MAY_NEED = {
-    "_kernels.cells": {"numba"},
-    "_kernels.adam": {"numba"},
+    "_kernels.activations": {"numba"},
+    "_kernels.compilation": {"numba"},
     "_kernels.products": {"llvmlite", "numba"},
 }
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]

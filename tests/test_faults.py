@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._nn import recurrence as _kernels
+from skrnn._kernels import availability
 from skrnn._training.net import RecurrentNet
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -366,7 +366,7 @@ def test_ctrl_c_leaves_an_earlier_fit_untouched(cls, moment):
     ],
 )
 def test_ctrl_c_anywhere_in_the_loop_gets_out(method, compiled, monkeypatch):
-    monkeypatch.setattr(_kernels, "FUSED", compiled)
+    monkeypatch.setattr(availability, "ENABLED", compiled)
     original = getattr(RecurrentNet, method)
     calls = []
 

@@ -12,7 +12,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 from torch.nn import functional as F
 
-from skrnn._data.sequences import Sequences, feature_scaling
+from skrnn._data.scaling import feature_scaling
+from skrnn._data.sequences import Sequences
 
 ROW_LOSSES = {
     "squared_error": lambda output, target: (output - target) ** 2,

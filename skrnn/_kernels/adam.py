@@ -1,12 +1,11 @@
 """Adam as one compiled loop over all parameters, the clipping of gradients included."""
 
 import numpy as np
-from numba import njit
 
-from skrnn._kernels.products import COMPILED
+from skrnn._kernels.compilation import compiled
 
 
-@njit(**COMPILED)
+@compiled
 def adam_step(
     values,
     gradient,

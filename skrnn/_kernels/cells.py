@@ -12,16 +12,11 @@ Legend of shapes: M models, N rows, L steps, F features, H hidden units, G gates
 are the first axis, then time.
 """
 
-from dataclasses import dataclass
-from functools import wraps
-
 import numpy as np
-import torch
-from numba import njit
-from numba.extending import overload
 
+from skrnn._kernels.activations import tanh
+from skrnn._kernels.compilation import compiled
 from skrnn._kernels.products import (
-    COMPILED,
     add_outer,
     add_product,
     add_rows,
@@ -33,10 +28,6 @@ from skrnn._kernels.products import (
     zeros_turned,
 )
 
-# The checksum of _products.py. numba looks at the date of this file alone to tell
-# whether what it has compiled is up to date, and products are a part of that.
-PRODUCTS = "37fcd6ab"
-
 # Gradients of this many bytes wait for each other before they reach the weights'
 # gradient, which, large as it may be, is then read and written once for many rows.
 BLOCK_BYTES = 2**19
@@ -45,87 +36,14 @@ BLOCK_BYTES = 2**19
 # -- arithmetic
 
 
-def tanh(x):
-    """Return the hyperbolic tangent, in arithmetic that loops can do in vectors."""
-    return np.tanh(x)
-
-
-@overload(tanh)
-def _tanh(x):
-    """Choose by precision.
-
-    float32: the quotient of two polynomials of Eigen's `ptanh`, exact to 3e-7.
-    float64: Cody and Waite's quotient (as in Cephes' `tanh.c`) of a thirty-second of x,
-    and five times the formula of the double argument, exact to a few units in the last
-    place.
-    """
-    if x.bitwidth == 32:
-        top = np.float32(7.90531110763549805)
-        p = tuple(
-            np.float32(c)
-            for c in (
-                -2.76076847742355e-16,
-                2.00018790482477e-13,
-                -8.60467152213735e-11,
-                5.12229709037114e-08,
-                1.48572235717979e-05,
-                6.37261928875436e-04,
-                4.89352455891786e-03,
-            )
-        )
-        q = tuple(
-            np.float32(c)
-            for c in (
-                1.19825839466702e-06,
-                1.18534705686654e-04,
-                2.26843463243900e-03,
-                4.89352518554385e-03,
-            )
-        )
-
-        def impl(x):
-            # In this order NaN stays NaN.
-            x = top if x > top else (-top if x < -top else x)
-            s = x * x
-            above = p[0] * s + p[1]
-            above = above * s + p[2]
-            above = above * s + p[3]
-            above = above * s + p[4]
-            above = above * s + p[5]
-            above = above * s + p[6]
-            below = q[0] * s + q[1]
-            below = below * s + q[2]
-            below = below * s + q[3]
-            return x * above / below
-
-        return impl
-
-    def impl(x):
-        x = 20.0 if x > 20.0 else (-20.0 if x < -20.0 else x)
-        y = x / 32
-        s = y * y
-        above = (-9.64399179425052238628e-1 * s - 9.92877231001918586564e1) * s
-        above -= 1.61468768441708447952e3
-        below = (s + 1.12811678491632931402e2) * s + 2.23548839060100448583e3
-        below = below * s + 4.84406305325125486048e3
-        t = y + y * s * above / below
-        t = 2 * t / (1 + t * t)
-        t = 2 * t / (1 + t * t)
-        t = 2 * t / (1 + t * t)
-        t = 2 * t / (1 + t * t)
-        return 2 * t / (1 + t * t)
-
-    return impl
-
-
-@njit(**COMPILED)
+@compiled
 def steps_at_once(n_steps, n_rows, row_bytes, weight):
     """Return for how many steps gradients wait until they reach that of `weight`."""
     room = max(BLOCK_BYTES, weight.nbytes // 2)
     return max(1, min(n_steps, room // (n_rows * row_bytes)))
 
 
-@njit(**COMPILED)
+@compiled
 def add_to_weights(d_a, states, x, w, d_w_t, d_v_t, d_b, d_x):
     """Add what some steps make of the gradients of the weights, and of x.
 
@@ -157,7 +75,7 @@ def add_to_weights(d_a, states, x, w, d_w_t, d_v_t, d_b, d_x):
 # -- nn.RNN: h_t = tanh(x_t W' + b + h_{t-1} V'), or max(0, ...)
 
 
-@njit(**COMPILED)
+@compiled
 def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
     """Fill `states` `(M, L + 1, N, H)` behind the first, which is there."""
     n_models, n_steps, n_rows, n_units = states.shape
@@ -181,7 +99,7 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
                         h[j] = tanh(h[j])
 
 
-@njit(**COMPILED)
+@compiled
 def rnn_backward(
     x, w_ih, w_hh, relu, states, d_out, d_h, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh
 ):
@@ -236,7 +154,7 @@ def rnn_backward(
 # -- nn.GRU: gates r, z, n; h_t = n + z (h_{t-1} - n)
 
 
-@njit(**COMPILED)
+@compiled
 def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
     """Fill `states` behind the first, and `gates` `(M, L, N, 3 H)` with r, z and n.
 
@@ -272,7 +190,7 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
                     h[j] = new[j] + z[j] * (past[j] - new[j])
 
 
-@njit(**COMPILED)
+@compiled
 def gru_backward(
     x,
     w_ih,
@@ -345,7 +263,7 @@ def gru_backward(
 # -- nn.LSTM: gates i, f, g, o; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
 
 
-@njit(**COMPILED)
+@compiled
 def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
     """Fill `states` and `cells` `(M, L + 1, N, H)` behind the first.
 
@@ -382,7 +300,7 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
                     h[j] = o[j] * s[j]
 
 
-@njit(**COMPILED)
+@compiled
 def lstm_backward(
     x,
     w_ih,
@@ -466,241 +384,7 @@ def lstm_backward(
 # -- what stands before and behind the layers
 
 
-@njit(**COMPILED)
-def linear_forward(x, weight, bias):
-    """Return `x @ weight.T + bias`: (N, F), (K, F) and (K,)."""
-    out = np.empty((len(x), len(bias)), dtype=x.dtype)
-    set_rows(out, bias)
-    add_product(x, packed_transpose(weight), out)
-    return out
-
-
-@njit(**COMPILED)
-def linear_backward(x, weight, d_out, d_x, d_weight, d_bias):
-    """Add to the gradients what `d_out`, (N, K), makes of them."""
-    add_product(d_out, packed(weight), d_x)
-    add_outer(d_out, x, d_weight)
-    add_rows(d_out, d_bias)
-
-
-@njit(**COMPILED | {"fastmath": False})  # to the last bit what torch would say
-def standardize(values, mean, scale, out):
-    """Fill `out`, (L, N, F), with standardised `values`, (N, L, F)."""
-    for n in range(values.shape[0]):
-        for t in range(values.shape[1]):
-            for f in range(values.shape[2]):
-                out[t, n, f] = (values[n, t, f] - mean[f]) / scale[f]
-
-
 # -- one layer in one direction, of any cell
 
 
-@dataclass
-class Run:
-    """What a run of a layer found, all that the way back needs.
-
-    Arrays have the axes (M, L, N, ...), `states` and `cells` a step more in front.
-    """
-
-    cell_type: str
-    relu: bool
-    x: np.ndarray
-    weights: list
-    states: np.ndarray
-    cells: np.ndarray | None  # of an LSTM
-    kept: tuple  # of a GRU gates and candidates, of an LSTM gates and tanh of cells
-
-
-def run_layer(cell_type, relu, x, weights, state, empty=np.empty, keep=True):
-    """Run a layer over all steps.
-
-    Parameters
-    ----------
-    cell_type : {'rnn', 'gru', 'lstm'}
-        Which cell.
-
-    relu : bool
-        Whether an 'rnn' has that in place of tanh.
-
-    x : ndarray of shape (M, L, N, F) or (1, L, N, F)
-        The rows of each model, or those of all.
-
-    weights : list of 4 ndarrays
-        `(M, G * H, F)`, `(M, G * H, H)`, and twice `(M, G * H)`.
-
-    state : tuple of ndarrays of shape (M, N, H)
-        To start from: (h,), of an LSTM (h, c).
-
-    empty : callable, default=numpy.empty
-        Gives memory for a shape and a dtype.
-
-    keep : bool, default=True
-        Whether the way back is wanted.
-
-    Returns
-    -------
-    run : Run
-    """
-    x = np.ascontiguousarray(x)
-    weights = [np.ascontiguousarray(w) for w in weights]
-    (n_models, n_rows, n_units), n_steps, dtype = state[0].shape, x.shape[1], x.dtype
-    states = empty((n_models, n_steps + 1, n_rows, n_units), dtype)
-    states[:, 0] = state[0]
-    cells, kept = None, ()
-    if cell_type == "rnn":
-        rnn_forward(x, *weights, relu, states)
-        return Run(cell_type, relu, x, weights, states, cells, kept)
-    size = (n_models, n_steps if keep else 1, n_rows, len(weights[0][0]))
-    kept = empty(size, dtype), empty((*size[:3], n_units), dtype)
-    if cell_type == "gru":
-        gru_forward(x, *weights, states, *kept)
-    else:
-        cells = empty(states.shape, dtype)
-        cells[:, 0] = state[1]
-        lstm_forward(x, *weights, states, cells, *kept)
-    return Run(cell_type, relu, x, weights, states, cells, kept)
-
-
-def go_back(run, d_out, d_state, d_cells=None, *, d_x=False, into=None):
-    """Return the gradients of a layer from those of what it found.
-
-    Parameters
-    ----------
-    run : Run
-        What `run_layer` returned.
-
-    d_out : ndarray of shape (M, L, N, H) or None
-        Of the states of all steps.
-
-    d_state : list of contiguous ndarrays of shape (M, N, H)
-        Of the last state, for each part; they become those of the first.
-
-    d_cells : ndarray of shape (M, L, N, H), default=None
-        Of the cells of all steps.
-
-    d_x : bool, default=False
-        Whether the gradient of x is wanted.
-
-    into : list of 4 contiguous ndarrays, default=None
-        Where the gradients of the weights go.
-
-    Returns
-    -------
-    d_x : ndarray in the shape of x, or None
-
-    d_weights : list of 4 ndarrays
-    """
-    n_models, _, n_rows, n_units = run.states.shape
-    none = np.empty((n_models, 0, n_rows, n_units), run.states.dtype)
-    d_out = none if d_out is None else np.ascontiguousarray(d_out)
-    if into is None:
-        into = [np.empty_like(w) for w in run.weights]
-    of_x = np.zeros(run.x.shape if d_x else (len(run.x), 0, 1, 1), run.x.dtype)
-    matrices = run.weights[:2]
-    if run.cell_type == "rnn":
-        rnn_backward(
-            run.x, *matrices, run.relu, run.states, d_out, *d_state, of_x, *into
-        )
-    elif run.cell_type == "gru":
-        gru_backward(
-            run.x, *matrices, run.states, *run.kept, d_out, *d_state, of_x, *into
-        )
-    else:
-        d_cells = none if d_cells is None else np.ascontiguousarray(d_cells)
-        lstm_backward(
-            run.x,
-            *matrices,
-            run.states,
-            run.cells,
-            *run.kept,
-            d_out,
-            d_cells,
-            *d_state,
-            of_x,
-            *into,
-        )
-    return of_x if d_x else None, into
-
-
 # -- as an operation of torch
-
-
-def of_first_order(backward):
-    """Refuse gradients of gradients, which would silently lack a part."""
-
-    @wraps(backward)
-    def checked(ctx, *gradients):
-        if torch.is_grad_enabled():  # the backward pass itself is to be recorded
-            raise RuntimeError(
-                "The compiled recurrence has no second derivative. Uninstall numba "
-                "to train through torch's own layers, which have one."
-            )
-        return backward(ctx, *gradients)
-
-    return checked
-
-
-def run_on_tensors(cell_type, relu, x, *weights_and_state):
-    """Do what `FusedLayer` does, without a word to torch if nothing is recorded."""
-    if torch.is_grad_enabled():
-        return FusedLayer.apply(cell_type, relu, x, *weights_and_state)
-    x, *arrays = (tensor.numpy()[None] for tensor in (x, *weights_and_state))
-    run = run_layer(cell_type, relu, x, arrays[:4], arrays[4:], keep=False)
-    output = torch.from_numpy(run.states[0, 1:])
-    if run.cells is None:
-        return output, output[-1]
-    return output, output[-1], torch.from_numpy(run.cells[0, 1:])
-
-
-class FusedLayer(torch.autograd.Function):
-    """A layer in one direction, or M of them as one.
-
-    Takes x `(L, N, F)`, its four weights and the state to start from, and gives
-    (output, h_n), of an LSTM (output, h_n, cells): c after every step, which torch does
-    not tell. With a leading axis of models, everything has it; x may have one of
-    length 1, for the same rows in all models.
-    """
-
-    @staticmethod
-    def forward(ctx, cell_type, relu, x, *weights_and_state):
-        """Run all steps."""
-        ctx.one = x.ndim == 3
-        arrays = [tensor.detach().numpy() for tensor in (x, *weights_and_state)]
-        if ctx.one:
-            arrays = [array[None] for array in arrays]
-        run = run_layer(cell_type, relu, arrays[0], arrays[1:5], tuple(arrays[5:]))
-        steps = 0 if ctx.one else 1
-        whole = [
-            torch.from_numpy(array[0] if ctx.one else array)
-            for array in (run.states, run.cells)
-            if array is not None
-        ]
-        ctx.run = run
-        # What torch knows of, it can tell if somebody changes it in between.
-        ctx.save_for_backward(x, *weights_and_state, *whole)
-        ctx.set_materialize_grads(False)
-        output, *cells = (
-            part.narrow(steps, 1, part.shape[steps] - 1) for part in whole
-        )
-        return output, output.select(steps, -1).clone(), *cells
-
-    @staticmethod
-    @of_first_order
-    def backward(ctx, d_out, d_last, d_cells=None):
-        """Go back through all steps."""
-        _ = ctx.saved_tensors  # refuses if one of them has been changed
-        run, needs = ctx.run, ctx.needs_input_grad
-        d_out, d_last, d_cells = (
-            None if d is None else (d.numpy()[None] if ctx.one else d.numpy())
-            for d in (d_out, d_last, d_cells)
-        )
-        first = run.states[:, 0]
-        d_state = [np.zeros_like(first) if d_last is None else d_last.copy()]
-        if run.cells is not None:
-            d_state.append(np.zeros_like(first))
-        d_x, d_weights = go_back(run, d_out, d_state, d_cells, d_x=needs[2])
-        gradients = [
-            torch.from_numpy(d[0] if ctx.one else d) if needed else None
-            for d, needed in zip((d_x, *d_weights, *d_state), needs[2:], strict=True)
-        ]
-        return None, None, *gradients

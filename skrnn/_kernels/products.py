@@ -12,17 +12,10 @@ wherever in its matrix it stands: a row alone has the same bits as the row among
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-# Sums may be taken in another order, which is what lets loops use vectors. NaN and
-# infinity keep their meaning: they tell that training has gone wrong.
-COMPILED = {
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-    "error_model": "numpy",
-    "cache": True,
-    "nogil": True,
-}
+from skrnn._kernels.compilation import compiled
 
 # The registers of the processor: 32 of 64 bytes, or as a rule 16 of 32 bytes. A tile
 # takes two vectors of each of its rows, and needs three registers besides.
@@ -171,7 +164,7 @@ def make_strip(n_vectors, n_bytes):
     tall, four, one = (make_tile(n, n_vectors, n_bytes) for n in (TILE_ROWS, 4, 1))
 
     # What calls it is kept on disk, and this within it.
-    @njit(**COMPILED | {"cache": False})
+    @compiled(cache=False)
     def strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows):
         left = n_rows
         while left >= TILE_ROWS:
@@ -198,7 +191,7 @@ _panel, _lanes = (make_strip(n, VECTOR_BYTES) for n in (2, 1))
 _four, _one = (make_strip(1, n) for n in (16, 4))
 
 
-@njit(**COMPILED)
+@compiled
 def _add(
     number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
 ):
@@ -221,7 +214,7 @@ def _add(
             j += 1
 
 
-@njit(**COMPILED)
+@compiled
 def packed(b):
     """Return `(K, J)` in panels, `(P, K, columns)`: in memory as products read it.
 
@@ -238,7 +231,7 @@ def packed(b):
     return panels
 
 
-@njit(**COMPILED)
+@compiled
 def packed_transpose(a):
     """Return `packed(a.T)` of `a`, (J, K)."""
     n_cols, n_terms = a.shape
@@ -252,7 +245,7 @@ def packed_transpose(a):
     return panels
 
 
-@njit(**COMPILED)
+@compiled
 def add_product(a, panels, out):
     """Add `a @ b` to `out`: (N, K), `packed` (K, J) and (N, J).
 
@@ -275,7 +268,7 @@ def add_product(a, panels, out):
     )
 
 
-@njit(**COMPILED)
+@compiled
 def add_outer(a, b, out):
     """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J).
 
@@ -303,7 +296,7 @@ def add_outer(a, b, out):
     )
 
 
-@njit(**COMPILED)
+@compiled
 def add_rows(a, out):
     """Add all rows of `a`, (N, J), to `out`, (J,)."""
     for n in range(len(a)):
@@ -312,7 +305,7 @@ def add_rows(a, out):
             out[j] += row[j]
 
 
-@njit(**COMPILED)
+@compiled
 def set_rows(out, row):
     """Make every row of `out`, (N, J), a copy of `row`."""
     for n in range(len(out)):
@@ -321,7 +314,7 @@ def set_rows(out, row):
             of_out[j] = row[j]
 
 
-@njit(**COMPILED)
+@compiled
 def turn(a, out):
     """Make `out`, (J, I), the transpose of `a`, (I, J)."""
     for i in range(a.shape[0]):
@@ -329,13 +322,13 @@ def turn(a, out):
             out[j, i] = a[i, j]
 
 
-@njit(**COMPILED)
+@compiled
 def zeros_turned(a):
     """Return zeros in the shape of the transpose of `a`."""
     return np.zeros((a.shape[1], a.shape[0]), dtype=a.dtype)
 
 
-@njit(**COMPILED)
+@compiled
 def rows_of(steps):
     """Return `(L, N, F)` as one long column of rows, `(L * N, F)`."""
     return steps.reshape(steps.shape[0] * steps.shape[1], steps.shape[2])

@@ -4,11 +4,12 @@ Legend of shapes: N rows of a batch, L time steps, F features, H hidden units,
 D directions (1 or 2), K outputs.
 """
 
-import numpy as np
 import torch
 from torch import nn
 
-from skrnn._nn.recurrence import N_GATES, aligned_linear, last_valid, recurrence
+from skrnn._nn.initialization import initialize_layer, initialize_linear
+from skrnn._nn.pooling import pool
+from skrnn._nn.recurrence import aligned_linear, recurrence
 
 LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -382,62 +383,6 @@ class RecurrentModule(nn.Module):
         return mask.transpose(0, 1) if x.ndim == 3 else mask
 
 
-def read_states(h_0, module, n):
-    """Return states as users give them in the form that the module takes.
-
-    Parameters
-    ----------
-    h_0 : array-like, list of arrays, or tuple of two of these
-        As `hidden_states` returns `h_n`: `(layers * D, N, H)`, or for layers of
-        different sizes a list of `(D, N, H)`; of an LSTM a tuple of two.
-
-    module : RecurrentModule
-        Says what is wanted.
-
-    n : int
-        Rows.
-
-    Raises
-    ------
-    ValueError
-        If a shape is another than wanted.
-    """
-    wanted = module.zero_states(n)
-    names = ("h_0", "c_0") if module.cell_type == "lstm" else ("h_0",)
-    given = h_0 if len(names) == 2 else (h_0,)
-    if len(names) == 2 and not (isinstance(h_0, tuple) and len(h_0) == 2):
-        raise ValueError(
-            "h_0 must be a tuple (h_0, c_0) for cell_type='lstm'. Got "
-            f"{type(h_0).__name__}."
-        )
-    sizes = [layer.hidden_size for layer in module.layers]
-    same, n_directions = len(set(sizes)) == 1, wanted[0][0].shape[0]
-    columns = []
-    for name, of_layers in zip(names, given, strict=True):
-        shapes = [(n_directions, n, size) for size in sizes]
-        if same:
-            shape = (len(sizes) * n_directions, n, sizes[0])
-            if np.shape(of_layers) != shape:
-                raise ValueError(
-                    f"{name} must have shape {shape}: layers times directions, "
-                    f"sequences, hidden_size. Got shape {np.shape(of_layers)}."
-                )
-            of_layers = np.split(np.asarray(of_layers), len(sizes))
-        elif [np.shape(of_layer) for of_layer in of_layers] != shapes:
-            raise ValueError(
-                f"{name} must be a list of arrays of shapes {shapes}, one for each "
-                f"layer. Got {[np.shape(of_layer) for of_layer in of_layers]}."
-            )
-        if not all(np.isfinite(of_layer).all() for of_layer in of_layers):
-            raise ValueError(f"{name} must be finite. Got NaN or infinity.")
-        columns.append(of_layers)
-    weight = module.head.weight
-    return [
-        tuple(torch.as_tensor(part).to(weight) for part in of_layer)
-        for of_layer in zip(*columns, strict=True)
-    ]
-
-
 def run_on_accelerator(layer, x, lengths, state=None):
     """Run a layer through torch's own module, packed where rows differ in length.
 
@@ -458,53 +403,3 @@ def run_on_accelerator(layer, x, lengths, state=None):
             packed, batch_first=True, total_length=x.shape[1]
         )
     return output, state if isinstance(state, tuple) else (state,)
-
-
-def pool(output, lengths, pooling):
-    """Pool every valid step's output `(N, L, D * H)` into `(N, D * H)`."""
-    if pooling == "mean":
-        # A sum adds in an order that depends on L, a running sum does not.
-        total = last_valid(output.cumsum(dim=1), lengths)
-        return total / (output.shape[1] if lengths is None else lengths[:, None])
-    if lengths is not None:
-        steps = torch.arange(output.shape[1], device=output.device)
-        padding = (steps >= lengths[:, None])[:, :, None]
-        output = output.masked_fill(padding, -torch.inf)
-    return output.amax(dim=1)
-
-
-@torch.no_grad()
-def initialize_layer(layer, generator):
-    """Draw the weights of one recurrent layer.
-
-    Input weights and biases are uniform in ±1/sqrt(H), torch's own choice. Recurrent
-    weights are orthogonal, gate by gate, so that gradients neither vanish nor explode
-    at the start, and the forget gate of an LSTM starts open.
-
-    References
-    ----------
-    Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning
-    in deep linear neural networks. ICLR 2014.
-
-    Jozefowicz, Zaremba, Sutskever: An empirical exploration of recurrent network
-    architectures. ICML 2015.
-    """
-    bound = layer.hidden_size**-0.5
-    for weight_ih, weight_hh, bias_ih, bias_hh in layer.all_weights:
-        for parameter in (weight_ih, bias_ih, bias_hh):
-            parameter.uniform_(-bound, bound, generator=generator)
-        n_gates = weight_hh.shape[0] // layer.hidden_size
-        for gate in weight_hh.chunk(n_gates):
-            nn.init.orthogonal_(gate, generator=generator)
-        if n_gates == N_GATES["lstm"]:  # gates in the order i, f, g, o
-            forget = slice(layer.hidden_size, 2 * layer.hidden_size)
-            bias_ih[forget] = 1.0
-            bias_hh[forget] = 0.0
-
-
-@torch.no_grad()
-def initialize_linear(layer, generator):
-    """Draw the weights of a linear layer as torch's `nn.Linear` does."""
-    bound = layer.in_features**-0.5
-    layer.weight.uniform_(-bound, bound, generator=generator)
-    layer.bias.uniform_(-bound, bound, generator=generator)

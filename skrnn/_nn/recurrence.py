@@ -4,23 +4,19 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 (1 for 'rnn', 3 for 'gru', 4 for 'lstm').
 """
 
-import warnings
-from functools import lru_cache, partial
-from importlib import import_module
+from functools import partial
 
 import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
+
+from skrnn._kernels.availability import compiled_kernels
 
 # The result of a matrix product for one row depends, in the last bit, on where in
 # memory the row begins. Rows whose lengths are multiples of this begin alike.
 ROW_BLOCK = 16
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-
-# Whether layers run through compiled loops where that can be; tests turn it off.
-FUSED = True
-FUSED_DTYPES = (torch.float32, torch.float64)
 
 
 def recurrence(
@@ -84,7 +80,7 @@ def recurrence(
     if state is None:
         zeros = x.new_zeros(x.shape[0], n_hidden)
         state = (zeros,) * (2 if cell_type == "lstm" else 1)
-    compiled = compiled_layers(x.device, x.dtype)
+    compiled = compiled_kernels(x.device, x.dtype)
     if compiled is not None:
         relu = cell_type == "rnn" and nonlinearity == "relu"
         run = partial(compiled.run_on_tensors, cell_type, relu)
@@ -117,37 +113,6 @@ def recurrence(
     if reverse:
         output = reverse_valid(output, lengths)
     return output, final
-
-
-def compiled_layers(device, dtype):
-    """Return the module of compiled layers, None if torch's own are to run.
-
-    Compiled layers want numba, a CPU, and a precision that they know.
-    """
-    if not FUSED or device.type != "cpu" or dtype not in FUSED_DTYPES:
-        return None
-    return _import_compiled_layers()
-
-
-@lru_cache(maxsize=1)
-def _import_compiled_layers():
-    """Import the compiled layers where they are wanted: numba takes its time."""
-    try:
-        compiled = import_module("skrnn._kernels.cells")
-        if import_module("numba").config.DISABLE_JIT:
-            return None  # tiles of products are nothing that Python could run
-    except ImportError:  # numba is optional
-        return None
-    except RuntimeError as error:  # numba found no folder to keep its work in
-        warnings.warn(
-            f"Training goes through torch's own layers, since the compiled ones could "
-            f"not be loaded ({error}). Set NUMBA_CACHE_DIR to a folder that can be "
-            "written.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
-    return compiled
 
 
 def _run_compiled(run, x, weights, lengths, reverse, state):

@@ -3,14 +3,13 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skrnn._data.sequences import PADDING, UNKNOWN
+from skrnn._data.sequences import PADDING, UNKNOWN, split_sequences
 from skrnn._preprocessing.vocabulary import (
     TABLE,
     BaseTokenEncoder,
     decode,
     describe,
     read_tokens,
-    split_rows,
 )
 
 
@@ -269,14 +268,14 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         tokens = decode(hot_columns(steps, lengths), self.vocabulary_)
         if getattr(X, "ndim", 1) == 3:
             return tokens.reshape(X.shape[:2])
-        return split_rows(tokens, lengths)
+        return split_sequences(tokens, lengths)
 
     def _encode(self, rows, kind):
         columns, lengths = self._read(rows)
         steps = one_hot(columns, len(self.vocabulary_), self.dtype)
         if kind == TABLE:
             return steps.reshape(len(rows), len(rows[0]), -1)
-        return split_rows(steps, lengths)
+        return split_sequences(steps, lengths)
 
 
 class TokenEncoder(BaseTokenEncoder):
@@ -505,14 +504,14 @@ class TokenEncoder(BaseTokenEncoder):
             lengths = np.bincount(row_of_id[is_token], minlength=len(lengths))
         elif len(getattr(X, "shape", ())) == 2:
             return tokens.reshape(X.shape)
-        return split_rows(tokens, lengths)
+        return split_sequences(tokens, lengths)
 
     def _encode(self, rows, kind):
         ids, lengths = self._read(rows)
         ids = np.where(ids < 0, UNKNOWN, ids).astype(np.int64)
         if kind == TABLE:
             return ids.reshape(len(rows), -1)
-        return split_rows(ids, lengths)
+        return split_sequences(ids, lengths)
 
 
 # Columns to one-hot steps, and back

@@ -10,7 +10,7 @@ The way X takes, each stage a function that knows nothing of the next:
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from itertools import chain, compress, pairwise, repeat
+from itertools import chain, compress, repeat
 from numbers import Integral
 
 import numpy as np
@@ -486,13 +486,3 @@ def token_array(tokens):
         if array.tolist() == tokens:  # numpy strings lose zero bytes at their end
             return array
     return np.fromiter(tokens, dtype=object, count=len(tokens))
-
-
-def split_rows(values, lengths):
-    """Cut values into a 1-D object array with a piece of each length."""
-    # Filled one by one: numpy would stack pieces of one length into one array.
-    pieces = np.empty(len(lengths), dtype=object)
-    bounds = [0, *np.cumsum(lengths).tolist()]
-    for i, (start, stop) in enumerate(pairwise(bounds)):
-        pieces[i] = values[start:stop]
-    return pieces

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from skrnn._nn.recurrence import compiled_layers
+from skrnn._kernels.availability import compiled_kernels
 
 
 class FlatParameters:
@@ -99,7 +99,7 @@ def layers_by_hand(module, before=None):
         Of an earlier epoch, which serves again if nothing has changed.
     """
     weight = module.head.weight
-    if compiled_layers(weight.device, weight.dtype) is None:
+    if compiled_kernels(weight.device, weight.dtype) is None:
         return None
     if module.highway is not None and module.embedding is not None:
         return None
@@ -135,7 +135,7 @@ class LayersByHand:
     def __init__(self, module):
         self.module = module
         weight = module.head.weight
-        self.compiled = compiled_layers(weight.device, weight.dtype)
+        self.compiled = compiled_kernels(weight.device, weight.dtype)
         self.relu = module.cell_type == "rnn" and module.nonlinearity == "relu"
         self.flat = FlatParameters(module)
         # Parameters and gradients stay where they are while this serves.
@@ -384,9 +384,8 @@ class AdamByHand:
     """
 
     def __init__(self, optimizer, flat):
-        from skrnn._kernels.adam import adam_step
-
-        self.compiled_step = adam_step
+        kernels = compiled_kernels(flat.values.device, flat.values.dtype)
+        self.compiled_step = kernels.adam_step
         self.optimizer, self.flat = optimizer, flat
         self.group = optimizer.param_groups[0]
         # AdamW is an Adam with this set, in torch's own words.

@@ -1,22 +1,34 @@
 """The training engine: skorch's loop over batches of sequences."""
 
 import math
-import signal
 import time
 from contextlib import suppress
-from opcode import opname
 
 import numpy as np
 import torch
-from sklearn.linear_model import Ridge, RidgeCV
 from skorch import NeuralNet
-from skorch.callbacks import Callback, PassthroughScoring
-from skorch.dataset import Dataset, unpack_data
+from skorch.dataset import unpack_data
 from torch import nn
 
-from skrnn._data.sequences import feature_scaling
+from skrnn._data.scaling import feature_scaling
 from skrnn._data.step_targets import StepValues, target_of_row
+from skrnn._devices import numpy_dtype
+from skrnn._training.batches import (
+    Batches,
+    SequenceDataset,
+    batches_in_pool,
+    valid_steps,
+)
+from skrnn._training.callbacks import (
+    EarlyStopping,
+    ProgressBar,
+    StopTraining,
+    raised_on_purpose,
+    reads_batches,
+)
 from skrnn._training.compiled import adam_by_hand, layers_by_hand
+from skrnn._training.linear_start import SHARES, ridge_by_leaving_out
+from skrnn._training.schedules import learning_rates
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -32,297 +44,6 @@ ROW_MULTIPLE = 16
 PREDICTION_ROWS = 256
 PREDICTION_STEPS = 2**17  # rows times steps
 STEPS_IN_ONE = 2**13  # steps that are predicted in one piece
-
-RESIDENT_BYTES = 2**30  # of data that is kept on an accelerator while it trains
-
-# Of batches of rows that differ in length.
-PADDING_LIMIT = 0.1
-POOLED_ROWS = 2**14
-FEW_BATCHES = 16
-
-# Of the linear start, for each row, in standardised units: next to none serves where
-# rows are many, much where there are hardly more rows than lags.
-RIDGE_PENALTIES = np.logspace(-4, 0, 9)
-
-# Of the way from the linear start to what was trained, tried on rows held out.
-SHARES = np.linspace(0, 1, 101)
-
-
-class StopTraining(Exception):
-    """Raised by a callback to end training in good order."""
-
-
-class SequenceDataset(Dataset):
-    """Rows of sequences with their encoded targets and weights.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        All the data.
-
-    rows : ndarray of int of shape (n,)
-        Which of them this data set holds.
-
-    targets : ndarray of shape (len(sequences), ...) or StepValues
-        Encoded targets of all the data, for each sequence or for each step.
-
-    weights : ndarray of shape (len(sequences),), StepValues or None
-        Weights of all the data, alike.
-
-    dtype, input_dtype : torch dtype
-        Of targets and weights, and of batches of sequences.
-
-    device : torch device
-        Where batches are wanted.
-
-    resident : bool, default=None
-        Whether all sequences are brought to the device once, padded, instead of batch
-        by batch. None: on an accelerator, up to `RESIDENT_BYTES`.
-    """
-
-    def __init__(
-        self,
-        sequences,
-        rows,
-        targets,
-        weights,
-        *,
-        dtype,
-        input_dtype,
-        device,
-        resident=None,
-    ):
-        self.sequences = sequences
-        self.rows = rows
-        self.input_dtype = _numpy_dtype(input_dtype)
-        self.device = device
-        self.resident = None
-        if resident is None:
-            size = len(rows) * sequences.longest * sequences.n_features
-            fits = size * self.input_dtype.itemsize <= RESIDENT_BYTES
-            resident = device.type != "cpu" and fits
-        if resident:
-            self.resident = ResidentSequences(sequences, rows, input_dtype, device)
-        self.per_step = isinstance(targets, StepValues)
-        self.targets, self.weights = targets[rows], None
-        if weights is not None or (self.per_step and sequences.lengths is not None):
-            self.weights = relative_weights(self.targets, weights, rows)
-        if self.per_step:
-            self.steps_per_row = len(self.targets.flat) / len(rows)
-            self.targets = _cast(self.targets, dtype)
-            self.weights = None if self.weights is None else _cast(self.weights, dtype)
-            return
-        targets = torch.as_tensor(self.targets)
-        if targets.is_floating_point():
-            targets = targets.to(dtype)
-        self.targets = targets.to(device)
-        if self.weights is not None:
-            self.weights = torch.as_tensor(self.weights).to(device, dtype)
-
-    def __len__(self):
-        return len(self.rows)
-
-    @property
-    def lengths(self):
-        """The steps of each row as the network gets them, None if all have as many."""
-        if self.sequences.lengths is None:
-            return None
-        return self.sequences.expressed_steps()[self.rows]
-
-    @property
-    def X(self):  # what skorch's scoring callbacks ask a data set for
-        """The data set itself, which the net can predict."""
-        return self
-
-    @property
-    def y(self):
-        """The encoded targets, of steps as one long column."""
-        return self.targets.flat if self.per_step else self.targets.cpu().numpy()
-
-    @property
-    def flat_weights(self):
-        """The weight of each row or step, as numpy in float64; ones if all are one."""
-        weights = self.weights
-        if weights is None:
-            return np.ones(len(self.y))
-        weights = weights.flat if self.per_step else weights.cpu().numpy()
-        return weights.astype(np.float64)
-
-    def __getitem__(self, position):
-        inputs, targets = self.batch(torch.tensor([position]))
-        return {key: value[0] for key, value in inputs.items()}, targets[0]
-
-    def batch(self, positions):
-        """Return `(inputs, targets)` for a tensor of positions in this data set."""
-        if self.resident is not None:
-            values, lengths = self.resident.take(positions)
-        else:
-            values, lengths = self.sequences.take(
-                self.rows[positions.numpy()], self.input_dtype
-            )
-            values = torch.from_numpy(values).to(self.device)
-            if lengths is not None:
-                lengths = torch.from_numpy(lengths).to(self.device)
-        inputs = {"values": values}
-        if lengths is not None:
-            inputs["lengths"] = lengths
-        if self.per_step:
-            positions = positions.numpy()
-            if self.weights is not None:
-                weights = torch.from_numpy(self.weights.padded(positions))
-                inputs["sample_weight"] = weights.to(self.device)
-            targets = torch.from_numpy(self.targets.padded(positions))
-            return inputs, targets.to(self.device)
-        positions = positions.to(self.device)
-        if self.weights is not None:
-            inputs["sample_weight"] = self.weights[positions]
-        return inputs, self.targets[positions]
-
-
-class ResidentSequences:
-    """Rows of sequences that lie on a device, padded to the longest.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        All the data.
-
-    rows : ndarray of int of shape (n,)
-        Which of them.
-
-    dtype : torch dtype
-        Of the values.
-
-    device : torch device
-        Where they lie.
-    """
-
-    def __init__(self, sequences, rows, dtype, device):
-        steps = sequences.expressed_steps()[rows]
-        shape = len(rows), int(steps.max()), sequences.n_features
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
-        self.lengths = None
-        if sequences.lengths is not None:
-            self.lengths = torch.from_numpy(steps)
-        for part in torch.arange(len(rows)).split(PREDICTION_ROWS):
-            values, _ = sequences.take(rows[part.numpy()], _numpy_dtype(dtype))
-            places = slice(int(part[0]), int(part[-1]) + 1)
-            self.values[places, : values.shape[1]] = torch.from_numpy(values)
-
-    def take(self, positions):
-        """Return `(values, lengths)` as `Sequences.take` does, on the device."""
-        places = positions.to(self.values.device, non_blocking=True)
-        if self.lengths is None:
-            return self.values[places], None
-        lengths = self.lengths[positions]  # read where nobody has to wait for them
-        longest = int(lengths.max())
-        values = self.values[places, :longest]
-        if bool((lengths == longest).all()):
-            return values, None
-        return values, lengths.to(values.device, non_blocking=True)
-
-
-def relative_weights(targets, weights, rows):
-    """Return the weights of some rows relative to the mean of a row, see `get_loss`.
-
-    A step's weight is its share in a row, so that those of a row add up to one in the
-    mean over rows.
-    """
-    if isinstance(targets, StepValues):
-        flat = np.ones(len(targets.flat)) if weights is None else weights[rows].flat
-        return targets.like(flat * (len(rows) / flat.sum()))
-    return weights[rows] / weights[rows].mean()
-
-
-class Batches:
-    """Iterate over a `SequenceDataset`, anew and in a new order each time.
-
-    Stands where skorch expects a DataLoader, which would index and collate row by
-    row and draw from torch's global generator.
-
-    Parameters
-    ----------
-    dataset : SequenceDataset
-        The rows.
-
-    batch_size : int
-        Of all batches but the last, which may be smaller.
-
-    generator : torch.Generator, default=None
-        Of the order; rows stay in theirs if None.
-
-    pool : int, default=1
-        How many batches are drawn together and then filled by length, so that rows
-        of a batch need little padding. See `batches_in_pool`.
-    """
-
-    def __init__(self, dataset, batch_size, generator=None, pool=1):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.generator = generator
-        self.pool = pool
-
-    def __len__(self):
-        return math.ceil(len(self.dataset) / self.batch_size)
-
-    def __iter__(self):
-        n = len(self.dataset)
-        if self.generator is None:
-            order = torch.arange(n)
-        else:
-            order = torch.randperm(n, generator=self.generator)
-        batches = order.split(self.batch_size)
-        if self.pool > 1:
-            lengths = torch.from_numpy(self.dataset.lengths)
-            pools = [
-                part[lengths[part].argsort(stable=True)]
-                for part in order.split(self.pool * self.batch_size)
-            ]
-            batches = torch.cat(pools).split(self.batch_size)
-            shuffled = torch.randperm(len(batches), generator=self.generator)
-            batches = [batches[i] for i in shuffled]
-        for positions in batches:
-            yield self.dataset.batch(positions)
-
-
-def batches_in_pool(lengths, batch_size):
-    """Return how many batches to fill together by length, as few as will do.
-
-    Rows that are drawn in any order teach best, and those of one length need no
-    padding. This is the least that makes padding less than `PADDING_LIMIT` of all
-    steps, tried on one order of at most `POOLED_ROWS` rows. Of fewer than
-    `FEW_BATCHES` at most a quarter is filled together: else there would be the same
-    batches in each epoch, which taught an LSTM less on 50 gestures.
-
-    Parameters
-    ----------
-    lengths : ndarray of shape (n,)
-        Of the rows.
-
-    batch_size : int
-        Rows of a batch.
-
-    Returns
-    -------
-    pool : int
-        The most there may be if even that needs more padding.
-    """
-    n_batches = math.ceil(len(lengths) / batch_size)
-    most = n_batches if n_batches >= FEW_BATCHES else n_batches // 4
-    order = np.random.default_rng(0).permutation(len(lengths))[:POOLED_ROWS]
-    lengths = lengths[order]
-    pool = 1
-    while True:
-        size = pool * batch_size
-        sorted_ = np.concatenate(
-            [np.sort(lengths[i : i + size]) for i in range(0, len(lengths), size)]
-        )
-        first = np.arange(0, len(sorted_), batch_size)
-        counts = np.diff(first, append=len(sorted_))
-        padded = (np.maximum.reduceat(sorted_, first) * counts).sum()
-        if sorted_.sum() > (1 - PADDING_LIMIT) * padded or pool >= most:
-            return pool
-        pool = min(2 * pool, most)
 
 
 class RowLoss(nn.Module):
@@ -498,7 +219,7 @@ class RecurrentNet(NeuralNet):
         self.pool_ = 1
         if dataset.lengths is not None:
             self.pool_ = batches_in_pool(dataset.lengths, self.batch_size)
-        self.watched_ = any(_reads_batches(cb) for _, cb in self.callbacks_)
+        self.watched_ = any(reads_batches(cb) for _, cb in self.callbacks_)
         n_steps = self.max_epochs * math.ceil(len(dataset) / self.batch_size)
         self.lr_table_ = learning_rates(self.lr_schedule, self.lr, n_steps)
         self.step_ = 0
@@ -557,7 +278,7 @@ class RecurrentNet(NeuralNet):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as interrupt:
-            if _raised_on_purpose(interrupt):
+            if raised_on_purpose(interrupt):
                 raise StopTraining from interrupt
             raise
 
@@ -973,7 +694,7 @@ class RecurrentNet(NeuralNet):
                     into[:, rows] = part[:, : len(rows)].cpu().numpy()
             return hidden
 
-        x_dtype = _numpy_dtype(module.head.weight.dtype)
+        x_dtype = numpy_dtype(module.head.weight.dtype)
         output = self._gather(sequences, run, per_step=True, with_rows=True)
         return output, finals
 
@@ -1007,7 +728,7 @@ class RecurrentNet(NeuralNet):
         order = np.arange(n)
         if sequences.lengths is not None:  # similar lengths together: little padding
             order = np.argsort(sequences.lengths, kind="stable")
-        input_dtype = _numpy_dtype(self.module_.input_mean.dtype)
+        input_dtype = numpy_dtype(self.module_.input_mean.dtype)
         # Long sequences in fewer rows, so that memory stays within bounds.
         n_rows = PREDICTION_STEPS // sequences.longest // ROW_MULTIPLE * ROW_MULTIPLE
         n_rows = min(max(n_rows, ROW_MULTIPLE), PREDICTION_ROWS)
@@ -1130,232 +851,13 @@ class RecurrentNet(NeuralNet):
 # -- callbacks
 
 
-class EarlyStopping(Callback):
-    """Stop when the validation loss stops falling, and take the best weights back.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without an improvement of more than `tol` that are waited for.
-
-    tol : float
-        Smallest improvement that counts, in units of the loss.
-    """
-
-    def __init__(self, patience, tol):
-        self.patience = patience
-        self.tol = tol
-
-    def on_train_begin(self, net, **kwargs):
-        """Forget earlier training, but for a linear start, which may be the best."""
-        self.best_loss_ = math.inf
-        self.best_epoch_ = self.best_weights_ = None
-        if net.module_.highway is not None:
-            self._keep(net, net.validation_loss())
-        self.reference_ = self.best_loss_
-        self.misses_ = 0
-
-    def on_epoch_end(self, net, **kwargs):
-        """Keep the weights if they are the best, count the miss if not."""
-        loss = net.history[-1]["valid_loss"]
-        self._keep(net, loss)
-        if loss < self.reference_ - self.tol:
-            self.reference_ = loss
-            self.misses_ = 0
-        else:
-            self.misses_ += 1
-        if self.misses_ >= self.patience:
-            raise StopTraining
-
-    def _keep(self, net, loss):
-        if loss < self.best_loss_:
-            self.best_loss_ = loss
-            self.best_epoch_ = len(net.history)
-            self.best_weights_ = {
-                name: value.clone() for name, value in net.module_.state_dict().items()
-            }
-
-    def on_train_end(self, net, **kwargs):
-        """Restore the best weights."""
-        if self.best_weights_ is not None:
-            net.module_.load_state_dict(self.best_weights_)
-            self.best_weights_ = None
-
-
-class PlateauSchedule(Callback):
-    """Halve the learning rate when the loss has not fallen for `patience` epochs.
-
-    Parameters
-    ----------
-    patience : int, default=5
-        Epochs to wait.
-    """
-
-    def __init__(self, patience=5):
-        self.patience = patience
-
-    def on_train_begin(self, net, **kwargs):
-        """Start torch's own schedule on the optimiser of the net."""
-        self.schedule_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            net.optimizer_, factor=0.5, patience=self.patience
-        )
-
-    def on_epoch_end(self, net, **kwargs):
-        """Look at the validation loss if there is one, else at the training loss."""
-        row = net.history[-1]
-        self.schedule_.step(row.get("valid_loss", row["train_loss"]))
-
-
-class ProgressBar(Callback):
-    """Show the epochs, the losses and the time left on standard error.
-
-    Parameters
-    ----------
-    description : str
-        What stands before the bar.
-    """
-
-    def __init__(self, description):
-        self.description = description
-
-    def on_train_begin(self, net, **kwargs):
-        """Draw the empty bar."""
-        from tqdm import tqdm
-
-        self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
-
-    def on_epoch_end(self, net, **kwargs):
-        """Move the bar on by one epoch."""
-        losses = {
-            name: f"{net.history[-1][key]:.4g}"
-            for name, key in (("loss", "train_loss"), ("validation", "valid_loss"))
-            if key in net.history[-1]
-        }
-        self.bar_.set_postfix(losses, refresh=False)
-        self.bar_.update()
-
-    def close(self):
-        """Leave the bar as it stands."""
-        if hasattr(self, "bar_"):
-            self.bar_.close()
-
-    def on_train_end(self, net, **kwargs):
-        """Leave the bar as it stands."""
-        self.close()
-
-
 # -- learning rates
-
-
-def learning_rates(schedule, lr, n_steps):
-    """Return the learning rate of each of `n_steps` steps, None if it is constant.
-
-    Both schedules are curves over training as a whole, read at the middle of each
-    step, so that they make sense for a single step too. 'cosine' falls from `lr` to
-    zero along half a cosine. 'one_cycle' rises from `lr / 25` to `lr` over the first
-    three tenths and falls to `lr / 250,000`, each along half a cosine, the defaults
-    of torch's OneCycleLR; momentum is left as it is.
-
-    References
-    ----------
-    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts.
-    ICLR 2017.
-
-    Smith, Topin: Super-convergence: very fast training of neural networks using
-    large learning rates. SPIE 2019.
-    """
-    progress = (np.arange(n_steps) + 0.5) / n_steps
-    if schedule == "cosine":
-        return _half_cosine(lr, 0.0, progress).tolist()
-    if schedule == "one_cycle":
-        summit = 0.3
-        rise = _half_cosine(lr / 25, lr, progress / summit)
-        fall = _half_cosine(lr, lr / 25e4, (progress - summit) / (1 - summit))
-        return np.where(progress < summit, rise, fall).tolist()
-    return None
-
-
-def _half_cosine(first, last, share):
-    return last + (first - last) / 2 * (1 + np.cos(np.pi * share))
 
 
 # -- the linear start
 
 
-def ridge_by_leaving_out(inputs, targets, weights):
-    """Return the coefficients `(K, n_inputs)` and the intercept `(K,)` of a Ridge.
-
-    Its penalty has the least error on rows left out one by one. Equal rows are one
-    row with their weights together, so that leaving one out leaves none of them and a
-    repeated row is the same as a row of weight 2. The penalty grows with the number
-    of rows, as the loss does, and is measured in the mean spread of the inputs.
-    """
-    rows = np.ascontiguousarray(np.column_stack([inputs, targets]))
-    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, which = np.unique(as_bytes, return_index=True, return_inverse=True)
-    weights = np.bincount(which, weights)
-    inputs, targets = inputs[first], targets[first]
-    mean = np.average(inputs, axis=0, weights=weights)
-    variance = np.average((inputs - mean) ** 2, axis=0, weights=weights)
-    unit = np.sqrt(variance.mean()) or 1.0
-    total = weights.sum()
-    if len(inputs) < 3:
-        ridge = Ridge(alpha=total * RIDGE_PENALTIES[-1])
-    else:
-        ridge = RidgeCV(alphas=total * RIDGE_PENALTIES)
-    ridge.fit(inputs / unit, targets, weights)
-    return np.atleast_2d(ridge.coef_) / unit, np.ravel(ridge.intercept_)
-
-
-def share_worth_going(losses, weights):
-    r"""Return how far to go from the linear start to what was trained.
-
-    The share of least loss on rows that were not trained on, shrunk by how sure its
-    gain is: with the gain :math:`g` over the start, a mean over rows, and its standard
-    error :math:`s`, by the factor :math:`1 - s^2 / g^2`, or to zero if that is
-    negative. A sure gain is kept, one that may be chance is not.
-
-    Parameters
-    ----------
-    losses : ndarray of shape (len(SHARES), n)
-        Of each row at each share.
-
-    weights : ndarray of shape (n,)
-        Of the rows.
-
-    Returns
-    -------
-    share : float
-        In [0, 1].
-
-    References
-    ----------
-    James, Stein: Estimation with quadratic loss. Fourth Berkeley Symposium, 1961.
-    The factor is that of its positive part, for one number with an estimated error.
-    """
-    losses = losses[:, weights > 0]
-    weights = weights[weights > 0] / weights.sum()
-    with np.errstate(invalid="ignore"):
-        mean = losses @ weights
-    if np.isnan(mean).all():
-        return 0.0
-    best = np.nanargmin(mean)
-    gains = losses[0] - losses[best]
-    gain = weights @ gains
-    if not gain > 0:
-        return 0.0
-    variance = weights**2 @ (gains - gain) ** 2
-    return float(SHARES[best] * max(0.0, 1 - variance / gain**2))
-
-
 # -- helpers
-
-
-def valid_steps(x, lengths=None):
-    """Return the valid steps of a batch `(N, L, ...)` end to end, `(S, ...)`."""
-    if lengths is None:
-        return x.flatten(0, 1)
-    return x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
 
 
 def detached(states):
@@ -1372,37 +874,6 @@ def _put(states, rows, new):
         tuple(old.index_copy(1, rows, part) for old, part in zip(*pair, strict=True))
         for pair in zip(states, new, strict=True)
     ]
-
-
-def _cast(values, dtype):
-    """Return floating `StepValues` in the precision of the network."""
-    if values.flat.dtype.kind != "f":
-        return values
-    return values.like(values.flat.astype(_numpy_dtype(dtype)))
-
-
-def _reads_batches(callback):
-    """Whether a callback needs hooks around batches or batch rows in the history."""
-    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-    return isinstance(callback, PassthroughScoring) or any(
-        getattr(type(callback), hook, None) is not getattr(Callback, hook)
-        for hook in hooks
-    )
-
-
-def _raised_on_purpose(interrupt):
-    """Whether a raise statement made the interrupt, but not that of a handler."""
-    handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
-    trace = interrupt.__traceback__
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-        if trace.tb_frame.f_code is handler:
-            return False
-    return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
-
-
-def _numpy_dtype(dtype):
-    return np.dtype(np.float32 if dtype == torch.float32 else np.float64)
 
 
 def _generator_state(generator):

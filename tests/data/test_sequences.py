@@ -18,7 +18,8 @@ from scipy.sparse import csr_array
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._data import sequences as module
-from skrnn._data.sequences import Sequences, feature_scaling
+from skrnn._data.scaling import feature_scaling
+from skrnn._data.sequences import Sequences
 
 ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
 N_SAMPLES, N_TIMESTEPS, N_FEATURES = 12, 5, 3

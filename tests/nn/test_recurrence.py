@@ -11,7 +11,7 @@ from messages import raises
 from textbook import CELLS, run_cell
 from torch import nn
 
-from skrnn._nn import recurrence as _kernels
+from skrnn._kernels import availability
 from skrnn._nn.recurrence import (
     N_GATES,
     aligned_linear,
@@ -37,7 +37,7 @@ row_lengths = pytest.mark.parametrize(
 @pytest.fixture(autouse=True, params=["compiled", "torch"])
 def path(request, monkeypatch):
     """Run every test by the compiled loops and by torch's own layers."""
-    monkeypatch.setattr(_kernels, "FUSED", request.param == "compiled")
+    monkeypatch.setattr(availability, "ENABLED", request.param == "compiled")
     return request.param
 
 
@@ -408,46 +408,48 @@ def test_last_valid_step_is_taken_from_each_row():
 @pytest.fixture
 def unloaded(path):
     """Load the compiled layers anew in a test, and again after it."""
-    _kernels._import_compiled_layers.cache_clear()
+    availability._import_kernels.cache_clear()
     yield
-    _kernels._import_compiled_layers.cache_clear()
+    availability._import_kernels.cache_clear()
 
 
 def test_without_numba_torch_runs_in_silence(unloaded, monkeypatch):
-    monkeypatch.setitem(sys.modules, "skrnn._kernels.cells", None)  # its import fails
-    assert _kernels.compiled_layers(CPU, torch.float64) is None
+    monkeypatch.setitem(
+        sys.modules, "skrnn._kernels.interface", None
+    )  # its import fails
+    assert availability.compiled_kernels(CPU, torch.float64) is None
 
 
 def test_where_numba_does_not_compile_torch_runs(unloaded, monkeypatch):
     config = pytest.importorskip("numba").config
     monkeypatch.setattr(config, "DISABLE_JIT", 1)
-    assert _kernels.compiled_layers(CPU, torch.float64) is None
+    assert availability.compiled_kernels(CPU, torch.float64) is None
 
 
 def test_where_numba_keeps_nothing_torch_runs_with_a_warning(unloaded, monkeypatch):
     def fail(name):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(_kernels, "import_module", fail)
-    monkeypatch.setattr(_kernels, "FUSED", True)
+    monkeypatch.setattr(availability, "import_module", fail)
+    monkeypatch.setattr(availability, "ENABLED", True)
     message = (
-        "Training goes through torch's own layers, since the compiled ones could not "
-        "be loaded (cannot cache function: no locator available). Set NUMBA_CACHE_DIR "
-        "to a folder that can be written."
+        "Training uses torch's own layers, since the compiled ones could not be loaded "
+        "(cannot cache function: no locator available). Set NUMBA_CACHE_DIR to a folder "
+        "that can be written."
     )
     with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
-        assert _kernels.compiled_layers(CPU, torch.float64) is None
+        assert availability.compiled_kernels(CPU, torch.float64) is None
 
 
 def test_other_precisions_run_through_torch(path):
-    assert _kernels.compiled_layers(CPU, torch.float16) is None
+    assert availability.compiled_kernels(CPU, torch.float16) is None
     for dtype in (torch.float32, torch.float64):
-        found = _kernels.compiled_layers(CPU, dtype)
+        found = availability.compiled_kernels(CPU, dtype)
         assert (found is not None) == (path == "compiled")
 
 
 def test_accelerators_run_through_torch(path):
-    assert _kernels.compiled_layers(torch.device("cuda"), torch.float32) is None
+    assert availability.compiled_kernels(torch.device("cuda"), torch.float32) is None
 
 
 @settings(max_examples=25)
@@ -481,7 +483,7 @@ def test_compiled_loops_are_torchs_layers(
     def run(compiled):
         inputs = [t.clone().requires_grad_() for t in (x, *weights, *(state or ()))]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_kernels, "FUSED", compiled)
+            patch.setattr(availability, "ENABLED", compiled)
             output, final = run_recurrence(
                 cell_type,
                 nonlinearity,
@@ -540,7 +542,7 @@ def test_models_run_as_one_are_the_models_one_by_one(shape, cell, shared, dtype)
     shapes = [(rows, n_inputs), (rows, n_hidden), (rows,), (rows,)]
     shapes += [(n_rows, n_hidden)] * (2 if cell_type == "lstm" else 1)
     rest = [draw(n_models, *s, seed=i, dtype=dtype) for i, s in enumerate(shapes, 1)]
-    layer, relu = _kernels._import_compiled_layers().FusedLayer, nonlinearity == "relu"
+    layer, relu = availability._import_kernels().FusedLayer, nonlinearity == "relu"
 
     def run(x, *rest):
         tensors = [t.clone().requires_grad_() for t in (x, *rest)]
@@ -579,7 +581,7 @@ def test_a_change_in_between_is_told(cell_type, nonlinearity, path):
 def test_a_change_of_what_was_found_is_told(which, path):
     weights = [w.requires_grad_() for w in draw_weights("lstm")]
     state = [torch.zeros(N, H, dtype=torch.float64) for _ in range(2)]
-    layer = _kernels._import_compiled_layers().FusedLayer
+    layer = availability._import_kernels().FusedLayer
     output, _, cells = layer.apply("lstm", False, draw(L, N, F), *weights, *state)
     with torch.no_grad():
         (output, cells)[which].mul_(2)

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._data.targets import ClassTarget, RegressionTarget
-from skrnn._nn import recurrence as _kernels
+from skrnn._kernels import availability
 from skrnn._training.compiled import (
     FlatParameters,
     Memory,
@@ -36,7 +36,7 @@ def fit_both(model, X, y, sample_weight=None):
     models = []
     for compiled in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_kernels, "FUSED", compiled)
+            patch.setattr(availability, "ENABLED", compiled)
             models.append(copy.deepcopy(model).fit(X, y, sample_weight))
     return models
 
@@ -148,7 +148,7 @@ def test_training_goes_on_from_what_the_other_way_left():
         again = copy.deepcopy(model)
         for compiled in order:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(_kernels, "FUSED", compiled)
+                patch.setattr(availability, "ENABLED", compiled)
                 again.fit(DENSE, Y)
         curves.append(again.loss_curve_)
     assert_allclose(*curves, rtol=1e-9)

@@ -30,7 +30,8 @@ from torch.nn.utils.rnn import pack_sequence
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._data.normalization import NormalizedSequences
 from skrnn._data.sequences import Sequences
-from skrnn._training.net import SequenceDataset, batches_in_pool, learning_rates
+from skrnn._training.batches import SequenceDataset, batches_in_pool
+from skrnn._training.schedules import learning_rates
 
 N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
 LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)

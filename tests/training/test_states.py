@@ -11,7 +11,7 @@ from textbook import CELLS
 from torch import nn
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._nn import recurrence as _kernels
+from skrnn._kernels import availability
 from skrnn._training import net as _net
 
 rng = np.random.default_rng(0)
@@ -493,7 +493,7 @@ def bare_loop_by_rows(model, X, y, weights):
 def test_ragged_steps_by_weight_train_as_a_bare_torch_loop(
     cell_type, initial_state, steps, fused, monkeypatch
 ):
-    monkeypatch.setattr(_kernels, "FUSED", fused)
+    monkeypatch.setattr(availability, "ENABLED", fused)
     y = [np.digitize(np.cumsum(x[:, 0]), [-1, 0.5]) for x in RAGGED]
     weights = [rng.integers(1, 4, size=n) / 2 for n in LENGTHS]
     for of_row in (weights[0], weights[2]):

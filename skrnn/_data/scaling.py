@@ -1,0 +1,68 @@
+"""The mean and the deviation of each feature."""
+
+import numpy as np
+
+
+def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
+    """Compute the weighted mean and deviation of each feature over valid steps.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The data.
+
+    rows : ndarray of int
+        Which sequences count.
+
+    weights : ndarray of shape (len(rows),), default=None
+        Of each of these sequences; every step of a sequence has its weight. Or of
+        every one of their steps, end to end.
+
+    spare_binary : bool, default=True
+        Whether columns of only zeros and ones keep mean 0 and scale 1: flags and
+        one-hot columns mean more as they are.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (n_features,)
+        In float64. The scale of a constant feature is 1.
+
+    References
+    ----------
+    Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing
+    sample variances. COMPSTAT 1982.
+    """
+    peak = np.zeros(sequences.n_features)
+    binary = np.full(sequences.n_features, spare_binary)
+    for _, values, _ in sequences.chunks(rows):
+        peak = np.maximum(peak, np.abs(values).max(axis=0))
+        if binary.any():
+            binary &= ((values == 0) | (values == 1)).all(axis=0)
+    peak[peak == 0] = 1.0
+    if weights is None:
+        weights = np.ones(len(rows))
+    of_steps = len(weights) != len(rows)
+    # Dividing by the peak keeps the squares of 1e300 and of 1e-300 in range.
+    total, mean, sum_of_squares = 0.0, np.zeros_like(peak), np.zeros_like(peak)
+    first = 0
+    for part, values, n_steps in sequences.chunks(rows):
+        size = len(values) if of_steps else len(part)
+        weight = weights[first : first + size]
+        first += size
+        if not of_steps:
+            weight = np.repeat(weight, n_steps)
+        part_total = weight.sum()
+        if part_total == 0:
+            continue
+        values = values / peak
+        part_mean = weight @ values / part_total
+        difference = part_mean - mean
+        share = part_total / (total + part_total)
+        sum_of_squares += weight @ (values - part_mean) ** 2
+        sum_of_squares += difference**2 * total * share
+        mean += difference * share
+        total += part_total
+    scale = np.sqrt(sum_of_squares / total)
+    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    mean, scale = mean * peak, np.where(constant, 1.0, scale * peak)
+    return np.where(binary, 0.0, mean), np.where(binary, 1.0, scale)

@@ -1,0 +1,296 @@
+"""Tables of lags as sequences."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    TransformerMixin,
+)
+from sklearn.utils.validation import (
+    check_is_fitted,
+    validate_data,
+)
+
+from skrnn._compat import Interval
+
+
+class ToSequences(TransformerMixin, BaseEstimator):
+    """Turn the rows of a table of lags into sequences.
+
+    For estimators of sequences inside tools that make tables: skforecast, mlforecast
+    and sktime's reduction lay the past of a series into columns, one for each lag,
+    and exogenous columns next to them. Put this first in a `Pipeline`.
+
+    Parameters
+    ----------
+    n_features : int, default=1
+        Number of variables whose lags are in the table.
+
+    newest_first : bool, default=False
+        Whether the columns of a variable run from its newest value to its oldest, as
+        in skforecast, and in mlforecast with rising `lags`. sktime puts the oldest
+        first.
+
+    static_columns : None, str, int, list, slice, bool mask or callable, default=None
+        The columns that are no lags. Their values are repeated on every step, as
+        features behind the variables. Columns are chosen by name (of a DataFrame) or
+        position with the words of `ColumnTransformer`, a callable that gets X such as
+        `make_column_selector` included. The last three columns are `slice(-3, None)`.
+
+    Attributes
+    ----------
+    n_timesteps_ : int
+        Number of lags of each variable.
+
+    n_features_in_ : int
+        Columns of X.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X was a DataFrame with string columns.
+
+    See Also
+    --------
+    make_windows : Cuts a series into sequences and targets.
+    SlidingWindow : Makes a sequence of each row of a series.
+
+    Notes
+    -----
+    The columns of lags stand in blocks, variable by variable, as skforecast's
+    multivariate forecasters and sktime's reduction lay them out. With two variables a
+    and b, three lags and a static column s:
+
+    ============================  =============================================
+    order of the columns          setting
+    ============================  =============================================
+    a-3 a-2 a-1 b-3 b-2 b-1 s     `n_features=2, static_columns=[-1]`
+    a-1 a-2 a-3 b-1 b-2 b-3 s     the same and `newest_first=True`
+    s a-1 a-2 a-3 b-1 b-2 b-3     `static_columns=[0]` and both
+    ============================  =============================================
+
+    Each row becomes the three steps `(a-3, b-3, s)`, `(a-2, b-2, s)`, `(a-1, b-1, s)`.
+    Static columns may stand anywhere; without them the columns of lags are taken in
+    their order. For tables where the variables alternate, `X.reshape(len(X), -1,
+    n_features)` is all that is needed.
+
+    Without static columns the answer is a read-only view of X. Missing values are let
+    through, so that `EachStep(SimpleImputer())` may follow.
+
+    Examples
+    --------
+    The lags 1, 2 and 3, and the temperature:
+
+    >>> import pandas as pd
+    >>> from skrnn import ToSequences
+    >>> table = pd.DataFrame(
+    ...     [[3.0, 2.0, 1.0, 20.0], [4.0, 3.0, 2.0, 25.0]],
+    ...     columns=["lag_1", "lag_2", "lag_3", "temperature"],
+    ... )
+    >>> to_sequences = ToSequences(newest_first=True, static_columns="temperature")
+    >>> to_sequences.fit_transform(table)
+    array([[[ 1., 20.],
+            [ 2., 20.],
+            [ 3., 20.]],
+    <BLANKLINE>
+           [[ 2., 25.],
+            [ 3., 25.],
+            [ 4., 25.]]])
+    """
+
+    _parameter_constraints: dict = {
+        "n_features": [Interval(Integral, 1, None, closed="left")],
+        "newest_first": ["boolean"],
+        "static_columns": [str, Integral, "array-like", slice, callable, None],
+    }
+
+    def __init__(self, n_features=1, *, newest_first=False, static_columns=None):
+        self.n_features = n_features
+        self.newest_first = newest_first
+        self.static_columns = static_columns
+
+    def fit(self, X, y=None):
+        """Learn which columns are lags.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns)
+            The table.
+
+        y : ignored
+            Present for `Pipeline`.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError
+            If `static_columns` names a column that X does not have, or leaves a
+            number of columns that `n_features` does not divide.
+        """
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Learn which columns are lags, and return the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns)
+            The table.
+
+        y : ignored
+            Present for `Pipeline`.
+
+        Returns
+        -------
+        sequences : ndarray of shape (n_samples, n_timesteps_, n_features + n_static)
+            Oldest step first.
+        """
+        return self._sequences(self._fit(X))
+
+    def transform(self, X):
+        """Return the sequences of X.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_columns)
+            The table.
+
+        Returns
+        -------
+        sequences : ndarray of shape (n_samples, n_timesteps_, n_features + n_static)
+            Oldest step first.
+        """
+        check_is_fitted(self)
+        return self._sequences(self._validate(X, reset=False))
+
+    def set_output(self, *, transform=None):
+        """Do nothing: sequences are 3-D and cannot be a frame.
+
+        Parameters
+        ----------
+        transform : ignored
+            Present for `Pipeline.set_output`.
+
+        Returns
+        -------
+        self : object
+            The transformer.
+        """
+        return self
+
+    def _validate(self, X, reset):
+        return validate_data(
+            self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan"
+        )
+
+    def _fit(self, X):
+        self._validate_params()
+        values = self._validate(X, reset=True)
+        selection = self.static_columns
+        if callable(selection):
+            selection = selection(X)
+        names = getattr(self, "feature_names_in_", None)
+        static = positions(selection, values.shape[1], names)
+        lags = np.delete(np.arange(values.shape[1]), static)
+        if len(lags) == 0 or len(lags) % self.n_features:
+            raise ValueError(
+                "X must have the same number of lags, one at least, for each variable. "
+                f"Got {len(lags)} columns of lags for n_features={self.n_features}. "
+                "Change n_features, or name the columns that are no lags in "
+                "static_columns."
+            )
+        self._static, self._lags = static, as_slice(lags)
+        self.n_timesteps_ = len(lags) // self.n_features
+        return values
+
+    def _sequences(self, X):
+        lags = X[:, self._lags].reshape(len(X), self.n_features, -1)
+        lags = lags[:, :, ::-1] if self.newest_first else lags
+        lags = lags.transpose(0, 2, 1)
+        if len(self._static) == 0:
+            lags.flags.writeable = False  # it may show the memory of the user's X
+            return lags
+        static = X[:, None, self._static]
+        shape = (len(X), self.n_timesteps_, len(self._static))
+        return np.concatenate([lags, np.broadcast_to(static, shape)], axis=2)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def positions(selection, n_columns, names=None):
+    """Return the positions of the columns that a selection means.
+
+    Parameters
+    ----------
+    selection : None, str, int, list, slice or bool mask
+        As in `ColumnTransformer`: a slice of names includes its end.
+
+    n_columns : int
+        How many there are.
+
+    names : ndarray of str or None, default=None
+        Their names.
+
+    Returns
+    -------
+    positions : ndarray of int
+        In the order of the selection.
+    """
+    if selection is None:
+        return np.arange(0)
+    if isinstance(selection, slice):
+        start, stop = (
+            position(bound, n_columns, names) if isinstance(bound, str) else bound
+            for bound in (selection.start, selection.stop)
+        )
+        stop = stop + 1 if isinstance(selection.stop, str) else stop
+        return np.arange(n_columns)[slice(start, stop, selection.step)]
+    if np.ndim(selection) == 0:
+        selection = [selection]
+    items = np.asarray(selection, dtype=object)
+    if len(items) and all(isinstance(item, (bool, np.bool_)) for item in items):
+        if len(items) != n_columns:
+            raise ValueError(
+                "A mask in the 'static_columns' parameter must have an entry for each "
+                f"of the {n_columns} columns of X. Got {len(items)} entries."
+            )
+        return np.flatnonzero(items)
+    found = [position(item, n_columns, names) for item in items]
+    if len(set(found)) < len(found):
+        raise ValueError(
+            "The 'static_columns' parameter must name each column once. Got "
+            f"{items.tolist()!r}."
+        )
+    return np.array(found, dtype=np.intp)
+
+
+def position(column, n_columns, names):
+    """Return the position of one column, by its name or a position that may be < 0."""
+    if isinstance(column, str) and names is None:
+        raise ValueError(
+            "X must be a DataFrame with string columns if 'static_columns' holds "
+            f"names. Got {column!r} for X without names. Pass positions."
+        )
+    if isinstance(column, str) and column in names:
+        return int(np.flatnonzero(names == column)[0])
+    if isinstance(column, Integral) and -n_columns <= column < n_columns:
+        return int(column) % n_columns
+    raise ValueError(
+        "The 'static_columns' parameter must hold columns of X. Got "
+        f"{column!r} for X with {n_columns} columns."
+    )
+
+
+def as_slice(positions):
+    """Return rising positions as a slice where they have no gap: it makes a view."""
+    if positions[-1] - positions[0] + 1 == len(positions):
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions

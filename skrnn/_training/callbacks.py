@@ -1,0 +1,146 @@
+"""Callbacks of the net: early stopping, the plateau schedule, and the progress bar."""
+
+import math
+import signal
+from opcode import opname
+
+import torch
+from skorch.callbacks import Callback, PassthroughScoring
+
+
+class StopTraining(Exception):
+    """Raised by a callback to end training in good order."""
+
+
+class EarlyStopping(Callback):
+    """Stop when the validation loss stops falling, and take the best weights back.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without an improvement of more than `tol` that are waited for.
+
+    tol : float
+        Smallest improvement that counts, in units of the loss.
+    """
+
+    def __init__(self, patience, tol):
+        self.patience = patience
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        """Forget earlier training, but for a linear start, which may be the best."""
+        self.best_loss_ = math.inf
+        self.best_epoch_ = self.best_weights_ = None
+        if net.module_.highway is not None:
+            self._keep(net, net.validation_loss())
+        self.reference_ = self.best_loss_
+        self.misses_ = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        """Keep the weights if they are the best, count the miss if not."""
+        loss = net.history[-1]["valid_loss"]
+        self._keep(net, loss)
+        if loss < self.reference_ - self.tol:
+            self.reference_ = loss
+            self.misses_ = 0
+        else:
+            self.misses_ += 1
+        if self.misses_ >= self.patience:
+            raise StopTraining
+
+    def _keep(self, net, loss):
+        if loss < self.best_loss_:
+            self.best_loss_ = loss
+            self.best_epoch_ = len(net.history)
+            self.best_weights_ = {
+                name: value.clone() for name, value in net.module_.state_dict().items()
+            }
+
+    def on_train_end(self, net, **kwargs):
+        """Restore the best weights."""
+        if self.best_weights_ is not None:
+            net.module_.load_state_dict(self.best_weights_)
+            self.best_weights_ = None
+
+
+class PlateauSchedule(Callback):
+    """Halve the learning rate when the loss has not fallen for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int, default=5
+        Epochs to wait.
+    """
+
+    def __init__(self, patience=5):
+        self.patience = patience
+
+    def on_train_begin(self, net, **kwargs):
+        """Start torch's own schedule on the optimiser of the net."""
+        self.schedule_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            net.optimizer_, factor=0.5, patience=self.patience
+        )
+
+    def on_epoch_end(self, net, **kwargs):
+        """Look at the validation loss if there is one, else at the training loss."""
+        row = net.history[-1]
+        self.schedule_.step(row.get("valid_loss", row["train_loss"]))
+
+
+class ProgressBar(Callback):
+    """Show the epochs, the losses and the time left on standard error.
+
+    Parameters
+    ----------
+    description : str
+        What stands before the bar.
+    """
+
+    def __init__(self, description):
+        self.description = description
+
+    def on_train_begin(self, net, **kwargs):
+        """Draw the empty bar."""
+        from tqdm import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        """Move the bar on by one epoch."""
+        losses = {
+            name: f"{net.history[-1][key]:.4g}"
+            for name, key in (("loss", "train_loss"), ("validation", "valid_loss"))
+            if key in net.history[-1]
+        }
+        self.bar_.set_postfix(losses, refresh=False)
+        self.bar_.update()
+
+    def close(self):
+        """Leave the bar as it stands."""
+        if hasattr(self, "bar_"):
+            self.bar_.close()
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the bar as it stands."""
+        self.close()
+
+
+def reads_batches(callback):
+    """Whether a callback needs hooks around batches or batch rows in the history."""
+    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    return isinstance(callback, PassthroughScoring) or any(
+        getattr(type(callback), hook, None) is not getattr(Callback, hook)
+        for hook in hooks
+    )
+
+
+def raised_on_purpose(interrupt):
+    """Whether a raise statement made the interrupt, but not that of a handler."""
+    handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
+    trace = interrupt.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+        if trace.tb_frame.f_code is handler:
+            return False
+    return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -1,0 +1,35 @@
+"""Learning rates that follow a fixed curve."""
+
+import numpy as np
+
+
+def learning_rates(schedule, lr, n_steps):
+    """Return the learning rate of each of `n_steps` steps, None if it is constant.
+
+    Both schedules are curves over training as a whole, read at the middle of each
+    step, so that they make sense for a single step too. 'cosine' falls from `lr` to
+    zero along half a cosine. 'one_cycle' rises from `lr / 25` to `lr` over the first
+    three tenths and falls to `lr / 250,000`, each along half a cosine, the defaults
+    of torch's OneCycleLR; momentum is left as it is.
+
+    References
+    ----------
+    Loshchilov, Hutter: SGDR: stochastic gradient descent with warm restarts.
+    ICLR 2017.
+
+    Smith, Topin: Super-convergence: very fast training of neural networks using
+    large learning rates. SPIE 2019.
+    """
+    progress = (np.arange(n_steps) + 0.5) / n_steps
+    if schedule == "cosine":
+        return _half_cosine(lr, 0.0, progress).tolist()
+    if schedule == "one_cycle":
+        summit = 0.3
+        rise = _half_cosine(lr / 25, lr, progress / summit)
+        fall = _half_cosine(lr, lr / 25e4, (progress - summit) / (1 - summit))
+        return np.where(progress < summit, rise, fall).tolist()
+    return None
+
+
+def _half_cosine(first, last, share):
+    return last + (first - last) / 2 * (1 + np.cos(np.pi * share))
