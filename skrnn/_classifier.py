@@ -1,4 +1,4 @@
-"""The classifiers."""
+"""Recurrent classifiers, with one or two directions."""
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -6,11 +6,11 @@ from sklearn.metrics import accuracy_score
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
-from skrnn._data.targets import ClassTarget, class_target
+from skrnn._data.targets import ClassTarget, check_labels, class_target
 
 
 class BaseClassifier(ClassifierMixin, BaseRecurrent):
-    """What the classifiers share: labels in, labels and probabilities out."""
+    """Base class of the classifiers: labels in, labels and probabilities out."""
 
     _parameter_constraints: dict = {
         **BaseRecurrent._parameter_constraints,
@@ -20,27 +20,28 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch with a constant learning rate.
 
-        The first call fixes the scaling of X and the labels.
+        The first call fixes the scaling of X and the set of classes.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or an indicator matrix; with `return_sequences` as for `fit`.
+            Labels, or an indicator matrix for multilabel targets. With
+            `return_sequences`, the targets of each time step, as in `fit`.
 
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Required at the first call, unless y is an
-            indicator matrix.
+            All labels that may occur in y in later calls. Required in the first call,
+            unless y is an indicator matrix.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative; only their ratios within a call count.
+            Non-negative weights; only their ratios within a call matter.
 
         Returns
         -------
         self : object
-            The estimator, trained for one epoch more.
+            The estimator, trained for one more epoch.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -62,92 +63,102 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Labels, or an indicator matrix if y was one. With `return_sequences` of
-            each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
-            n_labels)`, and of X in a list a 1-D object array of arrays.
+            Predicted labels, or an indicator matrix for multilabel targets. With
+            `return_sequences`, one per time step: `(n_samples, n_timesteps)` or
+            `(n_samples, n_timesteps, n_labels)`, or a 1-D object array of arrays if X
+            is a list.
         """
-        return self._answer(X, lambda target, output, _: target.decode(output))
+        return self._predict(X, lambda target, output, _: target.decode(output))
 
     def predict_proba(self, X):
-        """Predict the probability of each label.
+        """Predict the probability of each class.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`. For an indicator matrix each column is the
-            probability that its label is present. With `return_sequences` of each
-            time step, `(n_samples, n_timesteps, n_classes)`; of X in a list a 1-D
-            object array of arrays.
+            Probabilities in the order of `classes_`. For multilabel targets, each
+            column holds the probability that its label is present. With
+            `return_sequences`, one row per time step: `(n_samples, n_timesteps,
+            n_classes)`, or a 1-D object array of arrays if X is a list.
         """
-        return self._answer(X, lambda target, output, _: target.probabilities(output))
+        return self._predict(X, lambda target, output, _: target.probabilities(output))
 
     def predict_log_proba(self, X):
-        """Predict the natural logarithm of each label's probability.
+        """Predict the natural logarithm of the probability of each class.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, n_classes)
-            More exact than the logarithm of `predict_proba` where that is near 0.
+            Log-probabilities, in the same form as `predict_proba`. They are more
+            accurate than its logarithm for probabilities near 0.
         """
-        return self._answer(
+        return self._predict(
             X, lambda target, output, _: target.log_probabilities(output)
         )
 
     def score(self, X, y, sample_weight=None):
-        """Return the share of right answers.
+        """Return the accuracy of the predicted labels.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            True labels; with `return_sequences` those of each time step, as for `fit`.
+            True labels; with `return_sequences`, of each time step, as in `fit`.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights; with `return_sequences` of sequences or of time steps.
+            Sample weights; with `return_sequences`, of sequences or of time steps.
 
         Returns
         -------
         score : float
-            Accuracy. With `return_sequences` that of all time steps together.
+            Accuracy, or subset accuracy for multilabel targets. With
+            `return_sequences`, over all time steps together.
         """
         if self.return_sequences:
             return self._score_steps(accuracy_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
+    def _check_y(self, y, sequences, name="y", of="X"):
+        y = super()._check_y(y, sequences, name, of)
+        return y if self.return_sequences else check_labels(y, name)
+
     def _make_target(self, y, classes, one_epoch):
         if one_epoch and classes is None and np.ndim(y) == 1:
             raise ValueError(
                 "classes must be passed on the first call to partial_fit. Got None. "
-                "Pass all labels that will ever come."
+                "Pass all labels that will ever occur."
             )
         return class_target(y, classes, owner=type(self).__name__)
 
-    def _weigh_rows(self, target, y, weights):
-        return target.row_weights(target.encode(y), self.class_weight, weights)
+    def _apply_class_weights(self, samples, target):
+        codes = target.encode(samples.y)
+        return samples.with_weights(
+            target.row_weights(codes, self.class_weight, samples.weights)
+        )
 
     def _strata(self, target, y):
         return target.encode(y) if isinstance(target, ClassTarget) else None
 
-    def _take_over(self, net):
-        super()._take_over(net)
-        self.classes_ = net.target.classes
+    def _set_fitted(self, net, encoder, plan):
+        super()._set_fitted(net, encoder, plan)
+        self.classes_ = encoder.target.classes
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -156,195 +167,218 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
 
 
 class RNNClassifier(BaseClassifier):
-    """Recurrent network for the class of each sequence.
+    """Recurrent neural network classifier for sequences.
 
-    Reads each sequence step by step with an RNN, GRU or LSTM and maps its pooled
-    states to the log-odds of the classes by a linear layer. Prefer it to a classifier
-    on the flattened sequence when sequences differ in length, when there are many
-    steps, or when what matters can stand at any step. Binary, multi-class and
-    multilabel (an indicator matrix as y); X is standardised inside.
+    An RNN, GRU or LSTM reads each sequence step by step, and a linear layer maps its
+    pooled hidden states to the logits of the classes. Prefer it to a classifier on
+    flattened sequences if the sequences differ in length, if they have many steps, or
+    if the relevant steps can be anywhere in a sequence. It supports binary, multiclass
+    and multilabel targets (an indicator matrix), and standardises X.
 
     Parameters
     ----------
     hidden_size : int or tuple of int, default=64
-        Hidden units of each layer and direction; a tuple has one size per layer.
+        Number of hidden units of each layer and direction. A tuple gives one size per
+        layer.
 
     num_layers : int, default=1
-        Recurrent layers on top of each other.
+        Number of stacked recurrent layers. May be left at 1 if `hidden_size` is a
+        tuple, whose length then sets it.
 
     cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
-        The recurrence: Elman's, gated recurrent units, or long short-term memory. The
-        plain 'rnn' is quick; for more than about twenty steps the gated cells mostly
-        learn better.
+        Type of the recurrent cell: Elman's RNN, a gated recurrent unit (GRU), or a long
+        short-term memory (LSTM). The plain 'rnn' is the fastest; the gated cells
+        usually learn better from more than about twenty steps.
 
     nonlinearity : {'tanh', 'relu'}, default='tanh'
-        Of the 'rnn' cell; the other cells fix their own.
+        Activation function of the 'rnn' cell. The other cells have fixed activation
+        functions and accept 'tanh' only.
 
     dropout : float in [0, 1), default=0.0
-        Probability of zeroing a value between layers and before the output layer,
-        in training.
+        Probability of zeroing an element between layers and before the output layer, in
+        training.
 
     bidirectional : bool, default=False
-        Whether each layer also reads the sequence from its end to its beginning.
+        Whether each layer also processes the sequence in the backward direction, from
+        the last step to the first.
 
     pooling : {'last', 'mean', 'max', 'attention'}, default='last'
-        How the last layer's states become one vector: the state after the last step
-        (of each direction), the mean or maximum over all valid steps, or their mean
-        by weights that are learned, see `attention_weights`. 'last' with
-        `return_sequences`, which pools nothing.
+        How the hidden states of the last layer are reduced to one vector per sequence:
+        the state after the last step (of each direction), the mean or the maximum over
+        all valid steps, or a weighted mean with learned weights, see
+        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
+        pooled, and with `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
-        What each layer starts from: zeros; in training noise of deviation 1, and
-        zeros in `predict`; states that are learned; or in training the last states of
-        the batch before, row by row and without a gradient into it, and zeros at the
-        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
-        i of a batch goes on where row i of the batch before ended.
+        Initial hidden state of each layer (and the cell state of an LSTM): zeros;
+        standard normal noise in training and zeros in `predict`; or a learned
+        parameter. 'carry' trains statefully: each batch starts from the final states of
+        the previous batch, row by row and without a gradient through them; the rows are
+        not shuffled, so that row i of a batch continues row i of the previous one.
+        Every epoch, and `predict`, start from zeros. 'carry' is not available for
+        bidirectional networks.
 
     embedding_dim : int or None, default=None
-        Length of the vectors that token ids are looked up as, learned with the rest.
-        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
-        at the end of a row, 1 for unknown tokens. None: X holds features.
+        Dimension of the learned token embeddings. If set, X holds token ids, as
+        `TokenEncoder` returns them: integers, 0 for padding at the end of a row and 1
+        for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether there is a target for each time step, instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence.
 
     standardize : bool, default=True
-        Whether each feature of X is brought to mean 0 and deviation 1 over all valid
-        steps of the training rows. Columns of only zeros and ones stay as they are.
+        Whether to standardise each feature of X to mean 0 and standard deviation 1 over
+        all valid steps of the training rows. Columns of only zeros and ones, and token
+        ids, are left unchanged.
 
     class_weight : dict, 'balanced', list of dicts or None, default=None
-        Weights of the labels, multiplied with `sample_weight`. 'balanced' gives every
-        class the same total weight. For an indicator matrix: 'balanced', or a list
-        with a dict of the weights of 0 and 1 for each label.
+        Weights of the classes, multiplied with `sample_weight`. 'balanced' gives every
+        class the same total weight. For multilabel targets, 'balanced' or a list with
+        one dict per label, which holds the weights of 0 and 1.
 
     max_epochs : int, default=60
-        Passes over the training rows; with `warm_start`, of each call of `fit`.
+        Maximum number of epochs (passes over the training rows). With `warm_start`, of
+        each call of `fit`.
 
     lr : float, default=1e-2
-        Learning rate; with a schedule, its highest value.
+        Learning rate; with `lr_schedule`, its highest value.
 
     batch_size : int, default=32
-        Rows of one step of the optimiser. Rows that differ in length are put together
-        with rows of similar length where padding would be more than a tenth.
+        Number of rows per optimiser step. Sequences of different lengths are batched
+        with others of similar length if padding would exceed a tenth of all steps.
 
     optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adamw'
-        A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
-        and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
+        Name of an optimiser, or a subclass of `torch.optim.Optimizer`. 'lbfgs' uses a
+        line search; set `lr=1.0`, `lr_schedule=None` and a `batch_size` of at least the
+        number of rows with it.
 
     optimizer_params : dict or None, default=None
-        Further keyword arguments of the optimiser, for example
-        `{'momentum': 0.9}`.
+        Further keyword arguments of the optimiser, for example `{'momentum': 0.9}`.
 
     weight_decay : float or 'auto', default='auto'
-        Pull of the optimiser on all weights towards zero: of 'adamw' the share that
-        they lose in a step, divided by the learning rate; of the others the factor of
-        an L2 penalty. 'auto' is 0.1 for 'adamw' and the optimiser's own default for
-        the others. 'lbfgs' has none.
+        Weight decay of all parameters of the network: decoupled for 'adamw', where a
+        step multiplies them by `1 - lr * weight_decay`, and the factor of an L2 penalty
+        for the other optimisers. 'auto' is 0.1 for 'adamw' and the optimiser's own
+        default for the others. 'lbfgs' has no weight decay.
 
     max_grad_norm : float or None, default=1.0
-        Gradients longer than this are shortened to it; None leaves them. Not applied
-        with 'lbfgs', whose line search needs the gradient as it is.
+        Maximum norm of the gradient of all parameters; a longer gradient is clipped to
+        it. None disables clipping. Not applied with 'lbfgs', whose line search needs
+        the exact gradient.
 
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None, default='one_cycle'
-        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
-        'plateau' halves the rate when the validation loss, or without one the
-        training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call of
+        `fit`. 'plateau' halves the learning rate after more than 5 epochs without an
+        improvement of the validation loss, or of the training loss if there are no
+        validation rows. None, and `partial_fit`, keep the learning rate constant.
 
     tbptt_steps : int or None, default=None
-        Steps that gradients go back through, for very long sequences; None for all.
-        With `return_sequences` the optimiser takes a step for each chunk of so many,
-        and the state is handed on to the next. With one target per sequence all but
-        the last so many steps of a sequence only bring the state up to date.
+        Number of steps of truncated back-propagation through time, for very long
+        sequences. None back-propagates through all steps. With `return_sequences`, the
+        optimiser takes a step for each chunk of that many time steps, and the next
+        chunk starts from the final state of the previous one. With one target per
+        sequence, the loss is back-propagated through the last `tbptt_steps` steps only;
+        earlier steps just update the hidden state. Not available for bidirectional
+        networks.
 
     patience : int, default=10
-        Epochs without improvement before early stopping.
+        Number of epochs without improvement after which early stopping ends training.
 
     tol : float, default=1e-4
-        Smallest fall of the validation loss that counts as an improvement.
+        Minimum decrease of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
-        that sets the learning rate needs `lr_schedule=None`.
+        skorch callbacks. `fit` copies them, so that the parameter is not modified; they
+        receive encoded targets. A callback that sets the learning rate requires
+        `lr_schedule=None`.
 
     early_stopping : bool, default=False
-        Whether to stop when the validation loss no longer improves, and to restore
-        the weights of the best epoch.
+        Whether to stop training when the validation loss no longer improves, and to
+        restore the weights of the best epoch.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
+        Fraction of the rows that `early_stopping` holds out for validation if `fit`
+        receives no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='random'
-        Which rows are set aside: random ones, or the last. Windows of one length that
-        overlap the last part are then left out of training. For windows of one series
-        use 'last': random ones share steps with those that are trained on.
+        Which rows to hold out: random ones (stratified by class in a classifier), or
+        the last. With 'last', windows of equal length that overlap the validation rows
+        are left out of training. Use 'last' for windows of one time series, where
+        random validation rows would share time steps with training rows.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights, optimiser and scaling of the last call.
-        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
+        Whether `fit` continues from the weights, optimiser state and scaling of the
+        previous call. Ctrl-C then keeps the finished epochs; otherwise it leaves the
+        estimator as it was before `fit`.
 
     device : str or torch.device, default='cpu'
-        Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
-        is one. Computation is float32 there.
+        Device to compute on: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if one
+        is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Threads within an operation; None is 1, -1 all cores. Results differ in the
-        last digits between numbers of threads.
+        Number of threads within an operation. None means 1, and -1 means all cores. The
+        last digits of the results may depend on it.
 
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, order of batches, dropout and validation rows. torch's
-        global generator is neither read nor changed.
+        Controls the initial weights, the order of batches, dropout, random initial
+        states and random validation rows. torch's global generator is neither read nor
+        modified.
 
     verbose : int, default=0
-        1 shows a progress bar with losses and time left; 0 prints nothing.
+        1 shows a progress bar with the losses and the time left; 0 prints nothing.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted; the column numbers for an indicator matrix.
+        Class labels in sorted order; column indices for multilabel targets.
 
     net_ : skorch.NeuralNet
-        The training engine.
+        The skorch net that trains the network.
 
     module_ : torch.nn.Module
-        The network, with the weights of the last, or of the best, epoch.
+        The network, with the weights of the last epoch, or of the best one if
+        `early_stopping` restored it.
 
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch; of a regressor in standardised units of y.
+        Mean training loss of each epoch; for a regressor, in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.
 
     best_epoch_ : int or None
-        The epoch, counted from 1, whose weights were restored by `early_stopping`.
+        Epoch, counted from 1, whose weights `early_stopping` restored; 0 for the
+        initial linear model of a regressor.
 
     history_ : DataFrame
-        A row an epoch with losses, learning rate, seconds, and what callbacks record.
+        One row per epoch, with the losses, the learning rate, the duration in seconds,
+        and what callbacks record.
 
     n_outputs_ : int
-        Raw outputs of the network.
+        Number of raw outputs of the network.
 
     device_ : str
-        Where it was trained.
+        Device that the network was trained on.
 
     n_features_in_ : int
-        Steps of a sequence for 2-D X, features of a step for 3-D and ragged X.
+        Number of time steps for 2-D X; number of features per time step for 3-D and
+        ragged X.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, if X was a DataFrame with string columns.
+        Column names, if X was a DataFrame whose column names are strings.
 
     See Also
     --------
-    BiRNNClassifier : Reads each sequence both ways.
-    RNNRegressor : The same for real targets.
-    TokenOneHotEncoder : Turns sentences into sequences.
+    BiRNNClassifier : Bidirectional classifier.
+    RNNRegressor : The same network for regression.
+    TokenOneHotEncoder : Transforms text into one-hot sequences.
 
     Notes
     -----
-    X with channels before time, as aeon, sktime and tsai have it, needs
-    `X.transpose(0, 2, 1)`. Pass float32 for speed.
+    If X has channels before time, as in aeon, sktime and tsai, pass
+    `X.transpose(0, 2, 1)`. Pass float32 data for speed.
 
     References
     ----------
@@ -437,188 +471,210 @@ class RNNClassifier(BaseClassifier):
 
 
 class BiRNNClassifier(BaseClassifier):
-    """Recurrent network that reads each sequence both ways, for its class.
+    """Bidirectional recurrent neural network classifier for sequences.
 
-    As `RNNClassifier` with every layer running in both directions of time, which helps
-    when the whole sequence is known before the answer is due: texts, recordings,
-    images read row by row. It cannot be used for a stream.
+    Like `RNNClassifier`, but every layer processes the sequence in both directions.
+    This helps if the whole sequence is known at the time of prediction, as for texts,
+    recordings, or images read row by row. It does not support `stream`.
 
     Parameters
     ----------
     hidden_size : int or tuple of int, default=64
-        Hidden units of each layer and direction; a tuple has one size per layer.
+        Number of hidden units of each layer and direction. A tuple gives one size per
+        layer.
 
     num_layers : int, default=1
-        Recurrent layers on top of each other.
+        Number of stacked recurrent layers. May be left at 1 if `hidden_size` is a
+        tuple, whose length then sets it.
 
     cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
-        The recurrence: Elman's, gated recurrent units, or long short-term memory. The
-        plain 'rnn' is quick; for more than about twenty steps the gated cells mostly
-        learn better.
+        Type of the recurrent cell: Elman's RNN, a gated recurrent unit (GRU), or a long
+        short-term memory (LSTM). The plain 'rnn' is the fastest; the gated cells
+        usually learn better from more than about twenty steps.
 
     nonlinearity : {'tanh', 'relu'}, default='tanh'
-        Of the 'rnn' cell; the other cells fix their own.
+        Activation function of the 'rnn' cell. The other cells have fixed activation
+        functions and accept 'tanh' only.
 
     dropout : float in [0, 1), default=0.0
-        Probability of zeroing a value between layers and before the output layer,
-        in training.
+        Probability of zeroing an element between layers and before the output layer, in
+        training.
 
     pooling : {'last', 'mean', 'max', 'attention'}, default='last'
-        How the last layer's states become one vector: the state after the last step
-        (of each direction), the mean or maximum over all valid steps, or their mean
-        by weights that are learned, see `attention_weights`. 'last' with
-        `return_sequences`, which pools nothing.
+        How the hidden states of the last layer are reduced to one vector per sequence:
+        the state after the last step (of each direction), the mean or the maximum over
+        all valid steps, or a weighted mean with learned weights, see
+        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
+        pooled, and with `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
-        What each layer starts from: zeros; in training noise of deviation 1, and
-        zeros in `predict`; states that are learned; or in training the last states of
-        the batch before, row by row and without a gradient into it, and zeros at the
-        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
-        i of a batch goes on where row i of the batch before ended.
+        Initial hidden state of each layer (and the cell state of an LSTM): zeros;
+        standard normal noise in training and zeros in `predict`; or a learned
+        parameter. 'carry' trains statefully: each batch starts from the final states of
+        the previous batch, row by row and without a gradient through them; the rows are
+        not shuffled, so that row i of a batch continues row i of the previous one.
+        Every epoch, and `predict`, start from zeros. 'carry' is not available for
+        bidirectional networks.
 
     embedding_dim : int or None, default=None
-        Length of the vectors that token ids are looked up as, learned with the rest.
-        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
-        at the end of a row, 1 for unknown tokens. None: X holds features.
+        Dimension of the learned token embeddings. If set, X holds token ids, as
+        `TokenEncoder` returns them: integers, 0 for padding at the end of a row and 1
+        for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether there is a target for each time step, instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence.
 
     standardize : bool, default=True
-        Whether each feature of X is brought to mean 0 and deviation 1 over all valid
-        steps of the training rows. Columns of only zeros and ones stay as they are.
+        Whether to standardise each feature of X to mean 0 and standard deviation 1 over
+        all valid steps of the training rows. Columns of only zeros and ones, and token
+        ids, are left unchanged.
 
     class_weight : dict, 'balanced', list of dicts or None, default=None
-        Weights of the labels, multiplied with `sample_weight`. 'balanced' gives every
-        class the same total weight. For an indicator matrix: 'balanced', or a list
-        with a dict of the weights of 0 and 1 for each label.
+        Weights of the classes, multiplied with `sample_weight`. 'balanced' gives every
+        class the same total weight. For multilabel targets, 'balanced' or a list with
+        one dict per label, which holds the weights of 0 and 1.
 
     max_epochs : int, default=60
-        Passes over the training rows; with `warm_start`, of each call of `fit`.
+        Maximum number of epochs (passes over the training rows). With `warm_start`, of
+        each call of `fit`.
 
     lr : float, default=1e-2
-        Learning rate; with a schedule, its highest value.
+        Learning rate; with `lr_schedule`, its highest value.
 
     batch_size : int, default=32
-        Rows of one step of the optimiser. Rows that differ in length are put together
-        with rows of similar length where padding would be more than a tenth.
+        Number of rows per optimiser step. Sequences of different lengths are batched
+        with others of similar length if padding would exceed a tenth of all steps.
 
     optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adamw'
-        A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
-        and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
+        Name of an optimiser, or a subclass of `torch.optim.Optimizer`. 'lbfgs' uses a
+        line search; set `lr=1.0`, `lr_schedule=None` and a `batch_size` of at least the
+        number of rows with it.
 
     optimizer_params : dict or None, default=None
-        Further keyword arguments of the optimiser, for example
-        `{'momentum': 0.9}`.
+        Further keyword arguments of the optimiser, for example `{'momentum': 0.9}`.
 
     weight_decay : float or 'auto', default='auto'
-        Pull of the optimiser on all weights towards zero: of 'adamw' the share that
-        they lose in a step, divided by the learning rate; of the others the factor of
-        an L2 penalty. 'auto' is 0.1 for 'adamw' and the optimiser's own default for
-        the others. 'lbfgs' has none.
+        Weight decay of all parameters of the network: decoupled for 'adamw', where a
+        step multiplies them by `1 - lr * weight_decay`, and the factor of an L2 penalty
+        for the other optimisers. 'auto' is 0.1 for 'adamw' and the optimiser's own
+        default for the others. 'lbfgs' has no weight decay.
 
     max_grad_norm : float or None, default=1.0
-        Gradients longer than this are shortened to it; None leaves them. Not applied
-        with 'lbfgs', whose line search needs the gradient as it is.
+        Maximum norm of the gradient of all parameters; a longer gradient is clipped to
+        it. None disables clipping. Not applied with 'lbfgs', whose line search needs
+        the exact gradient.
 
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None, default='one_cycle'
-        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
-        'plateau' halves the rate when the validation loss, or without one the
-        training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call of
+        `fit`. 'plateau' halves the learning rate after more than 5 epochs without an
+        improvement of the validation loss, or of the training loss if there are no
+        validation rows. None, and `partial_fit`, keep the learning rate constant.
 
     tbptt_steps : int or None, default=None
-        Steps that gradients go back through, for very long sequences; None for all.
-        With `return_sequences` the optimiser takes a step for each chunk of so many,
-        and the state is handed on to the next. With one target per sequence all but
-        the last so many steps of a sequence only bring the state up to date.
+        Number of steps of truncated back-propagation through time, for very long
+        sequences. None back-propagates through all steps. With `return_sequences`, the
+        optimiser takes a step for each chunk of that many time steps, and the next
+        chunk starts from the final state of the previous one. With one target per
+        sequence, the loss is back-propagated through the last `tbptt_steps` steps only;
+        earlier steps just update the hidden state. Not available for bidirectional
+        networks.
 
     patience : int, default=10
-        Epochs without improvement before early stopping.
+        Number of epochs without improvement after which early stopping ends training.
 
     tol : float, default=1e-4
-        Smallest fall of the validation loss that counts as an improvement.
+        Minimum decrease of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
-        that sets the learning rate needs `lr_schedule=None`.
+        skorch callbacks. `fit` copies them, so that the parameter is not modified; they
+        receive encoded targets. A callback that sets the learning rate requires
+        `lr_schedule=None`.
 
     early_stopping : bool, default=False
-        Whether to stop when the validation loss no longer improves, and to restore
-        the weights of the best epoch.
+        Whether to stop training when the validation loss no longer improves, and to
+        restore the weights of the best epoch.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
+        Fraction of the rows that `early_stopping` holds out for validation if `fit`
+        receives no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='random'
-        Which rows are set aside: random ones, or the last. Windows of one length that
-        overlap the last part are then left out of training. For windows of one series
-        use 'last': random ones share steps with those that are trained on.
+        Which rows to hold out: random ones (stratified by class in a classifier), or
+        the last. With 'last', windows of equal length that overlap the validation rows
+        are left out of training. Use 'last' for windows of one time series, where
+        random validation rows would share time steps with training rows.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights, optimiser and scaling of the last call.
-        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
+        Whether `fit` continues from the weights, optimiser state and scaling of the
+        previous call. Ctrl-C then keeps the finished epochs; otherwise it leaves the
+        estimator as it was before `fit`.
 
     device : str or torch.device, default='cpu'
-        Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
-        is one. Computation is float32 there.
+        Device to compute on: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if one
+        is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Threads within an operation; None is 1, -1 all cores. Results differ in the
-        last digits between numbers of threads.
+        Number of threads within an operation. None means 1, and -1 means all cores. The
+        last digits of the results may depend on it.
 
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, order of batches, dropout and validation rows. torch's
-        global generator is neither read nor changed.
+        Controls the initial weights, the order of batches, dropout, random initial
+        states and random validation rows. torch's global generator is neither read nor
+        modified.
 
     verbose : int, default=0
-        1 shows a progress bar with losses and time left; 0 prints nothing.
+        1 shows a progress bar with the losses and the time left; 0 prints nothing.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted; the column numbers for an indicator matrix.
+        Class labels in sorted order; column indices for multilabel targets.
 
     net_ : skorch.NeuralNet
-        The training engine.
+        The skorch net that trains the network.
 
     module_ : torch.nn.Module
-        The network, with the weights of the last, or of the best, epoch.
+        The network, with the weights of the last epoch, or of the best one if
+        `early_stopping` restored it.
 
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch; of a regressor in standardised units of y.
+        Mean training loss of each epoch; for a regressor, in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.
 
     best_epoch_ : int or None
-        The epoch, counted from 1, whose weights were restored by `early_stopping`.
+        Epoch, counted from 1, whose weights `early_stopping` restored; 0 for the
+        initial linear model of a regressor.
 
     history_ : DataFrame
-        A row an epoch with losses, learning rate, seconds, and what callbacks record.
+        One row per epoch, with the losses, the learning rate, the duration in seconds,
+        and what callbacks record.
 
     n_outputs_ : int
-        Raw outputs of the network.
+        Number of raw outputs of the network.
 
     device_ : str
-        Where it was trained.
+        Device that the network was trained on.
 
     n_features_in_ : int
-        Steps of a sequence for 2-D X, features of a step for 3-D and ragged X.
+        Number of time steps for 2-D X; number of features per time step for 3-D and
+        ragged X.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, if X was a DataFrame with string columns.
+        Column names, if X was a DataFrame whose column names are strings.
 
     See Also
     --------
-    RNNClassifier : Reads each sequence from its beginning to its end.
+    RNNClassifier : Classifier that reads sequences forward only, by default.
 
     Notes
     -----
-    X with channels before time, as aeon, sktime and tsai have it, needs
-    `X.transpose(0, 2, 1)`. Pass float32 for speed.
+    If X has channels before time, as in aeon, sktime and tsai, pass
+    `X.transpose(0, 2, 1)`. Pass float32 data for speed.
 
     References
     ----------

@@ -1,10 +1,8 @@
 """The regressor."""
 
 import math
-import warnings
 from numbers import Integral, Real
 
-import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
@@ -12,26 +10,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
-from skrnn._data.normalization import WINDOW_NORMS, NormalizedSequences
-from skrnn._data.scaling import feature_scaling
-from skrnn._data.step_targets import target_of_row
+from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
+from skrnn._data.step_targets import unwrap_target
 from skrnn._data.targets import (
     ROW_LOSSES,
     QuantileTarget,
     RegressionTarget,
     check_real_targets,
 )
-from skrnn._inference.forecasting import run_free
+from skrnn._inference.forecasting import forecast
 
-# On fewer rows chance decides whether training improves on the linear start.
-FEWEST_TO_TRY = 40
-# Trials go on until about so many rows were held out, but not more often than that.
-ROWS_TO_JUDGE_BY, MOST_TRIALS = 300, 5
+# Cross-validation of the network's correction: not on fewer rows than these, where
+# chance decides; with as many folds as it takes to validate on that many rows, but at
+# most this number of folds.
+MIN_ROWS_FOR_FOLDS = 40
+VALIDATION_ROWS, MAX_FOLDS = 300, 5
 
 
-def _knows_quantiles(estimator):
-    target = getattr(estimator, "_target", estimator)  # as fitted, or to be
-    loss = target_of_row(target).loss
+def _predicts_quantiles(estimator):
+    loss = estimator.loss
+    if hasattr(estimator, "_encoder"):  # as fitted
+        loss = unwrap_target(estimator._encoder.target).loss
     if loss == "quantile":
         return True
     raise AttributeError(
@@ -40,232 +39,262 @@ def _knows_quantiles(estimator):
 
 
 class RNNRegressor(RegressorMixin, BaseRecurrent):
-    """Recurrent network for one or several real targets of each sequence.
+    """Recurrent neural network regressor for sequences.
 
-    Reads each sequence step by step with an RNN, GRU or LSTM and maps its pooled
-    states to the targets by a linear layer. Prefer it to a regressor on the flattened
-    sequence when sequences differ in length, when there are many steps, or when what
-    matters can stand at any step. X and y are standardised inside.
+    An RNN, GRU or LSTM reads each sequence step by step, and a linear layer maps its
+    pooled hidden states to one or several targets. Prefer it to a regressor on
+    flattened sequences if the sequences differ in length, if they have many steps, or
+    if the relevant steps can be anywhere in a sequence. It standardises X and y.
 
     Parameters
     ----------
     hidden_size : int or tuple of int, default=64
-        Hidden units of each layer and direction; a tuple has one size per layer.
+        Number of hidden units of each layer and direction. A tuple gives one size per
+        layer.
 
     num_layers : int, default=1
-        Recurrent layers on top of each other.
+        Number of stacked recurrent layers. May be left at 1 if `hidden_size` is a
+        tuple, whose length then sets it.
 
     cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
-        The recurrence: Elman's, gated recurrent units, or long short-term memory. The
-        plain 'rnn' is quick; for more than about twenty steps the gated cells mostly
-        learn better.
+        Type of the recurrent cell: Elman's RNN, a gated recurrent unit (GRU), or a long
+        short-term memory (LSTM). The plain 'rnn' is the fastest; the gated cells
+        usually learn better from more than about twenty steps.
 
     nonlinearity : {'tanh', 'relu'}, default='tanh'
-        Of the 'rnn' cell; the other cells fix their own.
+        Activation function of the 'rnn' cell. The other cells have fixed activation
+        functions and accept 'tanh' only.
 
     dropout : float in [0, 1), default=0.0
-        Probability of zeroing a value between layers and before the output layer,
-        in training.
+        Probability of zeroing an element between layers and before the output layer, in
+        training.
 
     bidirectional : bool, default=False
-        Whether each layer also reads the sequence from its end to its beginning.
+        Whether each layer also processes the sequence in the backward direction, from
+        the last step to the first.
 
     pooling : {'last', 'mean', 'max', 'attention'}, default='last'
-        How the last layer's states become one vector: the state after the last step
-        (of each direction), the mean or maximum over all valid steps, or their mean
-        by weights that are learned, see `attention_weights`. 'last' with
-        `return_sequences`, which pools nothing.
+        How the hidden states of the last layer are reduced to one vector per sequence:
+        the state after the last step (of each direction), the mean or the maximum over
+        all valid steps, or a weighted mean with learned weights, see
+        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
+        pooled, and with `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
-        What each layer starts from: zeros; in training noise of deviation 1, and
-        zeros in `predict`; states that are learned; or in training the last states of
-        the batch before, row by row and without a gradient into it, and zeros at the
-        start of an epoch and in `predict`. 'carry' takes the rows in their order: row
-        i of a batch goes on where row i of the batch before ended.
+        Initial hidden state of each layer (and the cell state of an LSTM): zeros;
+        standard normal noise in training and zeros in `predict`; or a learned
+        parameter. 'carry' trains statefully: each batch starts from the final states of
+        the previous batch, row by row and without a gradient through them; the rows are
+        not shuffled, so that row i of a batch continues row i of the previous one.
+        Every epoch, and `predict`, start from zeros. 'carry' is not available for
+        bidirectional networks.
 
     embedding_dim : int or None, default=None
-        Length of the vectors that token ids are looked up as, learned with the rest.
-        X then holds ids, as `TokenEncoder` gives them: whole numbers, 0 for padding
-        at the end of a row, 1 for unknown tokens. None: X holds features.
+        Dimension of the learned token embeddings. If set, X holds token ids, as
+        `TokenEncoder` returns them: integers, 0 for padding at the end of a row and 1
+        for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether there is a target for each time step, instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence.
 
     standardize : bool, default=True
-        Whether each feature of X is brought to mean 0 and deviation 1 over all valid
-        steps of the training rows. Columns of only zeros and ones stay as they are.
+        Whether to standardise each feature of X to mean 0 and standard deviation 1 over
+        all valid steps of the training rows. Columns of only zeros and ones, and token
+        ids, are left unchanged.
 
     loss : {'squared_error', 'absolute_error', 'huber', 'quantile'}, \
 default='squared_error'
-        Of one output, in standardised units of y; 'huber' turns from squared to
-        absolute at one standard deviation. With 'quantile' `predict` gives the median
-        and `predict_quantiles` what `quantiles` names.
+        Loss function of each output, in standardised units of y. 'huber' is quadratic
+        up to one standard deviation and linear beyond. With 'quantile', `predict`
+        returns the median and `predict_quantiles` the `quantiles`.
 
     quantiles : tuple of float in (0, 1), default=(0.1, 0.5, 0.9)
-        What `predict_quantiles` gives with `loss='quantile'`, in ascending order.
+        Levels of the quantiles that `predict_quantiles` returns with `loss='quantile'`,
+        in ascending order.
 
     window_norm : {'last', 'standard', 'difference'} or None, default=None
-        How the column(s) of X that y continues are expressed before they are
-        standardised: with the window's last value taken off, in the window's own mean
-        and deviation, or as first differences. y is measured alike and restored in
-        `predict`. Use it for series that wander off the range of training;
-        'difference' wants one step more, since it makes one less.
+        Normalisation of the column(s) of X that y continues, within each window and
+        before standardisation: subtract the last value of the window, standardise by
+        the window's own mean and standard deviation, or take first differences. y is
+        normalised in the same way, and `predict` transforms back. Use it for series
+        with a trend. 'difference' shortens each window by one step, except with
+        `return_sequences`, which allows no other normalisation.
 
     target_feature : int, list of int or None, default=None
-        Which feature of X y continues, in the same units: one for all outputs, or a
-        list with one for each. None is 0 for univariate X. For `window_norm`,
-        `ar_order` and `forecast` only.
+        Index of the feature of X that y continues, in the same units: one for all
+        outputs, or a list with one per output. None means 0 for univariate X. Used by
+        `window_norm`, `ar_order` and `forecast` only.
 
     ar_order : int, default=0
-        How many last values of `target_feature`, after `window_norm`, also reach the
-        output by a linear layer beside the network, with the other features of the
-        last step. Training starts at the Ridge regression on these, with a penalty
-        chosen by leaving one row out, and the network's own output at zero.
+        Order of a linear autoregressive model that is added to the output of the
+        network. Its inputs are the last `ar_order` values of `target_feature`, after
+        `window_norm`, and the other features of the last step. Training starts from a
+        Ridge regression on these inputs, with a penalty chosen by leave-one-out
+        cross-validation, and from a network whose output is zero. 0 means no linear
+        model.
 
     max_epochs : int, default=60
-        Passes over the training rows; with `warm_start`, of each call of `fit`.
+        Maximum number of epochs (passes over the training rows). With `warm_start`, of
+        each call of `fit`.
 
     lr : float, default=1e-2
-        Learning rate; with a schedule, its highest value.
+        Learning rate; with `lr_schedule`, its highest value.
 
     batch_size : int, default=32
-        Rows of one step of the optimiser. Rows that differ in length are put together
-        with rows of similar length where padding would be more than a tenth.
+        Number of rows per optimiser step. Sequences of different lengths are batched
+        with others of similar length if padding would exceed a tenth of all steps.
 
     optimizer : {'adam', 'adamw', 'sgd', 'rmsprop', 'lbfgs'} or class, default='adamw'
-        A name or a subclass of `torch.optim.Optimizer`. 'lbfgs' searches along lines
-        and wants `lr=1.0`, `lr_schedule=None` and all rows in one batch.
+        Name of an optimiser, or a subclass of `torch.optim.Optimizer`. 'lbfgs' uses a
+        line search; set `lr=1.0`, `lr_schedule=None` and a `batch_size` of at least the
+        number of rows with it.
 
     optimizer_params : dict or None, default=None
-        Further keyword arguments of the optimiser, for example
-        `{'momentum': 0.9}`.
+        Further keyword arguments of the optimiser, for example `{'momentum': 0.9}`.
 
     weight_decay : float or 'auto', default='auto'
-        Pull of the optimiser on all weights towards zero: of 'adamw' the share that
-        they lose in a step, divided by the learning rate; of the others the factor of
-        an L2 penalty. 'auto' is 0.1 for 'adamw' and the optimiser's own default for
-        the others. 'lbfgs' has none.
+        Weight decay of all parameters of the network: decoupled for 'adamw', where a
+        step multiplies them by `1 - lr * weight_decay`, and the factor of an L2 penalty
+        for the other optimisers. 'auto' is 0.1 for 'adamw' and the optimiser's own
+        default for the others. 'lbfgs' has no weight decay.
 
     max_grad_norm : float or None, default=1.0
-        Gradients longer than this are shortened to it; None leaves them. Not applied
-        with 'lbfgs', whose line search needs the gradient as it is.
+        Maximum norm of the gradient of all parameters; a longer gradient is clipped to
+        it. None disables clipping. Not applied with 'lbfgs', whose line search needs
+        the exact gradient.
 
     lr_schedule : {'one_cycle', 'cosine', 'plateau'} or None, default='one_cycle'
-        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call;
-        'plateau' halves the rate when the validation loss, or without one the
-        training loss, has not fallen for 5 epochs. `partial_fit` uses none.
+        'one_cycle' and 'cosine' follow a fixed curve over the `max_epochs` of a call of
+        `fit`. 'plateau' halves the learning rate after more than 5 epochs without an
+        improvement of the validation loss, or of the training loss if there are no
+        validation rows. None, and `partial_fit`, keep the learning rate constant.
 
     tbptt_steps : int or None, default=None
-        Steps that gradients go back through, for very long sequences; None for all.
-        With `return_sequences` the optimiser takes a step for each chunk of so many,
-        and the state is handed on to the next. With one target per sequence all but
-        the last so many steps of a sequence only bring the state up to date.
+        Number of steps of truncated back-propagation through time, for very long
+        sequences. None back-propagates through all steps. With `return_sequences`, the
+        optimiser takes a step for each chunk of that many time steps, and the next
+        chunk starts from the final state of the previous one. With one target per
+        sequence, the loss is back-propagated through the last `tbptt_steps` steps only;
+        earlier steps just update the hidden state. Not available for bidirectional
+        networks.
 
     patience : int, default=10
-        Epochs without improvement before early stopping.
+        Number of epochs without improvement after which early stopping ends training.
 
     tol : float, default=1e-4
-        Smallest fall of the validation loss that counts as an improvement.
+        Minimum decrease of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        Copied in `fit`, so that the parameter stays as it was; they see encoded y. One
-        that sets the learning rate needs `lr_schedule=None`.
+        skorch callbacks. `fit` copies them, so that the parameter is not modified; they
+        receive encoded targets. A callback that sets the learning rate requires
+        `lr_schedule=None`.
 
     early_stopping : bool or 'auto', default='auto'
-        Whether to stop when the validation loss no longer improves, and to restore
-        the weights of the best epoch. 'auto' does so with `ar_order` if `fit` gets
-        `X_val`. With `ar_order` but no `X_val` it first trains on a part of the rows
-        and learns on the others how far it is worth going from the linear start to
-        what was trained, with other parts in turn until 300 rows were held out, at
-        most five times (`validation_loss_curve_` is their mean); then it trains on all
-        rows and goes so far. That takes two to six times as long. Not on fewer than 40
-        rows, with `return_sequences`, nor where most of the rest overlaps the
-        validation rows. Without `ar_order` it is False.
+        Whether to stop training when the validation loss no longer improves, and to
+        restore the weights of the best epoch. 'auto' does so with `ar_order` if `fit`
+        receives `X_val`. With `ar_order` but no `X_val`, cross-validation estimates how
+        much the network improves on the linear model: it trains on several folds, until
+        300 rows have been held out, but at most five times, and chooses the factor in
+        [0, 1] of the network's contribution with the lowest loss on the held-out rows,
+        shrunk towards 0 by the uncertainty of the improvement. The network is then
+        trained on all rows, and shrunk towards the linear model by that factor. This
+        takes two to six times as long as one fit; `validation_loss_curve_` is the mean
+        over the folds. It is skipped on fewer than 40 rows, with `return_sequences`,
+        and if fewer than half of the rows are left to train on once those that overlap
+        the held-out rows are removed. Without `ar_order`, 'auto' is False.
 
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows set aside by `early_stopping` if `fit` gets no `X_val`.
+        Fraction of the rows that `early_stopping` holds out for validation if `fit`
+        receives no `X_val`.
 
     validation_strategy : {'random', 'last'}, default='last'
-        Which rows are set aside: random ones, or the last. Windows of one length that
-        overlap the last part are then left out of training. For windows of one series
-        use 'last': random ones share steps with those that are trained on.
+        Which rows to hold out: random ones (stratified by class in a classifier), or
+        the last. With 'last', windows of equal length that overlap the validation rows
+        are left out of training. Use 'last' for windows of one time series, where
+        random validation rows would share time steps with training rows.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights, optimiser and scaling of the last call.
-        Then Ctrl-C also keeps the finished epochs; without it `fit` is undone.
+        Whether `fit` continues from the weights, optimiser state and scaling of the
+        previous call. Ctrl-C then keeps the finished epochs; otherwise it leaves the
+        estimator as it was before `fit`.
 
     device : str or torch.device, default='cpu'
-        Where to compute: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if there
-        is one. Computation is float32 there.
+        Device to compute on: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if one
+        is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Threads within an operation; None is 1, -1 all cores. Results differ in the
-        last digits between numbers of threads.
+        Number of threads within an operation. None means 1, and -1 means all cores. The
+        last digits of the results may depend on it.
 
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, order of batches, dropout and validation rows. torch's
-        global generator is neither read nor changed.
+        Controls the initial weights, the order of batches, dropout, random initial
+        states and random validation rows. torch's global generator is neither read nor
+        modified.
 
     verbose : int, default=0
-        1 shows a progress bar with losses and time left; 0 prints nothing.
+        1 shows a progress bar with the losses and the time left; 0 prints nothing.
 
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The training engine.
+        The skorch net that trains the network.
 
     module_ : torch.nn.Module
-        The network, with the weights of the last, or of the best, epoch.
+        The network, with the weights of the last epoch, or of the best one if
+        `early_stopping` restored it.
 
     n_iter_ : int
-        Epochs run.
+        Number of epochs run.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch; of a regressor in standardised units of y.
+        Mean training loss of each epoch; for a regressor, in standardised units of y.
 
     validation_loss_curve_ : list of float or None
         Validation loss after each epoch; None without validation rows.
 
     best_epoch_ : int or None
-        The epoch, counted from 1, whose weights were restored by `early_stopping`.
+        Epoch, counted from 1, whose weights `early_stopping` restored; 0 for the
+        initial linear model of a regressor.
 
     history_ : DataFrame
-        A row an epoch with losses, learning rate, seconds, and what callbacks record.
+        One row per epoch, with the losses, the learning rate, the duration in seconds,
+        and what callbacks record.
 
     n_outputs_ : int
-        Raw outputs of the network.
+        Number of raw outputs of the network.
 
     device_ : str
-        Where it was trained.
+        Device that the network was trained on.
 
     n_features_in_ : int
-        Steps of a sequence for 2-D X, features of a step for 3-D and ragged X.
+        Number of time steps for 2-D X; number of features per time step for 3-D and
+        ragged X.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, if X was a DataFrame with string columns.
+        Column names, if X was a DataFrame whose column names are strings.
 
     See Also
     --------
-    RNNClassifier : The same for labels.
-    SlidingWindow : Turns the rows of a time series into windows.
-    make_windows : Cuts a series into windows and what follows them.
+    RNNClassifier : The same network for classification.
+    SlidingWindow : Transforms the rows of a time series into windows.
+    make_windows : Splits a series into windows and the targets that follow them.
 
     Notes
     -----
-    X with channels before time, as aeon, sktime and tsai have it, needs
-    `X.transpose(0, 2, 1)`. Pass float32 for speed.
+    If X has channels before time, as in aeon, sktime and tsai, pass
+    `X.transpose(0, 2, 1)`. Pass float32 data for speed.
 
-    With `window_norm` the values :math:`x_1, ..., x_L` of a target column in one
-    window, and what follows them, :math:`y`, become
+    `window_norm` replaces the values :math:`x_1, ..., x_L` of a target column in a
+    window, and the target :math:`y`, by
 
     - 'last': :math:`x_t - x_L` and :math:`y - x_L`;
-    - 'standard': :math:`(x_t - m) / s` and :math:`(y - m) / s`, with the window's own
-      mean :math:`m` and deviation :math:`s`;
+    - 'standard': :math:`(x_t - m) / s` and :math:`(y - m) / s`, with the mean
+      :math:`m` and the standard deviation :math:`s` of the window;
     - 'difference': :math:`x_t - x_{t-1}` for :math:`t > 1`, and :math:`y - x_L`.
 
-    For forecasts `window_norm='difference'` with `ar_order` is a good start: it is
-    seldom worse than Ridge regression on the same differences, and better where there
-    is more to learn than a linear model can say.
+    For forecasts, `window_norm='difference'` with `ar_order` is a good first choice:
+    it is rarely worse than Ridge regression on the same differences, and better if the
+    series has nonlinear structure.
 
     References
     ----------
@@ -387,98 +416,103 @@ default='squared_error'
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+            Targets; with `return_sequences`, of each time step, as in `fit`.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights, not negative; only their ratios within a call count.
+            Non-negative weights; only their ratios within a call matter.
 
         Returns
         -------
         self : object
-            The estimator, trained for one epoch more.
+            The estimator, trained for one more epoch.
         """
         return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X):
-        """Predict the targets of sequences.
+        """Predict the targets of each sequence.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the units of y; float64 unless y was float32. With `return_sequences`
-            of each time step: `(n_samples, n_timesteps)` or `(n_samples, n_timesteps,
-            n_outputs)`, and of X in a list a 1-D object array of arrays.
+            Predictions in the units of y; float64 unless y was float32. With
+            `return_sequences`, one per time step: `(n_samples, n_timesteps)` or
+            `(n_samples, n_timesteps, n_outputs)`, or a 1-D object array of arrays if X
+            is a list.
         """
-        return self._answer(X, lambda target, *answer: target.decode(*answer))
+        return self._predict(X, lambda target, *output: target.decode(*output))
 
-    @available_if(_knows_quantiles)
+    @available_if(_predicts_quantiles)
     def predict_quantiles(self, X):
-        """Predict the `quantiles` of the targets with `loss='quantile'`.
+        """Predict the `quantiles` of each target; needs `loss='quantile'`.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         Returns
         -------
         y : ndarray of shape (n_samples, n_quantiles) or \
 (n_samples, n_outputs, n_quantiles)
-            In the units of y and the order of `quantiles`; they do not cross. With
-            `return_sequences` of each time step, as `predict` answers.
+            Quantiles in the units of y and in the order of `quantiles`; they do not
+            cross. With `return_sequences`, of each time step, as in `predict`.
         """
-        return self._answer(X, lambda target, *answer: target.decode_quantiles(*answer))
+        return self._predict(
+            X, lambda target, *output: target.decode_quantiles(*output)
+        )
 
     def forecast(self, X, n_steps, future_features=None):
-        """Run free: predict step after step, each from the predictions before it.
+        """Forecast several steps ahead recursively (a free-running forecast).
 
-        For networks that predict the next value of their `target_feature` (one step
-        after the end of X, or with `return_sequences` after every step). What is
-        predicted takes the place of the next time step.
+        The network must predict the next value of its `target_feature`: one step
+        after the end of X or, with `return_sequences`, after every step. Each
+        prediction is fed back as the next time step of X.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            What is known, one sequence for each forecast; with `return_sequences`
-            one step is enough.
+            Observed sequences, one for each forecast; with `return_sequences`, one
+            time step is enough.
 
         n_steps : int
-            Steps to predict.
+            Number of steps to forecast.
 
         future_features : array-like of shape (n_samples, n_steps, n_others) or \
 (n_steps, n_others), default=None
-            The features of X that are not predicted, in their order, at the steps to
-            come; the same for all sequences without the first axis. Those of the last
-            step are not needed and may be left out. Required if there are any.
+            Future values of the features of X that are not predicted, in their order.
+            Without the first axis, they are the same for all sequences. The values of
+            the last step are not used and may be left out. Required if X has such
+            features and `n_steps` is above 1.
 
         Returns
         -------
         y : ndarray of shape (n_samples, n_steps) or (n_samples, n_steps, n_outputs)
-            In the units of y. With `loss='quantile'` each step is the median given
-            the medians before it.
+            Forecasts in the units of y. With `loss='quantile'`, each step is the
+            median, given the medians of the previous steps.
 
         Raises
         ------
         ValueError
-            If the outputs do not continue features of X one by one, as token ids never
-            do; if features to come are missing; for a two-way network with an output
-            per step; or if the values grow beyond all bounds.
+            If each output is not the next value of one feature of X (token ids never
+            are); if future features are missing; if a bidirectional network has an
+            output per step; or if the forecast diverges.
 
         Notes
         -----
-        Networks with an output per step carry their state, at a constant cost per
-        step. Others see a window that slides on, as long as the longest sequence in
-        `fit`; where X is shorter it grows until then. The last steps of forecasts
-        rest on predictions alone: errors add up, and a network trained on y further
-        ahead than the next step gives nonsense without an error.
+        A network with `return_sequences` keeps its hidden state, so that each step has
+        a constant cost. Otherwise, the network is applied to a sliding window as long
+        as the longest sequence in `fit`; a shorter X grows up to that length. Errors
+        accumulate, since later steps depend on predictions alone. A network trained to
+        predict further ahead than the next step gives meaningless forecasts, without
+        an error.
 
         References
         ----------
@@ -487,81 +521,70 @@ default='squared_error'
         2012.
         """
         check_is_fitted(self)
-        return run_free(self, X, n_steps, future_features)
+        return forecast(self, X, n_steps, future_features)
 
     def score(self, X, y, sample_weight=None):
-        """Return the coefficient of determination, R squared.
+        """Return the coefficient of determination, R squared, of the predictions.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
-            Sequences, as for `fit`.
+            Sequences, in any form that `fit` accepts.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            True targets; with `return_sequences` of each time step, as for `fit`.
+            True targets; with `return_sequences`, of each time step, as in `fit`.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights; with `return_sequences` of sequences or of time steps.
+            Sample weights; with `return_sequences`, of sequences or of time steps.
 
         Returns
         -------
         score : float
-            At most 1; 0 for a constant. A mean over outputs. With `return_sequences`
-            over all time steps together.
+            At most 1, and 0 for a model that always predicts the mean of y; averaged
+            over outputs. With `return_sequences`, over all time steps together.
         """
         if self.return_sequences:
             return self._score_steps(r2_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
-    def _learn_expression(self, sequences, y, weights):
-        steps = self.return_sequences
-        y = check_real_targets(y.flat if steps else y)
-        self._columns, self._target_feature = None, self.target_feature
-        self._longest, self._every_step = int(sequences.longest), steps
-        named = self.target_feature is not None
-        if named or self.window_norm is not None or self.ar_order > 0:
-            self._columns = self._target_columns(sequences.n_features, y)
-        self._expression = self.window_norm, None
-        self._check_expression()
-        if self.window_norm == "standard":
-            # A window that is flat by its own series' measure has no unit.
-            rows = np.arange(len(sequences))
-            if weights is not None:
-                rows = np.flatnonzero(weights)
-                weights = weights[rows]
-            _, scale = feature_scaling(sequences, rows, weights)
-            self._expression = self.window_norm, 1e-3 * scale[self._columns]
-        expressed = self._express(sequences)
-        if expressed is not sequences:
-            self._check_continuation(expressed, y)
-        return expressed
-
-    def _express(self, sequences):
-        kind, floor = self._expression
-        if kind is None:
-            return sequences
-        self._check_lengths(sequences, kind)
-        return NormalizedSequences(
-            sequences, kind, self._columns, floor, self._every_step
-        )
-
-    def _check_expression(self):
+    def _check_arguments(self, y, X_val, y_val):
+        super()._check_arguments(y, X_val, y_val)
         owner = type(self).__name__
         if self.return_sequences and self.window_norm in ("last", "standard"):
             raise ValueError(
                 f"The 'window_norm' parameter of {owner} must be None or 'difference' "
-                f"with return_sequences=True, since {self.window_norm!r} measures a "
-                "step by those that follow it. Use 'difference', or one target per "
-                "sequence."
+                f"with return_sequences=True, since {self.window_norm!r} normalises a "
+                "step by later ones. Use 'difference', or one target per sequence."
             )
-        if self.embedding_dim is not None:
-            for name in ("window_norm", "ar_order"):
-                if getattr(self, name):
-                    raise ValueError(
-                        f"The '{name}' parameter of {owner} must be left out with "
-                        "embedding_dim: ids of tokens are no quantities. Got "
-                        f"{getattr(self, name)!r}."
-                    )
+        for name in ("window_norm", "ar_order"):
+            if self.embedding_dim is not None and getattr(self, name):
+                raise ValueError(
+                    f"The '{name}' parameter of {owner} must be left out with "
+                    "embedding_dim: token ids are no quantities. Got "
+                    f"{getattr(self, name)!r}."
+                )
+
+    def _check_y(self, y, sequences, name="y", of="X"):
+        y = super()._check_y(y, sequences, name, of)
+        if self.return_sequences:
+            return y.with_values(check_real_targets(y.flat, name))
+        return check_real_targets(y, name)
+
+    def _new_encoder(self, samples, classes, one_epoch):
+        encoder = super()._new_encoder(samples, classes, one_epoch)
+        y = samples.y.flat if self.return_sequences else samples.y
+        encoder.normalizer.check_continuation(samples.sequences, y)
+        self._target_feature = self.target_feature
+        self._longest = int(samples.sequences.longest)  # of the window of a forecast
+        return encoder
+
+    def _new_normalizer(self, samples):
+        is_needed = self.window_norm is not None or self.ar_order > 0
+        self._columns = None
+        if is_needed or self.target_feature is not None:
+            y = samples.y.flat if self.return_sequences else samples.y
+            self._columns = self._target_columns(samples.sequences.n_features, y)
+        return WindowNormalizer(self.window_norm, self._columns, self.return_sequences)
 
     def _target_columns(self, n_features, y):
         """Return the features that y continues, one for all outputs or one for each."""
@@ -591,36 +614,7 @@ default='squared_error'
             )
         return columns
 
-    def _check_lengths(self, sequences, kind):
-        shortest = sequences.values.shape[1]
-        if sequences.lengths is not None:
-            shortest = sequences.lengths.min()
-        if kind == "difference" and shortest < 2 and not self._every_step:
-            raise ValueError(
-                "X must have at least 2 time steps in every sequence for "
-                f"window_norm='difference'. Got {shortest}."
-            )
-
-    def _check_continuation(self, expressed, y):
-        """Warn if y does not look like what comes after `target_feature`."""
-        y = y.reshape(len(y), -1)
-        change = y - expressed.reference()[0]
-        shrunk = np.var(change, axis=0) < np.var(y, axis=0)
-        if len(y) < 10 or shrunk.any():  # of a few rows chance decides
-            return
-        # A series with strong seasons changes by more than it varies, but it stays
-        # where it is and resembles what it was some steps ago.
-        near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
-        if not (near & (expressed.resemblance(y) > 0.5)).any():
-            warnings.warn(
-                f"window_norm={self.window_norm!r} expects y to continue feature "
-                f"{self._columns} of X, in its units, but y does not resemble it. "
-                "Check target_feature, or set window_norm=None.",
-                UserWarning,
-                stacklevel=5,
-            )
-
-    def _ar_plan(self):
+    def _highway_parameters(self):
         columns = tuple(self._columns or ()) if self.ar_order > 0 else ()
         return {"ar_order": self.ar_order, "ar_columns": columns}
 
@@ -629,13 +623,13 @@ default='squared_error'
             return self.ar_order > 0 and X_val is not None
         return self.early_stopping
 
-    def _n_trials(self, rows):
+    def _n_folds(self, rows):
         if self.early_stopping != "auto" or self.ar_order == 0:
             return 0
-        if len(rows) < FEWEST_TO_TRY or self.return_sequences:
+        if len(rows) < MIN_ROWS_FOR_FOLDS or self.return_sequences:
             return 0
-        in_a_part = self.validation_fraction * len(rows)
-        return min(math.ceil(ROWS_TO_JUDGE_BY / in_a_part), MOST_TRIALS)
+        n_valid = self.validation_fraction * len(rows)
+        return min(math.ceil(VALIDATION_ROWS / n_valid), MAX_FOLDS)
 
     def _make_target(self, y, classes, one_epoch):
         if self.loss == "quantile":
@@ -654,31 +648,30 @@ default='squared_error'
             )
         return tuple(float(q) for q in given)
 
-    def _continue_target(self):
-        if self.target_feature != self._target_feature:
-            raise ValueError(
-                "The 'target_feature' parameter must stay as it was while training "
-                f"goes on with warm_start or partial_fit. Got {self.target_feature!r} "
-                f"after {self._target_feature!r}. Set warm_start=False and call fit."
-            )
-        if self.window_norm != self._expression[0]:
-            raise ValueError(
-                "The 'window_norm' parameter must stay as it was while training goes "
-                f"on with warm_start or partial_fit. Got {self.window_norm!r} after "
-                f"{self._expression[0]!r}. Set warm_start=False and call fit."
-            )
-        target = super()._continue_target()
-        of_row = target_of_row(target)
-        before = getattr(of_row, "quantiles", None)
+    def _continued_encoder(self):
+        encoder = super()._continued_encoder()
+        target = unwrap_target(encoder.target)
+        for name, before in (
+            ("target_feature", self._target_feature),
+            ("window_norm", encoder.normalizer.window_norm),
+        ):
+            if getattr(self, name) != before:
+                raise ValueError(
+                    f"The '{name}' parameter must stay as it was while training "
+                    "continues with warm_start or partial_fit. Got "
+                    f"{getattr(self, name)!r} after {before!r}. Set warm_start=False "
+                    "and call fit."
+                )
+        before = getattr(target, "quantiles", None)
         now = self._check_quantiles() if self.loss == "quantile" else None
         if before != now:
             raise ValueError(
-                "The quantiles must stay as they were while training goes on with "
+                "The quantiles must stay as they were while training continues with "
                 f"warm_start or partial_fit. Got {now} after {before}. Set "
                 "warm_start=False and call fit."
             )
-        of_row.loss = self.loss
-        return target
+        target.loss = self.loss
+        return encoder
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

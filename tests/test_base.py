@@ -386,7 +386,7 @@ def test_training_cannot_go_on_with_another_network(change, name, now, before, a
     model = RNNRegressor(**TINY, warm_start=True).fit(X, y)
 
     message = (
-        f"The '{name}' parameter must stay as it was while training goes on with "
+        f"The '{name}' parameter must stay as it was while training continues with "
         f"warm_start or partial_fit. Got {now!r} after {before!r}. Set "
         "warm_start=False and call fit."
     )
@@ -599,7 +599,7 @@ def test_partial_fit_knows_classes_that_have_not_come_yet():
 def test_partial_fit_asks_for_classes_first():
     message = (
         "classes must be passed on the first call to partial_fit. Got None. Pass all "
-        "labels that will ever come."
+        "labels that will ever occur."
     )
     with pytest.raises(ValueError, match=whole(message)):
         RNNClassifier(**TINY).partial_fit(X, labels)
@@ -1363,7 +1363,7 @@ def test_long_sequences_are_predicted_in_fewer_rows_at_once(monkeypatch):
     model = RNNRegressor(**TINY).fit(X, y)
     expected = model.predict(X)
 
-    monkeypatch.setattr("skrnn._training.net.PREDICTION_STEPS", 70)
+    monkeypatch.setattr("skrnn._inference.prediction.MAX_STEPS", 70)
     sizes = []
     model.module_.register_forward_hook(
         lambda _, inputs, output: sizes.append(len(output))

@@ -451,7 +451,7 @@ def test_classes_of_the_first_partial_fit_are_all_that_will_ever_come():
 def test_partial_fit_needs_the_classes_at_first():
     message = (
         "classes must be passed on the first call to partial_fit. Got None. Pass all "
-        "labels that will ever come."
+        "labels that will ever occur."
     )
     with raises(ValueError, message):
         small().partial_fit(X, WORDS)

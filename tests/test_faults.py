@@ -18,6 +18,7 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._kernels import availability
+from skrnn._training.engine import CompiledEngine
 from skrnn._training.net import RecurrentNet
 
 CELLS = ["rnn", "gru", "lstm"]
@@ -357,17 +358,17 @@ def test_ctrl_c_leaves_an_earlier_fit_untouched(cls, moment):
 
 
 @pytest.mark.parametrize(
-    ("method", "compiled"),
+    ("owner", "method", "compiled"),
     [
-        ("train_step_single", True),
-        ("_train_by_hand", True),
-        ("infer", False),
-        ("get_loss", False),
+        (CompiledEngine, "train_step", True),
+        (CompiledEngine, "compute_gradients", True),
+        (RecurrentNet, "infer", False),
+        (RecurrentNet, "get_loss", False),
     ],
 )
-def test_ctrl_c_anywhere_in_the_loop_gets_out(method, compiled, monkeypatch):
+def test_ctrl_c_anywhere_in_the_loop_gets_out(owner, method, compiled, monkeypatch):
     monkeypatch.setattr(availability, "ENABLED", compiled)
-    original = getattr(RecurrentNet, method)
+    original = getattr(owner, method)
     calls = []
 
     def interrupted(self, *args, **kwargs):
@@ -376,7 +377,7 @@ def test_ctrl_c_anywhere_in_the_loop_gets_out(method, compiled, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(RecurrentNet, method, interrupted)
+    monkeypatch.setattr(owner, method, interrupted)
     estimator = tiny(RNNRegressor, max_epochs=4, batch_size=10)
 
     with pytest.raises(KeyboardInterrupt):

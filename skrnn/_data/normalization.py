@@ -1,44 +1,42 @@
-"""How a window is expressed: relative to itself, instead of in absolute units."""
+"""Window normalisation: target columns relative to their own window."""
+
+import warnings
 
 import numpy as np
 
+from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
 
 WINDOW_NORMS = ("last", "standard", "difference")
 
+# 'standard' divides by no less than this share of a column's deviation over all rows.
+MIN_RELATIVE_STD = 1e-3
 
-class NormalizedSequences(Sequences):
-    """Sequences whose target columns are expressed relative to each window.
+
+class WindowNormalizer:
+    """Normalises the target columns of each window by the window itself.
 
     For a target column :math:`x_1, ..., x_L` of one window and its target :math:`y`,
 
-    - 'last' takes the last value off: :math:`x_t - x_L`, and :math:`y - x_L`;
-    - 'standard' measures in the window's own mean and deviation: :math:`(x_t - m) / s`
-      and :math:`(y - m) / s`;
+    - 'last' subtracts the last value: :math:`x_t - x_L`, and :math:`y - x_L`;
+    - 'standard' standardises by the window's own mean and deviation:
+      :math:`(x_t - m) / s` and :math:`(y - m) / s`;
     - 'difference' takes first differences: :math:`x_t - x_{t-1}` for :math:`t > 1`,
-      one step less than came, and :math:`y - x_L`.
+      one step fewer than the window has, and :math:`y - x_L`.
 
-    Other columns stay as they are. It happens batch by batch, in float64.
+    Other columns stay as they are.
 
     Parameters
     ----------
-    sequences : Sequences
-        As they came.
+    window_norm : {'last', 'standard', 'difference'} or None, default=None
+        The normalisation; None leaves sequences as they are.
 
-    kind : {'last', 'standard', 'difference'}
-        The expression.
-
-    columns : list of int
+    columns : list of int or None, default=None
         The columns of X that y continues.
 
-    floor : ndarray of shape (len(columns),)
-        Smallest deviation that 'standard' divides by: a flat window would blow up
-        what follows it.
-
-    every_step : bool, default=False
-        Whether every step has a target, for 'difference' only: each is measured from
-        the value of its own step, and the first difference is zero instead of left
-        out.
+    per_step : bool, default=False
+        Whether every step has a target, for 'difference' only: each target is relative
+        to the value of its own step, and the first difference is 0 instead of missing.
 
     References
     ----------
@@ -46,62 +44,160 @@ class NormalizedSequences(Sequences):
     against distribution shift. ICLR 2022.
     """
 
-    def __init__(self, sequences, kind, columns, floor=None, every_step=False):
-        super().__init__(sequences.values, sequences.lengths, sequences.ragged)
-        self.kind = kind
+    def __init__(self, window_norm=None, columns=None, per_step=False):
+        self.window_norm = window_norm
         self.columns = columns
-        self.every_step = every_step
-        self.floor = np.zeros(len(columns)) if floor is None else floor
+        self.per_step = per_step
+        self.min_std = None
+
+    def fit(self, sequences, rows, weights=None):
+        """Learn the smallest deviation of a window that 'standard' divides by.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            All the data.
+
+        rows : ndarray of int
+            The training rows.
+
+        weights : ndarray of shape (len(rows),), default=None
+            Of these rows.
+
+        Returns
+        -------
+        self : object
+        """
+        if self.window_norm == "standard":
+            _, scale = feature_scaling(sequences, rows, weights)
+            self.min_std = MIN_RELATIVE_STD * scale[self.columns]
+        return self
+
+    def normalize(self, sequences):
+        """Return sequences whose batches are normalised, with the same memory."""
+        if self.window_norm is None:
+            return sequences
+        shortest = int(sequences.n_steps().min())
+        if self.window_norm == "difference" and shortest < 2 and not self.per_step:
+            raise ValueError(
+                "X must have at least 2 time steps in every sequence for "
+                f"window_norm='difference'. Got {shortest}."
+            )
+        return NormalizedSequences(
+            sequences, self.window_norm, self.columns, self.min_std, self.per_step
+        )
+
+    def difference_columns(self):
+        """Return the columns of which the network gets differences, or None."""
+        return self.columns if self.window_norm == "difference" else None
+
+    def check_continuation(self, sequences, y):
+        """Warn if y does not look like a continuation of the target columns.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Before normalisation.
+
+        y : ndarray of shape (n_targets,) or (n_targets, n_outputs)
+            Targets of all rows or, with `per_step`, of all steps.
+        """
+        if self.window_norm is None or len(y) < 10:  # chance decides for a few rows
+            return
+        normalized = self.normalize(sequences)
+        y = y.reshape(len(y), -1)
+        change = y - normalized.reference()[0]
+        if (np.var(change, axis=0) < np.var(y, axis=0)).any():
+            return
+        # A strongly seasonal series changes by more than it varies, but its level stays
+        # and it correlates with its values some steps ago.
+        near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
+        if not (near & (normalized.correlation_with(y) > 0.5)).any():
+            warnings.warn(
+                f"window_norm={self.window_norm!r} expects y to continue feature "
+                f"{self.columns} of X, in its units, but y does not resemble it. "
+                "Check target_feature, or set window_norm=None.",
+                UserWarning,
+                stacklevel=6,
+            )
+
+
+class NormalizedSequences(Sequences):
+    """Sequences that are normalised batch by batch, in float64.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Before normalisation.
+
+    window_norm : {'last', 'standard', 'difference'}
+        See `WindowNormalizer`.
+
+    columns : list of int
+        The columns of X that y continues.
+
+    min_std : ndarray of shape (len(columns),), default=None
+        Smallest deviation that 'standard' divides by: a constant window has none.
+
+    per_step : bool, default=False
+        See `WindowNormalizer`.
+    """
+
+    def __init__(self, sequences, window_norm, columns, min_std=None, per_step=False):
+        super().__init__(sequences.values, sequences.lengths, sequences.ragged)
+        self.window_norm = window_norm
+        self.columns = columns
+        self.per_step = per_step
+        self.min_std = np.zeros(len(columns)) if min_std is None else min_std
 
     def take(self, rows, dtype):
-        """Gather rows into one padded batch, each relative to itself."""
+        """Return rows as one padded batch, each normalised by itself."""
         batch, lengths = super().take(rows, np.float64)
         own = batch[:, :, self.columns]
-        if self.every_step:
+        if self.per_step:
             own = np.diff(own, axis=1, prepend=own[:, :1])
-        elif self.kind == "difference":
+        elif self.window_norm == "difference":
             batch, own = batch[:, 1:].copy(), np.diff(own, axis=1)
             lengths = None if lengths is None else lengths - 1
         else:
-            location, spread = self._measure(own, lengths)
-            own = (own - location[:, None]) / spread[:, None]
+            location, scale = self._location_and_scale(own, lengths)
+            own = (own - location[:, None]) / scale[:, None]
         if lengths is not None:
             own[np.arange(own.shape[1]) >= lengths[:, None]] = 0.0
         batch[:, :, self.columns] = own
         return batch.astype(dtype, copy=False), lengths
 
-    def expressed_steps(self):
-        """Return the number of steps of each sequence as `take` gives it."""
-        shorter = self.kind == "difference" and not self.every_step
-        return self.n_steps() - shorter
+    def n_batch_steps(self):
+        """Return the number of steps of each sequence in a batch of `take`."""
+        one_less = self.window_norm == "difference" and not self.per_step
+        return self.n_steps() - one_less
 
     def reference(self):
-        """Return `(location, spread)`, each `(n_samples, len(columns))`.
+        """Return `(location, scale)`, each `(n_samples, len(columns))`.
 
-        y is measured from the location, in units of the spread. With `every_step`
-        there is a row for each step, `(S, len(columns))`.
+        The target is `(y - location) / scale`. With `per_step` there is a row for each
+        step, `(S, len(columns))`.
         """
-        if self.every_step:
+        if self.per_step:
             values = self.values.reshape(-1, self.n_features)
             location = values[:, self.columns].astype(np.float64)
             return location, np.ones_like(location)
         parts = []
-        longest = self.values.shape[1] if self.lengths is None else self.lengths.max()
-        for part in np.array_split(
-            np.arange(len(self)), np.ceil(len(self) * longest / 2**18)
+        for rows in np.array_split(
+            np.arange(len(self)), np.ceil(len(self) * self.longest / 2**18)
         ):
-            batch, lengths = super().take(part, np.float64)
-            parts.append(self._measure(batch[:, :, self.columns], lengths))
-        location, spread = (np.concatenate(p) for p in zip(*parts, strict=True))
-        return location, spread
+            batch, lengths = super().take(rows, np.float64)
+            parts.append(self._location_and_scale(batch[:, :, self.columns], lengths))
+        location, scale = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return location, scale
 
-    def resemblance(self, y):
-        """Return the strongest correlation of y `(n, k)` with one of the last steps.
+    def correlation_with(self, y):
+        """Return the highest correlation of each output with one of the last steps.
 
-        Of at most 1000 rows, and of as many steps as the shortest of them has.
+        Computed on at most 1000 rows, and as many steps as the shortest of them has.
         """
-        if self.every_step:
-            return self._resemblance_of_steps(y)
+        if self.per_step:
+            return self._correlation_with_steps(y)
         rows = np.unique(np.linspace(0, len(self) - 1, 1000).astype(int))
         batch, lengths = super().take(rows, np.float64)
         if lengths is None:
@@ -109,32 +205,32 @@ class NormalizedSequences(Sequences):
         back = np.arange(lengths.min()) + 1
         steps = (lengths[:, None] - back)[:, :, None]
         recent = np.take_along_axis(batch[:, :, self.columns], steps, axis=1)
-        return strongest_correlation(recent, y[rows])
+        return highest_correlation(recent, y[rows])
 
-    def _resemblance_of_steps(self, y):
-        """Return the strongest correlation of y `(S, k)` with a step before it."""
+    def _correlation_with_steps(self, y):
+        """Return the highest correlation of y `(S, k)` with one of the steps before."""
         values = self.values.reshape(-1, self.n_features)[:, self.columns]
         n_back = min(int(self.n_steps().min()), 24)
         rows = np.unique(np.linspace(n_back - 1, len(y) - 1, 1000).astype(int))
         recent = values[rows[:, None] - np.arange(n_back)].astype(np.float64)
-        return strongest_correlation(recent, y[rows])
+        return highest_correlation(recent, y[rows])
 
-    def _measure(self, own, lengths):
-        """Return location and spread of target columns `(N, L, k)`, each `(N, k)`."""
+    def _location_and_scale(self, own, lengths):
+        """Return both for target columns `(N, L, k)`, each `(N, k)`."""
         n, longest, _ = own.shape
         if lengths is None:
             lengths = np.full(n, longest)
-        if self.kind != "standard":
+        if self.window_norm != "standard":
             location = own[np.arange(n), lengths - 1]
             return location, np.ones_like(location)
         valid = (np.arange(longest) < lengths[:, None])[:, :, None]
         mean = np.sum(own, axis=1, where=valid) / lengths[:, None]
         squares = np.sum((own - mean[:, None]) ** 2, axis=1, where=valid)
-        spread = np.sqrt(squares / lengths[:, None])
-        return mean, np.maximum(spread, self.floor)
+        std = np.sqrt(squares / lengths[:, None])
+        return mean, np.maximum(std, self.min_std)
 
 
-def strongest_correlation(recent, y):
+def highest_correlation(recent, y):
     """Return the highest correlation of y `(n, k)` with `recent` `(n, steps, k)`."""
     recent, y = recent - recent.mean(axis=0), y - y.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):

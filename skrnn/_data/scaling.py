@@ -12,15 +12,15 @@ def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
         The data.
 
     rows : ndarray of int
-        Which sequences count.
+        The sequences to use.
 
     weights : ndarray of shape (len(rows),), default=None
-        Of each of these sequences; every step of a sequence has its weight. Or of
-        every one of their steps, end to end.
+        Of each of these sequences and so of each of their steps; or of each of their
+        steps, concatenated.
 
     spare_binary : bool, default=True
-        Whether columns of only zeros and ones keep mean 0 and scale 1: flags and
-        one-hot columns mean more as they are.
+        Whether columns of only zeros and ones keep mean 0 and scale 1, as flags and
+        one-hot columns should.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""What a sequence is: the border where a user's X becomes `Sequences`.
+"""The sequences of one X, and batches of them.
 
-Everything behind this border may trust that X is numeric, finite, rectangular or
-ragged in a known way, and oldest step first. Legend of shapes:
+Once validated (see `validation.py`), X is numeric, finite, rectangular or ragged, and
+oldest step first. Legend of shapes:
 
     n_samples, n_timesteps, n_features    outside, in errors and docstrings
     N, L, F                               a batch: rows, steps (padded), features
@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-# Work that must visit every value of a window view goes through it in pieces of
-# about this size, because the view itself may be a hundred times its memory.
+# Functions that read every value of a window view do so in chunks of about this size,
+# because the view itself may be a hundred times as large as its memory.
 CHUNK_BYTES = 2**23
 
 FIXED, FREE = "fixed", "free"  # 2-D X of one length; 3-D or ragged X of any length
@@ -34,15 +34,15 @@ class Sequences:
         The number of steps of each sequence when they differ.
 
     ragged : bool, default=False
-        Whether they came one by one, and answers for each step are wanted so, even if
-        their lengths happen to be equal.
+        Whether X was ragged, so that predictions per time step are ragged too, even if
+        all lengths happen to be equal.
     """
 
     def __init__(self, values, lengths=None, ragged=False):
         self.values = values
         self.lengths = lengths
         self.ragged = ragged or lengths is not None
-        self.padded_steps = None  # of each sequence, with padding that was taken off
+        self.padded_steps = None  # of each sequence, before its padding was removed
         if lengths is not None:
             self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
@@ -65,17 +65,17 @@ class Sequences:
             return self.lengths
         return np.full(len(self), self.values.shape[1])
 
-    def expressed_steps(self):
-        """Return the number of steps of each sequence as `take` gives it."""
+    def n_batch_steps(self):
+        """Return the number of steps of each sequence in a batch of `take`."""
         return self.n_steps()
 
     @property
     def dtype(self):
-        """The dtype of the values as they came."""
+        """The dtype of X."""
         return self.values.dtype
 
     def take(self, rows, dtype):
-        """Gather rows into one padded batch.
+        """Return rows as one padded batch.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Sequences:
         Returns
         -------
         values : ndarray of shape (N, L, F)
-            C-contiguous and owned by the caller; zeros behind the end of a sequence.
+            C-contiguous and owned by the caller; zero after the end of a sequence.
 
         lengths : ndarray of shape (N,) or None
             None where every row has L steps.
@@ -106,10 +106,10 @@ class Sequences:
         return batch, None if valid.all() else lengths
 
     def chunks(self, rows):
-        """Yield `(rows, values, n_steps)`, the valid steps of `rows`, in pieces.
+        """Yield `(rows, values, n_steps)`, the valid steps of `rows`, in chunks.
 
         `values` is `(sum(n_steps), n_features)` in float64, `n_steps` the number of
-        steps of each row. Pieces are small enough to be copied freely.
+        steps of each row. A chunk is small enough to be copied.
         """
         size = max(1, CHUNK_BYTES // (8 * self.longest * self.n_features))
         for first in range(0, len(rows), size):
@@ -123,7 +123,7 @@ class Sequences:
                 yield part, batch[valid], lengths
 
     def reference(self):
-        """Return where y is measured from and in which unit, None for y's own."""
+        """Return the location and scale that y is normalised by, None if it is not."""
         return None
 
     def overlap_before(self, row):
@@ -131,10 +131,10 @@ class Sequences:
 
         Windows cut from one series with a stride below their length overlap. A row
         of the training part that overlaps the first row of the validation part
-        would leak into it. The stride is read off the values themselves, so that
-        windows which were copied are recognised as well as views. A few rows must
-        agree on it, in values that vary: independent rows may look alike by chance
-        or where nothing happens. Windows of different lengths, and windows changed
+        would leak into it. The stride is inferred from the values, so that copied
+        windows are recognised as well as views. Several rows must agree on it, in
+        values that vary: independent rows may agree by chance, or where they are
+        constant. Windows of different lengths, and windows that were transformed
         one by one, are not recognised.
         """
         if self.lengths is not None or row == 0:
@@ -145,7 +145,7 @@ class Sequences:
         for stride in range(1, n_timesteps):
             before, here = rows[:-1, stride:], rows[1:, :-stride]
             if (before[-1] == before[-1, :1]).all() and n_timesteps - stride > 1:
-                continue  # constant: tells nothing
+                continue  # constant values match at any stride
             if np.array_equal(before, here):
                 return min(row, (n_timesteps - 1) // stride)
         return 0

@@ -1,11 +1,13 @@
-"""Which rows are set aside, so that what is learned cannot leak into them."""
+"""Training and validation rows, split so that no information leaks between them."""
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 
-def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups=None):
+def train_validation_split(
+    sequences, rows, *, fraction, strategy, seed, strata=None, groups=None
+):
     """Split rows into a training and a validation part.
 
     Parameters
@@ -45,8 +47,8 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
     n_valid = int(np.ceil(fraction * len(rows)))
     if groups is not None:
         strata = None if strata is None else strata[rows]
-        valid = _choose_groups(groups[rows], n_valid, strategy, seed, strata)
-        train, valid = _apart(sequences, rows, valid)
+        valid = _draw_groups(groups[rows], n_valid, strategy, seed, strata)
+        train, valid = _purge(sequences, rows, valid)
         if not len(train):
             raise ValueError(
                 "early_stopping=True must leave at least one row to train on that "
@@ -61,62 +63,65 @@ def split_rows(sequences, rows, *, fraction, strategy, seed, strata=None, groups
             "y_val, or set early_stopping=False."
         )
     if strategy == "last":
-        return _cut_in_time(sequences, rows, n_valid)
+        return _split_in_time(sequences, rows, n_valid)
     if strata is not None:
         strata = strata[rows]
         _, sizes = np.unique(strata, return_counts=True)
         if sizes.min() < 2 or min(n_valid, len(rows) - n_valid) < len(sizes):
-            strata = None  # too few rows to have every class in both parts
+            strata = None  # too few rows for every class in both parts
     train, valid = train_test_split(
         rows, test_size=n_valid, stratify=strata, random_state=seed
     )
     return np.sort(train), np.sort(valid)
 
 
-def split_in_turn(sequences, rows, *, n_parts, **options):
-    """Split rows several times, each time with other rows in the validation part.
+def kfold(sequences, rows, *, n_splits, **options):
+    """Split rows into folds with disjoint validation parts.
 
     Parameters
     ----------
     sequences, rows, **options
-        As for `split_rows`. With `strategy='last'` the parts follow each other from
-        the end backwards, and rows behind a part are trained on as well.
+        As for `train_validation_split`. With `strategy='last'` the validation parts
+        follow each other backwards from the last row, and rows after a validation part
+        are training rows too.
 
-    n_parts : int
-        How many splits are wanted.
+    n_splits : int
+        Largest number of folds.
 
     Returns
     -------
-    splits : list of (train, valid)
-        At most `n_parts`, less where the rows do not suffice: every training part
-        holds at least half of the rows.
+    folds : list of (train, valid)
+        Fewer than `n_splits` if there are too few rows: every training part holds at
+        least half of the rows.
     """
     fraction, groups = options.pop("fraction"), options["groups"]
-    n_valid, left, splits = np.ceil(fraction * len(rows)), rows, []
-    while len(splits) < n_parts and n_valid < len(left):
+    n_valid, left, folds = np.ceil(fraction * len(rows)), rows, []
+    while len(folds) < n_splits and n_valid < len(left):
         if groups is not None and len(np.unique(groups[left])) < 2:
             break
-        # A whole number of rows stays one after the division and back.
+        # Half a row less, so that rounding in the split gives `n_valid` rows again.
         share = min((n_valid - 0.5) / len(left), 1.0)
         try:
-            _, valid = split_rows(sequences, left, fraction=share, **options)
+            _, valid = train_validation_split(
+                sequences, left, fraction=share, **options
+            )
         except ValueError:  # nothing left to train on
             break
         left = np.setdiff1d(left, valid)
         chosen = np.isin(rows, valid)
         train = rows[~chosen]
         if groups is not None or options["strategy"] == "last":
-            train, _ = _apart(sequences, rows, chosen)
+            train, _ = _purge(sequences, rows, chosen)
         if len(train) >= len(rows) / 2:
-            splits.append((train, valid))
-    return splits
+            folds.append((train, valid))
+    return folds
 
 
 def check_groups(groups, n_samples):
     """Return the groups as an array `(n_samples,)` of codes, None for None."""
     if groups is None:
         return None
-    if isinstance(groups, (list, tuple)):  # numpy would make one type of several
+    if isinstance(groups, (list, tuple)):  # numpy would convert mixed types to one
         names = np.empty(len(groups), dtype=object)
         for i, name in enumerate(groups):
             names[i] = name
@@ -142,10 +147,15 @@ def check_groups(groups, n_samples):
     return codes
 
 
-def _apart(sequences, rows, valid):
-    """Return both parts, without training rows that reach over a border.
+def _purge(sequences, rows, valid):
+    """Return both parts, without training rows that share time steps with `valid`.
 
-    Windows of one series overlap there.
+    Windows of one series overlap where the two parts meet.
+
+    References
+    ----------
+    Lopez de Prado: Advances in financial machine learning. Wiley 2018, chapter 7
+    (purged cross-validation).
     """
     kept = ~valid
     for border in np.flatnonzero(valid[1:] != valid[:-1]) + 1:
@@ -155,8 +165,8 @@ def _apart(sequences, rows, valid):
     return rows[kept], rows[valid]
 
 
-def _cut_in_time(sequences, rows, n_valid):
-    """Set the last rows aside, without windows that reach into them from before."""
+def _split_in_time(sequences, rows, n_valid):
+    """Return the first and the last rows, without windows that overlap the last."""
     train, valid = rows[:-n_valid], rows[-n_valid:]
     cut = valid[0] - sequences.overlap_before(valid[0])
     kept = train[train < cut]
@@ -170,7 +180,7 @@ def _cut_in_time(sequences, rows, n_valid):
     return kept, valid
 
 
-def _choose_groups(groups, n_valid, strategy, seed, strata):
+def _draw_groups(groups, n_valid, strategy, seed, strata):
     """Return whether each row is in the validation part, by whole groups."""
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:
@@ -182,7 +192,7 @@ def _choose_groups(groups, n_valid, strategy, seed, strata):
     if strategy == "last":
         ends = [np.flatnonzero(groups == name)[-1] for name in names]
         order = np.argsort(ends)[::-1]
-        # From the end until there are rows enough, but one group is left to train on.
+        # From the end until there are enough rows; one group remains for training.
         enough = 1 + int(np.searchsorted(np.cumsum(sizes[order]), n_valid))
         return np.isin(groups, names[order[: min(enough, len(names) - 1)]])
     share = n_valid / len(groups)
@@ -199,10 +209,10 @@ def _choose_groups(groups, n_valid, strategy, seed, strata):
         return np.isin(np.arange(len(groups)), chosen)
     order = np.random.RandomState(seed).permutation(len(names))
     taken, n_taken = [], 0
-    for i in order[:-1]:  # one is left in any case
+    for i in order[:-1]:  # one group remains for training
         if n_taken + sizes[i] <= n_valid:
             taken.append(i)
             n_taken += sizes[i]
-    if not taken:  # all are larger than the part wanted
+    if not taken:  # every group is larger than `n_valid`
         taken = [np.argmin(sizes)]
     return np.isin(groups, names[taken])

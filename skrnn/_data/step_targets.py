@@ -1,4 +1,4 @@
-"""One target for each time step: a target object over all steps laid end to end.
+"""One target for each time step: a target object over all steps, concatenated.
 
 Legend of shapes: S valid steps of all sequences together, K outputs.
 """
@@ -8,12 +8,12 @@ from sklearn.utils.validation import check_array
 
 
 class StepValues:
-    """Something with one entry for each valid time step of sequences.
+    """Values with one entry for each valid time step of some sequences.
 
     Parameters
     ----------
     flat : ndarray of shape (S,) or (S, K)
-        The entries of all sequences, end to end.
+        The values of all sequences, concatenated.
 
     lengths : ndarray of shape (n_samples,)
         Steps of each sequence.
@@ -27,34 +27,35 @@ class StepValues:
     def __len__(self):
         return len(self.lengths)
 
-    def like(self, flat):
-        """Return other entries for the same steps, None for None."""
+    def with_values(self, flat):
+        """Return other values for the same steps, None for None."""
         return None if flat is None else StepValues(flat, self.lengths)
 
     def __getitem__(self, rows):
-        """Return the entries of some sequences only."""
-        return StepValues(self.flat[self.positions(rows)], self.lengths[rows])
+        """Return the values of some sequences."""
+        return StepValues(self.flat[self.step_indices(rows)], self.lengths[rows])
 
-    def positions(self, rows):
-        """Return where in `flat` the steps of some sequences stand."""
+    def step_indices(self, rows):
+        """Return the indices into `flat` of the steps of some sequences."""
         lengths = self.lengths[rows]
         ends = np.cumsum(lengths)
         first = np.repeat(self.starts[rows] - ends + lengths, lengths)
         return first + np.arange(ends[-1] if len(ends) else 0)
 
     def padded(self, rows):
-        """Return the entries of some sequences as `(N, L, ...)`, with zeros behind."""
+        """Return the values of some sequences, zero-padded: `(N, L, ...)`."""
         lengths = self.lengths[rows]
         steps = np.arange(lengths.max())
         valid = steps < lengths[:, None]
         batch = np.zeros((*valid.shape, *self.flat.shape[1:]), dtype=self.flat.dtype)
-        batch[valid] = self.flat[self.positions(rows)]
+        batch[valid] = self.flat[self.step_indices(rows)]
         return batch
 
     def unflatten(self, flat, ragged):
-        """Return entries as users want them: `(n_samples, n_timesteps, ...)`.
+        """Return values in the form that users get.
 
-        Or, of ragged sequences, a 1-D object array of arrays.
+        `(n_samples, n_timesteps, ...)`, or for ragged sequences a 1-D object array of
+        arrays.
         """
         if not ragged:
             return flat.reshape(len(self), -1, *flat.shape[1:])
@@ -64,80 +65,82 @@ class StepValues:
 
 
 class StepwiseTarget:
-    """A target for each time step, of the kind that another object knows.
+    """A target for each time step, in terms of the target of a single step.
 
-    It gets and gives `StepValues`; to the other object all steps are one long column.
+    Takes and returns `StepValues`; the wrapped object sees all steps as one column.
 
     Parameters
     ----------
-    of_step : target object
-        What is learned of one step.
+    step_target : target object
+        The target of one step.
     """
 
-    def __init__(self, of_step):
-        self.of_step = of_step
+    def __init__(self, step_target):
+        self.step_target = step_target
 
     @property
     def n_outputs(self):
-        """Raw outputs of a step."""
-        return self.of_step.n_outputs
+        """Raw outputs per step."""
+        return self.step_target.n_outputs
 
     def __getattr__(self, name):
-        # `classes` exists exactly where the other object has it.
-        if name == "classes" and "of_step" in vars(self):
-            return self.of_step.classes
+        # `classes` exists exactly where the wrapped target has it.
+        if name == "classes" and "step_target" in vars(self):
+            return self.step_target.classes
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
     def fit(self, y, rows, weights, reference=None):
         """Learn the units of y from the steps of `rows`."""
-        steps, of_steps = y.positions(rows), None
+        steps, step_weights = y.step_indices(rows), None
         if weights is not None:
             counted = weights.flat > 0
-            steps, of_steps = steps[counted], weights.flat[counted]
-        self.of_step.fit(y.flat, steps, of_steps, reference)
+            steps, step_weights = steps[counted], weights.flat[counted]
+        self.step_target.fit(y.flat, steps, step_weights, reference)
         return self
 
     def encode(self, y, name="y", reference=None):
-        """Return what the network is to learn of every step, as `StepValues`."""
-        return y.like(self.of_step.encode(y.flat, name, reference))
+        """Return the encoded targets of all steps, as `StepValues`."""
+        return y.with_values(self.step_target.encode(y.flat, name, reference))
 
     def row_weights(self, codes, class_weight, weights):
         """Return the weight of each step, multiplied by that of its class."""
         flat = None if weights is None else weights.flat
-        return codes.like(self.of_step.row_weights(codes.flat, class_weight, flat))
+        return codes.with_values(
+            self.step_target.row_weights(codes.flat, class_weight, flat)
+        )
 
     def class_weights(self, codes):
         """Return the weights that `row_weights` learned, for other steps."""
-        return codes.like(self.of_step.class_weights(codes.flat))
+        return codes.with_values(self.step_target.class_weights(codes.flat))
 
     def row_loss(self, output, target):
         """Return the loss of each step `(N, L)` for raw outputs `(N, L, K)`."""
-        losses = self.of_step.row_loss(output.flatten(0, 1), target.flatten(0, 1))
+        losses = self.step_target.row_loss(output.flatten(0, 1), target.flatten(0, 1))
         return losses.view(output.shape[:2])
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.of_step!r})"
+        return f"{type(self).__name__}({self.step_target!r})"
 
 
-def target_of_row(target):
-    """Return what is learned of one row or one step: steps are rows to their target."""
-    return target.of_step if isinstance(target, StepwiseTarget) else target
+def unwrap_target(target):
+    """Return the target of a single step, or a target per sequence as it is."""
+    return target.step_target if isinstance(target, StepwiseTarget) else target
 
 
 def check_step_targets(y, sequences, name="y", of="X", what="target"):
-    """Return y as `StepValues`, holding it against the steps of the sequences.
+    """Return y as `StepValues`, after checking it against the steps of X.
 
     Parameters
     ----------
     y : array-like of shape (n_samples, n_timesteps) or (n_samples, n_timesteps, K), \
 or list or 1-D object array of arrays
-        As it came.
+        Targets of all steps.
 
     sequences : Sequences
-        With as many rows. Where padding was taken off them y may have it too.
+        With as many rows. If their padding was removed, y may still have it.
 
     name, of, what : str
-        What messages call y, the sequences, and an entry of y.
+        Names of y, of the sequences and of one value of y in messages.
 
     Raises
     ------
@@ -177,10 +180,10 @@ or list or 1-D object array of arrays
                 f"{pieces[0].shape} for sequence 0 and {piece.shape} for sequence {i}."
             )
         if dense and sequences.lengths is None:
-            break  # all are alike
+            break  # all sequences have the same shape
     if dense and sequences.lengths is None:
         return StepValues(y.reshape(-1, *y.shape[2:]), lengths)
-    # What stands behind the end of a sequence belongs to its padding.
+    # Values after the end of a sequence belong to its padding.
     valid = [piece[:length] for piece, length in zip(pieces, lengths, strict=True)]
     return StepValues(np.concatenate(valid), lengths)
 
@@ -188,7 +191,7 @@ or list or 1-D object array of arrays
 def _as_piece(piece, i, name, what):
     try:
         return np.asarray(piece)
-    except ValueError as error:  # numpy's own would speak of elements and dimensions
+    except ValueError as error:  # numpy's message would not name the sequence
         raise ValueError(
             f"{name} must hold as many {what}s for every time step. Got different "
             f"numbers in sequence {i}."
@@ -245,4 +248,4 @@ def check_step_weights(sample_weight, sequences):
             f"zero for all {len(flat)}."
         )
     # Only ratios count; sums of weights near the largest float would overflow.
-    return weights.like(flat / flat.max() if flat.max() > 1e300 else flat)
+    return weights.with_values(flat / flat.max() if flat.max() > 1e300 else flat)

@@ -1,9 +1,14 @@
-"""What the network learns: y in the user's terms, and in the network's.
+"""Targets: what y means, and the loss of the network's raw outputs.
 
-A target object turns y into numbers the network is trained on (`encode`), measures
-the loss of each row on the raw outputs (`row_loss`, and where the formula is at hand
-`loss_and_slope`), and turns raw outputs back into the user's units and labels
-(`decode`). It holds numpy arrays and plain data only.
+A target object encodes y as the numbers that the network is trained on (`encode`),
+computes the loss of each row from the raw outputs (`row_loss` in torch; with a
+closed form also `loss_and_gradient` in numpy), and decodes raw outputs to the units
+and labels of y (`decode`). It holds numpy arrays and plain data only.
+
+To add a loss of the regressor, add its torch formula to `ROW_LOSSES`, its derivative to
+`RegressionTarget.loss_and_gradient`, and its name to the docstring of `RNNRegressor`.
+A loss without a closed-form derivative is a subclass with `loss_and_gradient = None`,
+as `QuantileTarget` is: torch's autograd then computes the gradient.
 """
 
 import numpy as np
@@ -28,23 +33,39 @@ class RegressionTarget:
     Parameters
     ----------
     loss : {'squared_error', 'absolute_error', 'huber'}
-        Of one output, in standardised units; a row's loss is the mean over outputs.
-        The Huber loss turns from squared to absolute at one standard deviation.
+        Of one output, in standardised units; the loss of a row is the mean over
+        outputs. The Huber loss is quadratic up to one standard deviation, and linear
+        beyond.
     """
 
     def __init__(self, loss):
         self.loss = loss
 
     def fit(self, y, rows, weights, reference=None):
-        """Learn the units of y from `rows` of it; encode may then be called.
+        """Learn the mean and the deviation of some rows of y.
 
-        With a `reference`, `(location, spread)` for each row, y is first measured from
-        the location in units of the spread.
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets of all rows.
+
+        rows : ndarray of int
+            The training rows.
+
+        weights : ndarray of shape (len(rows),) or None
+            Of the training rows.
+
+        reference : tuple of two ndarrays of shape (n_samples, ...), default=None
+            `(location, scale)` of the window of each row, which normalise y first.
+
+        Returns
+        -------
+        self : object
         """
         y = check_real_targets(y)
         self.one_dimensional = y.ndim == 1
         self.dtype = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
-        y = relative(y.reshape(len(y), -1), reference)
+        y = normalize_targets(y.reshape(len(y), -1), reference)
         steps = y[:, None, :]
         self.n_targets = self.n_outputs = steps.shape[2]
         self.mean, self.scale = feature_scaling(
@@ -61,7 +82,7 @@ class RegressionTarget:
                 f"{self.n_targets}. Got shape {y.shape}. Call fit without warm_start "
                 "to change the targets."
             )
-        y = relative(y.reshape(len(y), -1).astype(np.float64), reference)
+        y = normalize_targets(y.reshape(len(y), -1).astype(np.float64), reference)
         return (y - self.mean) / self.scale
 
     def class_weights(self, codes):
@@ -72,29 +93,48 @@ class RegressionTarget:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
-    def loss_and_slope(self, output, target):
-        """Return `row_loss` and its derivative by the raw outputs, as numpy."""
+    def loss_and_gradient(self, output, target):
+        """Return `row_loss` and its gradient by the raw outputs, in numpy."""
         gap = output - target
         size = np.abs(gap)
         if self.loss == "squared_error":
-            losses, slope = gap * gap, 2 * gap
+            losses, gradient = gap * gap, 2 * gap
         elif self.loss == "absolute_error":
-            losses, slope = size, np.sign(gap)
+            losses, gradient = size, np.sign(gap)
         else:
             losses = np.where(size < 1, gap * gap / 2, size - 0.5)
-            slope = np.clip(gap, -1, 1)
-        return losses.mean(axis=1), slope / self.n_outputs
+            gradient = np.clip(gap, -1, 1)
+        return losses.mean(axis=1), gradient / self.n_outputs
 
-    def linear_start(self, coefficients, intercept, residuals, weights):
-        """Return a linear model of the targets as one of the raw outputs."""
+    def from_linear_model(self, coefficients, intercept, residuals, weights):
+        """Return a linear model of the targets as one of the raw outputs.
+
+        Parameters
+        ----------
+        coefficients : ndarray of shape (n_targets, n_inputs)
+
+        intercept : ndarray of shape (n_targets,)
+
+        residuals : ndarray of shape (n, n_targets)
+            Of the training rows.
+
+        weights : ndarray of shape (n,)
+            Of the training rows.
+
+        Returns
+        -------
+        coefficients : ndarray of shape (n_outputs, n_inputs)
+
+        intercept : ndarray of shape (n_outputs,)
+        """
         return coefficients, intercept
 
     def decode(self, output, reference=None):
         """Return predictions in the user's units, shaped as y was."""
         y = output.astype(np.float64) * self.scale + self.mean
         if reference is not None:
-            location, spread = reference
-            y = y * spread + location
+            location, scale = reference
+            y = y * scale + location
         if self.one_dimensional:
             y = y[:, 0]
         return y.astype(self.dtype)
@@ -105,13 +145,13 @@ class QuantileTarget(RegressionTarget):
 
     The loss of a quantile :math:`q` is :math:`\max(q d, (q - 1) d)` with
     :math:`d = y - \hat y`; a row's is the mean over quantiles and targets. Raw outputs
-    are the quantiles of the first target, those of the second, and so on; sorting
-    them in `decode` keeps them from crossing and never adds to the loss.
+    are the quantiles of the first target, those of the second, and so on. `decode`
+    sorts them, so that they do not cross; that never increases the loss.
 
     Parameters
     ----------
     quantiles : tuple of float
-        In (0, 1). The median is learned in any case.
+        In (0, 1). The median is always learned as well.
 
     References
     ----------
@@ -127,7 +167,7 @@ class QuantileTarget(RegressionTarget):
         self.levels = np.array(sorted({*quantiles, 0.5}))
 
     def fit(self, y, rows, weights, reference=None):
-        """Learn the units of y, as for other losses."""
+        """Learn the mean and the deviation of y, as for other losses."""
         super().fit(y, rows, weights, reference)
         self.n_outputs = self.n_targets * len(self.levels)
         return self
@@ -138,17 +178,17 @@ class QuantileTarget(RegressionTarget):
         gap = target[:, :, None] - output.view(len(output), -1, len(levels))
         return torch.maximum(levels * gap, (levels - 1) * gap).mean(dim=(1, 2))
 
-    loss_and_slope = None  # torch finds it
+    loss_and_gradient = None  # by torch's autograd
 
-    def linear_start(self, coefficients, intercept, residuals, weights):
-        """Return a linear model of the targets, moved to each of their quantiles."""
+    def from_linear_model(self, coefficients, intercept, residuals, weights):
+        """Return a linear model of each quantile: the intercepts are shifted."""
         order = np.argsort(residuals, axis=0)
         intercepts = []
         for k, rows in enumerate(order.T):
             mass = np.cumsum(weights[rows])
             middle = (mass - weights[rows] / 2) / mass[-1]
-            moved = np.interp(self.levels, middle, residuals[rows, k])
-            intercepts.append(intercept[k] + moved)
+            shift = np.interp(self.levels, middle, residuals[rows, k])
+            intercepts.append(intercept[k] + shift)
         return np.repeat(coefficients, len(self.levels), axis=0), np.hstack(intercepts)
 
     def decode(self, output, reference=None):
@@ -157,10 +197,10 @@ class QuantileTarget(RegressionTarget):
         return self._sorted(output, reference)[middle]
 
     def decode_quantiles(self, output, reference=None):
-        """Return the quantiles asked for, shaped as y was with one more axis."""
-        found = self._sorted(output, reference)
-        places = np.searchsorted(self.levels, self.quantiles)
-        return np.stack([found[i] for i in places], axis=-1)
+        """Return `quantiles`, shaped as y was with one more axis."""
+        quantiles = self._sorted(output, reference)
+        wanted = np.searchsorted(self.levels, self.quantiles)
+        return np.stack([quantiles[i] for i in wanted], axis=-1)
 
     def _sorted(self, output, reference):
         each = np.sort(output.reshape(len(output), self.n_targets, -1), axis=-1)
@@ -191,7 +231,7 @@ class ClassTarget:
         return self
 
     def encode(self, y, name="y", reference=None):
-        """Return the positions of labels in `classes`, as int64 `(n_samples,)`."""
+        """Return the indices of labels in `classes`, as int64 `(n_samples,)`."""
         y = check_labels(y, name)
         if y.ndim != 1:
             raise ValueError(
@@ -227,7 +267,7 @@ class ClassTarget:
         return weights * per_class[codes]
 
     def class_weights(self, codes):
-        """Return the weights that `row_weights` learned, for other rows."""
+        """Return the class weights that `row_weights` learned, for other rows."""
         if self.per_class is None or not self.per_class[codes].any():
             return None
         return self.per_class[codes]
@@ -240,22 +280,22 @@ class ClassTarget:
             output[:, 0], target.to(output.dtype), reduction="none"
         )
 
-    def loss_and_slope(self, output, target):
-        """Return `row_loss` and its derivative by the raw outputs, as numpy."""
+    def loss_and_gradient(self, output, target):
+        """Return `row_loss` and its gradient by the raw outputs, in numpy."""
         if self.n_outputs == 1:
             odds, present = output[:, 0], target.astype(output.dtype)
             losses = np.maximum(odds, 0) - odds * present
             losses += np.log1p(np.exp(-np.abs(odds)))
-            slope = (1 + np.tanh(odds / 2)) / 2 - present  # the sigmoid, less overflow
-            return losses, slope[:, None]
+            sigmoid = (1 + np.tanh(odds / 2)) / 2  # without overflow
+            return losses, (sigmoid - present)[:, None]
         rows = np.arange(len(target))
         odds = output - output.max(axis=1, keepdims=True)
-        slope = np.exp(odds)
-        mass = slope.sum(axis=1, keepdims=True)
+        gradient = np.exp(odds)
+        mass = gradient.sum(axis=1, keepdims=True)
         losses = np.log(mass[:, 0]) - odds[rows, target]
-        slope /= mass
-        slope[rows, target] -= 1
-        return losses, slope
+        gradient /= mass
+        gradient[rows, target] -= 1
+        return losses, gradient
 
     def log_probabilities(self, output):
         """Return log-probabilities `(n_samples, n_classes)`."""
@@ -267,7 +307,7 @@ class ClassTarget:
 
     def _log_odds(self, output):
         output = torch.as_tensor(output)
-        return with_zero(output)[:, 0] if self.n_outputs == 1 else output
+        return binary_logits(output)[:, 0] if self.n_outputs == 1 else output
 
     def decode(self, output, reference=None):
         """Return the most probable labels."""
@@ -306,7 +346,7 @@ class MultilabelTarget:
         return y.astype(np.float64)
 
     def row_weights(self, codes, class_weight, weights):
-        """Learn the weight of each label's absence and presence; rows keep theirs."""
+        """Learn the weights of absence and presence of each label; keep row weights."""
         if class_weight is None:
             self.label_weights = np.ones((self.n_outputs, 2))
         elif isinstance(class_weight, str):
@@ -328,7 +368,7 @@ class MultilabelTarget:
         return weights
 
     def class_weights(self, codes):
-        """Return None: labels are weighted one by one, in `row_loss`."""
+        """Return None: `row_loss` weights each label."""
         return None
 
     def row_loss(self, output, target):
@@ -337,16 +377,16 @@ class MultilabelTarget:
         absent, present = output.new_tensor(self.label_weights).unbind(1)
         return (losses * torch.where(target > 0, present, absent)).mean(dim=1)
 
-    loss_and_slope = None  # torch finds it
+    loss_and_gradient = None  # by torch's autograd
 
     def log_probabilities(self, output):
         """Return the log-probability of each label's presence."""
-        both = F.log_softmax(with_zero(torch.as_tensor(output)), dim=-1)
+        both = F.log_softmax(binary_logits(torch.as_tensor(output)), dim=-1)
         return both[..., 1].numpy()
 
     def probabilities(self, output):
         """Return the probability of each label's presence `(n_samples, n_labels)`."""
-        both = F.softmax(with_zero(torch.as_tensor(output)), dim=-1)
+        both = F.softmax(binary_logits(torch.as_tensor(output)), dim=-1)
         return both[..., 1].numpy()
 
     def decode(self, output, reference=None):
@@ -354,21 +394,21 @@ class MultilabelTarget:
         return (output > 0).astype(np.int64)
 
 
-def with_zero(log_odds):
-    """Return `(..., 2)`: 0 for absence and the log-odds for presence.
+def binary_logits(log_odds):
+    """Return the logits of absence, 0, and presence, the log-odds: `(..., 2)`.
 
-    The softmax of the pair is the sigmoid, with one difference: torch's sigmoid
-    rounds the last few values of an array in another way than the others.
+    Their softmax is the sigmoid, but torch's sigmoid rounds the last few values of an
+    array differently from the others.
     """
     return torch.stack([torch.zeros_like(log_odds), log_odds], dim=-1)
 
 
-def relative(y, reference):
-    """Return y `(n, k)` measured from the reference of its window, if there is one."""
+def normalize_targets(y, reference):
+    """Return y `(n, k)` normalised by the reference of its window, if there is one."""
     if reference is None:
         return y
-    location, spread = reference
-    return (y - location) / spread
+    location, scale = reference
+    return (y - location) / scale
 
 
 def class_target(y, classes=None, *, owner):
@@ -417,7 +457,7 @@ def check_real_targets(y, name="y"):
             f"{name} must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
             f"{y.shape}."
         )
-    if np.abs(y).max() > np.finfo(y.dtype).max / 4:  # room for taking the mean off
+    if np.abs(y).max() > np.finfo(y.dtype).max / 4:  # room to subtract a mean
         raise ValueError(
             f"Input {name} contains infinity or a value too large for {y.dtype!r}. "
             "Remove it, or scale the data."

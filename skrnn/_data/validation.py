@@ -1,4 +1,4 @@
-"""The border where a user's X becomes `Sequences`."""
+"""Validation of X: the one place where what users pass becomes `Sequences`."""
 
 import numpy as np
 import pandas as pd
@@ -8,13 +8,13 @@ from skrnn._data.sequences import CHUNK_BYTES, FIXED, FREE, PADDING, UNKNOWN, Se
 
 
 def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
-    """Validate X and set or check what the estimator knows of its shape.
+    """Validate X, and set or check what the estimator knows of its shape.
 
     Parameters
     ----------
     estimator : estimator
         Gets `n_features_in_`, `feature_names_in_` (2-D frames only) and
-        `_input_kind` when `reset`, is held against them otherwise.
+        `_input_kind` when `reset`; X is checked against them otherwise.
 
     X : array-like, DataFrame, list or tuple of arrays
         Any of the accepted forms, see the documentation of the estimators.
@@ -23,10 +23,10 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         Whether this is the X of a new fit.
 
     dtype : numpy dtype, default=None
-        The dtype that batches will have; values that it cannot hold are refused.
+        The dtype of batches; values outside its range are refused.
 
     name : str, default='X'
-        What messages call it.
+        Name of X in messages.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
 
 
 def read_token_ids(sequences, name="X"):
-    """Return sequences of token ids without the padding behind them.
+    """Return sequences of token ids without their trailing padding.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def read_token_ids(sequences, name="X"):
         With one feature; trailing zeros are padding.
 
     name : str, default='X'
-        What messages call it.
+        Name of X in messages.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def read_token_ids(sequences, name="X"):
     Raises
     ------
     ValueError
-        If a value is not an id, or stands where none can.
+        If a value is not a token id, or if padding precedes a token.
     """
     if sequences.n_features != 1:
         raise ValueError(
@@ -153,7 +153,7 @@ def read_token_ids(sequences, name="X"):
 
 
 def compute_dtype(dtype):
-    """Return the precision that data of `dtype` is computed in on a CPU.
+    """Return the precision of the computation for data of `dtype` on a CPU.
 
     As in scikit-learn, precision follows the data: float32 (and float16) stay in
     float32, everything else, integers included, is float64.
@@ -165,15 +165,15 @@ def compute_dtype(dtype):
 def check_finite(sequences, dtype, name="X"):
     """Refuse NaN, infinity, and values that arithmetic in `dtype` would overflow on.
 
-    A window view is checked on the memory below it, which holds every value once.
-    Only if something is found there the windows themselves are searched, since that
-    memory may hold columns which X does not show.
+    A window view is checked on its underlying memory, which holds every value once.
+    The windows themselves are searched only if that check fails, because the memory may
+    hold columns that are not part of X.
     """
     values = sequences.values
     if values.dtype.kind not in "f":
         return
-    limit = np.finfo(dtype).max / 4  # room for taking a mean off
-    base = _memory_below(values)
+    limit = np.finfo(dtype).max / 4  # leaves room for subtracting a mean
+    base = _underlying_memory(values)
     if base is not None and _within(base, limit):
         return
     for first in range(0, len(values), _rows_per_chunk(values)):
@@ -192,7 +192,7 @@ def check_finite(sequences, dtype, name="X"):
 
 
 def _within(values, limit):
-    # The two reductions need no copy of a contiguous array, and NaN fails both tests.
+    # The two reductions copy nothing, and NaN fails both comparisons.
     with np.errstate(invalid="ignore"):
         return bool(-limit <= values.min()) and bool(values.max() <= limit)
 
@@ -201,11 +201,10 @@ def _rows_per_chunk(values):
     return max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
 
 
-def _memory_below(values):
-    """Return the stretch of memory that `values` shows, as 1-D, or None.
+def _underlying_memory(values):
+    """Return the memory that a window view reads, as a 1-D array, or None.
 
-    None if the values do not overlap in memory: then looking at them costs no more
-    than looking at what is below.
+    None if the values do not overlap in memory: reading them then costs no more.
     """
     low, high = np.lib.array_utils.byte_bounds(values)
     itemsize = values.itemsize
@@ -229,7 +228,7 @@ def n_dimensions(X):
 
 
 def _check_no_text(X, name):
-    """Refuse a list or column of strings, which others would take for one row."""
+    """Refuse a list or column of strings, which would be read as a single row."""
     is_column = len(getattr(X, "shape", ())) == 1 or isinstance(X, (list, tuple))
     if is_column and len(X) and isinstance(next(iter(X)), str):
         raise ValueError(
@@ -239,12 +238,12 @@ def _check_no_text(X, name):
 
 
 def ragged_pieces(X, nested):
-    """Return X as a list of sequences if it is a ragged form, else None.
+    """Return X as a list of sequences if it is ragged, else None.
 
-    A list of arrays always is one, and so is a 1-D object array or a Series of
-    sequences. A list of lists is one if its lengths differ, or, with `nested`, if the
-    estimator was fitted on sequences of any length: whether a part of ragged data
-    happens to have equal lengths must not matter.
+    A list of arrays is always ragged, and so is a 1-D object array or a Series of
+    sequences. A list of lists is ragged if its lengths differ, or with `nested`, if the
+    estimator was fitted on sequences of any length: it must not matter whether a subset
+    of ragged data happens to have equal lengths.
     """
     if isinstance(X, pd.Series):
         X = X.to_numpy()
@@ -292,7 +291,7 @@ def _check_columns(estimator, pieces, reset, name):
 
 
 def _concatenate(pieces, name):
-    """Lay ragged sequences end to end, checking that they belong together."""
+    """Concatenate ragged sequences, after checking that their features match."""
     arrays = [as_array(piece, i, name) for i, piece in enumerate(pieces)]
     for i, array in enumerate(arrays):
         if array.ndim not in (1, 2):
@@ -323,7 +322,7 @@ def _concatenate(pieces, name):
 
 
 def _numeric(values, name):
-    """Return values with a dtype of numbers, or say why that is impossible."""
+    """Return values with a numeric dtype, or raise an error that says why not."""
     if values.dtype.kind == "O":
         try:
             return values.astype(np.float64)

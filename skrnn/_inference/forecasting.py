@@ -1,4 +1,4 @@
-"""Free running: step after step is predicted, each from the predictions before it.
+"""Recursive forecasts: each step is predicted from the predictions before it.
 
 Legend of shapes: N sequences, K outputs, which continue K of the F features.
 """
@@ -10,38 +10,39 @@ import torch
 from sklearn.utils.validation import check_array
 
 from skrnn._data.sequences import FIXED, Sequences
-from skrnn._data.step_targets import target_of_row
+from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads
+from skrnn._inference.prediction import predict_outputs
 from skrnn._inference.streaming import Stepper
 
 
-def run_free(model, X, n_steps, future_features=None):
+def forecast(model, X, n_steps, future_features=None):
     """Return what `RNNRegressor.forecast` promises, for a fitted regressor."""
     if not isinstance(n_steps, Integral) or isinstance(n_steps, bool) or n_steps < 1:
         raise ValueError(f"n_steps must be an int from 1 upwards. Got {n_steps!r}.")
-    sequences = model._read_sequences(X)
+    sequences = model._check_X(X)
     n, n_features = len(sequences), sequences.n_features
     columns = fed_back_columns(model, n_features)
     others = [feature for feature in range(n_features) if feature not in columns]
-    future = read_future(future_features, n, n_steps, others)
-    refuse_huge(future, model._input_dtype())
-    if model._spec["return_sequences"]:
-        if model._spec["bidirectional"]:
+    future = check_future(future_features, n, n_steps, others)
+    check_magnitude(future, model._input_dtype())
+    if model._module_config.return_sequences:
+        if model._module_config.bidirectional:
             raise ValueError(
-                "forecast wants a network that reads forward in time. Got "
-                "bidirectional=True with return_sequences=True, whose outputs need "
-                "the end of the sequence. Set bidirectional=False."
+                "forecast needs a network that reads forward in time. Got "
+                "bidirectional=True with return_sequences=True, whose outputs depend "
+                "on the end of the sequence. Set bidirectional=False."
             )
-        run = _run_on_state
+        run = _forecast_by_state
     else:
-        run = _run_on_windows
-    with np.errstate(over="ignore", invalid="ignore"):  # what grows is refused below
-        answers = run(model, sequences, n_steps, columns, others, future)
-    target = target_of_row(model._target)
-    # A step larger than what it is kept in counts as infinite. NaN compares as False.
+        run = _forecast_by_windows
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
+        predictions = run(model, sequences, n_steps, columns, others, future)
+    target = unwrap_target(model._encoder.target)
+    # A value that overflows its dtype counts as infinite. NaN compares as False.
     dtypes = target.dtype, model._input_dtype()
     largest = min(np.finfo(dtype).max for dtype in dtypes)
-    finite = (np.abs(answers) <= largest).all(axis=(0, 2))
+    finite = (np.abs(predictions) <= largest).all(axis=(0, 2))
     if not finite.all():
         raise ValueError(
             "The forecast must stay finite. Got NaN or infinity at step "
@@ -49,19 +50,20 @@ def run_free(model, X, n_steps, future_features=None):
             "longer or on more varied data, or forecast fewer steps."
         )
     if target.one_dimensional:
-        answers = answers[:, :, 0]
-    return answers.astype(target.dtype, copy=False)
+        predictions = predictions[:, :, 0]
+    return predictions.astype(target.dtype, copy=False)
 
 
 def fed_back_columns(model, n_features):
-    """Return which feature each output is the next value of, or refuse."""
-    if model._spec["embedding_dim"] is not None:
+    """Return the feature that each output is the next value of, or raise an error."""
+    if model._module_config.embedding_dim is not None:
         raise ValueError(
             "forecast feeds each output back as a feature of X. Got token ids, which "
-            f"are no quantities: embedding_dim={model._spec['embedding_dim']}. Use "
-            "predict."
+            f"are no quantities: embedding_dim={model._module_config.embedding_dim}. "
+            "Use predict."
         )
-    given, n_targets = model._target_feature, target_of_row(model._target).n_targets
+    given = model._target_feature
+    n_targets = unwrap_target(model._encoder.target).n_targets
     if given is None and n_targets == n_features:
         return list(range(n_features))
     columns = given if isinstance(given, list) else [given]
@@ -75,8 +77,8 @@ def fed_back_columns(model, n_features):
     return columns
 
 
-def read_future(future_features, n, n_steps, others):
-    """Return the other features to come as `(N, n_steps - 1, len(others))`."""
+def check_future(future_features, n, n_steps, others):
+    """Return the future values of other features `(N, n_steps - 1, len(others))`."""
     if not others:
         if future_features is not None and np.size(future_features):
             raise ValueError(
@@ -96,7 +98,7 @@ def read_future(future_features, n, n_steps, others):
         ensure_2d=False,
         allow_nd=True,
         dtype=np.float64,
-        ensure_min_samples=0,  # of a single step nothing is to come
+        ensure_min_samples=0,  # a forecast of one step needs none
         input_name="future_features",
     )
     if future.ndim == 2:
@@ -110,8 +112,8 @@ def read_future(future_features, n, n_steps, others):
     return future[:, : n_steps - 1]
 
 
-def refuse_huge(future, dtype):
-    """Refuse what the network would read as infinity, as X is refused."""
+def check_magnitude(future, dtype):
+    """Refuse values that overflow the input dtype, as in X."""
     if future.size and np.abs(future).max() > np.finfo(dtype).max / 4:
         raise ValueError(
             "Input future_features contains infinity or a value too large for "
@@ -119,24 +121,26 @@ def refuse_huge(future, dtype):
         )
 
 
-def _run_on_state(model, sequences, n_steps, columns, others, future):
-    """Run a network with an output per step, whose state tells all it needs."""
+def _forecast_by_state(model, sequences, n_steps, columns, others, future):
+    """Run a network with an output per time step, carrying its state."""
     n, net = len(sequences), model.net_
     rows, device = np.arange(n), net.device
     input_dtype = net.module_.input_mean.dtype
-    values, lengths = model._express(sequences).take(rows, model._input_dtype())
-    future = torch.from_numpy(future.copy()).to(device)  # torch wants a writable one
-    last = None  # the last values, where the network predicts their change
-    if model._expression[0] == "difference":
+    values, lengths = model._encoder.normalizer.normalize(sequences).take(
+        rows, model._input_dtype()
+    )
+    future = torch.from_numpy(future.copy()).to(device)  # torch needs writable memory
+    last = None  # the last values, if the network predicts their change
+    if model._encoder.normalizer.window_norm == "difference":
         known, _ = sequences.take(rows, np.float64)
         last = known[rows, sequences.n_steps() - 1][:, columns]
         last = torch.from_numpy(last).to(device)
-    # Most often the predicted features are all there are, in their order.
-    whole = not others and columns == list(range(len(columns)))
+    # Usually the predicted features are all features, in their order.
+    predicts_all = not others and columns == list(range(len(columns)))
     x = torch.empty(n, len(columns) + len(others), dtype=torch.float64, device=device)
-    answers = x.new_empty(n, n_steps, len(columns))
+    predictions = x.new_empty(n, n_steps, len(columns))
     with limited_threads(model.n_jobs), torch.inference_mode():
-        decode = _decoder(target_of_row(model._target), device)
+        decode = _decoder(unwrap_target(model._encoder.target), device)
         stepper = Stepper(net.module_, n)
         output = stepper.run(
             torch.from_numpy(values).to(device),
@@ -146,19 +150,19 @@ def _run_on_state(model, sequences, n_steps, columns, others, future):
             own = y = decode(output)
             if last is not None:
                 y = last = y + last
-            answers[:, t] = y
+            predictions[:, t] = y
             if t == n_steps - 1:
                 break
-            if whole:
+            if predicts_all:
                 x = own
             else:
                 x[:, columns], x[:, others] = own, future[:, t]
             output = stepper.step(x.to(input_dtype))
-    return answers.cpu().numpy()
+    return predictions.cpu().numpy()
 
 
 def _decoder(target, device):
-    """Return what turns raw outputs into y, or into its change, without numpy."""
+    """Return a torch function from raw outputs to y, or to its change."""
     scale = torch.from_numpy(target.scale).to(device)
     mean = torch.from_numpy(target.mean).to(device)
     levels = getattr(target, "levels", None)
@@ -173,15 +177,15 @@ def _decoder(target, device):
     return decode
 
 
-def _run_on_windows(model, sequences, n_steps, columns, others, future):
-    """Run a network with an output per sequence on a window that slides on."""
-    n, n_features = len(sequences), sequences.n_features
+def _forecast_by_windows(model, sequences, n_steps, columns, others, future):
+    """Run a network with one output per sequence on a sliding window."""
+    n, n_features, net = len(sequences), sequences.n_features, model.net_
     rows, lengths = np.arange(n), sequences.n_steps()
     longest = lengths.max() if model._input_kind == FIXED else model._longest
-    # All that is known and predicted stands in one array, filled step by step.
+    # One array for known and predicted values, filled step by step.
     values = np.zeros((n, lengths.max() + n_steps, n_features))
     values[:, : lengths.max()] = sequences.take(rows, np.float64)[0]
-    answers = np.full((n, n_steps, len(columns)), np.nan)
+    predictions = np.full((n, n_steps, len(columns)), np.nan)
     for t in range(n_steps):
         ends = lengths + t
         sizes = np.minimum(ends, longest)
@@ -191,15 +195,15 @@ def _run_on_windows(model, sequences, n_steps, columns, others, future):
         windows = values[rows[:, None], index].astype(model._input_dtype())
         equal = valid.all()
         window = Sequences(windows) if equal else Sequences(windows[valid], sizes)
-        expressed = model._express(window)
+        normalized = model._encoder.normalizer.normalize(window)
         with limited_threads(model.n_jobs):
-            output = model.net_.outputs(expressed)
-        y = model._target.decode(output, expressed.reference())
-        answers[:, t] = y.reshape(n, -1)
-        if not np.isfinite(answers[:, t]).all():
+            output = predict_outputs(net.module_, normalized)
+        y = model._encoder.target.decode(output, normalized.reference())
+        predictions[:, t] = y.reshape(n, -1)
+        if not np.isfinite(predictions[:, t]).all():
             break  # the rest stays NaN
         if t < n_steps - 1:
-            values[rows[:, None], ends[:, None], columns] = answers[:, t]
+            values[rows[:, None], ends[:, None], columns] = predictions[:, t]
             if others:
                 values[rows[:, None], ends[:, None], others] = future[:, t]
-    return answers
+    return predictions

@@ -1,13 +1,16 @@
-"""One time step after the other, at constant cost: streams and free running.
+"""Streaming prediction: one time step after the other, at constant cost.
 
 Legend of shapes: N parallel rows, F features, H hidden units, K outputs.
 """
+
+from numbers import Integral
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from skrnn._data.step_targets import target_of_row
+from skrnn._data.sequences import FIXED
+from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads
 
 CELLS = {
@@ -19,31 +22,31 @@ CELLS = {
 
 
 class Stepper:
-    """A one-way network with its states, which takes a step of every row at a time.
+    """A one-way network and its states, run one time step at a time.
 
     Parameters
     ----------
     module : RecurrentModule
-        Not two-way.
+        Not bidirectional.
 
     n : int
         Rows.
     """
 
     def __init__(self, module, n):
-        self.module = module.eval()  # whoever used it before
+        self.module = module.eval()
         self.cell = CELLS[module.cell_type, module.nonlinearity]
         self.weights = [layer.all_weights[0] for layer in module.layers]
-        states = module.start_states(n) or module.zero_states(n)
-        # Of one direction: an LSTM has two parts, the others are bare tensors.
+        states = module.initial_states(n) or module.zero_states(n)
+        # Of the one direction: (h,), or (h, c) of an LSTM.
         self.states = [tuple(part[0] for part in of_layer) for of_layer in states]
-        self.pooled = None  # what the pooling over time needs of the steps before
-        self.recent = None  # what the highway needs of them, `(N, ar_order, columns)`
+        self.pooled = None  # what pooling over time keeps of the steps so far
+        self.recent = None  # the last values for the highway, `(N, ar_order, columns)`
 
     def step(self, values):
-        """Take one step `(N, F)`, in the dtype of the scaling; return `(N, K)`."""
+        """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
         module = self.module
-        x = module.scale(values[:, None])[:, 0]
+        x = module.encode_inputs(values[:, None])[:, 0]
         inputs = x
         for i, (state, weights) in enumerate(
             zip(self.states, self.weights, strict=True)
@@ -61,24 +64,24 @@ class Stepper:
         )
 
     def run(self, values, lengths=None):
-        """Take all steps `(N, L, F)`, the first of these rows; return the last output.
+        """Process the first L steps `(N, L, F)` of all rows; return the last output.
 
-        Where nothing is pooled over time the layers run over all steps at once.
+        Without pooling over time, the layers run over all steps at once.
         """
         module = self.module
         if module.pooling != "last":
             output = None
             for t in range(values.shape[1]):
                 before = self.export_state()
-                now = self.step(values[:, t])
+                new_output = self.step(values[:, t])
                 if lengths is not None:
-                    going = t < lengths
-                    self._keep_ended(before, going)
+                    continues = t < lengths
+                    self._restore_ended(before, continues)
                     if output is not None:
-                        now = torch.where(going[:, None], now, output)
-                output = now
+                        new_output = torch.where(continues[:, None], new_output, output)
+                output = new_output
             return output
-        x = module.scale(values)
+        x = module.encode_inputs(values)
         hidden, states = module.run_layers(x, lengths, with_cell=True)
         self.states = [tuple(part[0] for part in of_layer) for of_layer in states]
         n, longest, _ = x.shape
@@ -90,7 +93,7 @@ class Stepper:
             back = torch.arange(module.ar_order - 1, -1, -1, device=x.device)
             steps = (last - back).clamp(min=0)
             self.recent = x[rows, steps][:, :, module.ar_columns]
-        # The layers' last outputs, read out as a sequence of one step.
+        # The last output of the layers, as a sequence of one step.
         hidden = hidden[rows, last]
         output = F.linear(hidden[:, 0], module.head.weight, module.head.bias)
         if module.highway is None:
@@ -132,43 +135,78 @@ class Stepper:
             [self.recent.flatten(1), x[:, self.module.other_columns]], dim=1
         )
 
-    def _keep_ended(self, before, going):
-        """Take back the last step of rows that had ended before it."""
+    def _restore_ended(self, before, continues):
+        """Undo the last step of rows that had ended before it."""
         for name in ("states", "pooled", "recent"):
             old, new = before[name], getattr(self, name)
             if old is not None:
-                setattr(self, name, _where(going, new, old))
+                setattr(self, name, _where(continues, new, old))
 
     def export_state(self):
-        """Return what is kept of the steps before, to be put back as attributes."""
+        """Return the states, to be restored by `import_state`."""
         names = ("states", "pooled", "recent")
         state = {name: getattr(self, name) for name in names}
         return state | {"states": list(self.states)}
 
     def import_state(self, state):
-        """Go on from what `export_state` returned."""
+        """Continue from what `export_state` returned."""
         vars(self).update(state | {"states": list(state["states"])})
 
 
-def _where(going, new, old):
+def _where(condition, new, old):
     if isinstance(new, (list, tuple)):
-        return type(new)(_where(going, *pair) for pair in zip(new, old, strict=True))
+        return type(new)(
+            _where(condition, *pair) for pair in zip(new, old, strict=True)
+        )
     shape = (-1,) + (1,) * (new.ndim - 1)
-    return torch.where(going.reshape(shape), new, old)
+    return torch.where(condition.reshape(shape), new, old)
+
+
+def open_stream(estimator, X=None, n_streams=1):
+    """Return what `BaseRecurrent.stream` promises, for a fitted estimator."""
+    owner = type(estimator).__name__
+    if estimator._input_kind == FIXED:
+        raise ValueError(
+            f"stream needs a {owner} fitted on sequences of any length. Got one fitted "
+            f"on 2-D X with {estimator.n_features_in_} time steps. Fit on "
+            "X[:, :, None]."
+        )
+    if estimator._module_config.bidirectional:
+        raise ValueError(
+            f"stream needs a network that reads forward in time. Got a "
+            f"bidirectional {owner}, whose output depends on the end of the sequence."
+        )
+    window_norm = estimator._encoder.normalizer.window_norm
+    if window_norm in ("last", "standard"):
+        raise ValueError(
+            "stream needs a network whose state determines the prediction. Got "
+            f"window_norm={window_norm!r}, which normalises all steps again with each "
+            "new one. Use 'difference' or None."
+        )
+    if X is None:
+        is_int = isinstance(n_streams, Integral) and not isinstance(n_streams, bool)
+        if not is_int or n_streams < 1:
+            raise ValueError(
+                f"n_streams must be an int from 1 upwards. Got {n_streams!r}."
+            )
+        return Stream(estimator, n_streams)
+    sequences = estimator._check_X(X)
+    return Stream(estimator, len(sequences)).prime(sequences)
 
 
 class Stream:
-    """Predictions for sequences that are still going on, step by step.
+    """Streaming predictions for sequences that arrive step by step.
 
-    Made by the `stream` method of an estimator. Each call of `predict_step` takes the
-    next time step of one or of several parallel streams and answers as `predict`
-    would for all steps so far, at a cost that does not depend on how many those are.
-    It can be pickled with its state, its estimator included.
+    Created by the `stream` method of an estimator. Each call of `predict_step` takes
+    the next time step of one or of several parallel streams and returns what
+    `predict` would return for all steps so far, at a cost that does not depend on
+    their number.
+    A stream can be pickled with its state and its estimator.
 
     Attributes
     ----------
     estimator : estimator
-        Whose network it runs.
+        The fitted estimator.
 
     n_streams : int
         Parallel streams.
@@ -194,7 +232,7 @@ class Stream:
         self.reset()
 
     def reset(self):
-        """Begin anew, with no step taken.
+        """Forget all steps and start new sequences.
 
         Returns
         -------
@@ -217,22 +255,22 @@ class Stream:
         Parameters
         ----------
         x_t : array-like of shape (n_streams, n_features) or (n_features,)
-            The next time step of every stream; without the first axis for a single
-            stream, and a number if it has a single feature.
+            The next time step of every stream. For a single stream the first axis may
+            be left out, and for a single feature `x_t` may be a number.
 
         Returns
         -------
         y_t : ndarray of shape (n_streams,) or (n_streams, n_outputs)
-            What `predict` would answer, with `return_sequences` for the last step.
+            What `predict` would return; with `return_sequences` for the last step.
             Without the first axis if `x_t` had none.
 
         Raises
         ------
         ValueError
-            If `x_t` has another shape or is not finite, or if the estimator was
-            fitted again. The step is then not taken.
+            If `x_t` has a wrong shape or is not finite, or if the estimator was
+            fitted again. The state of the stream is then unchanged.
         """
-        return self._answer(x_t, lambda target, *answer: target.decode(*answer))
+        return self._predict(x_t, lambda target, *output: target.decode(*output))
 
     def predict_proba_step(self, x_t):
         """Take the next step and predict the probability of each label.
@@ -252,21 +290,21 @@ class Stream:
                 "predict_proba_step is for classifiers. Got "
                 f"{type(self.estimator).__name__}. Use predict_step."
             )
-        return self._answer(x_t, lambda target, out, _: target.probabilities(out))
+        return self._predict(x_t, lambda target, out, _: target.probabilities(out))
 
     def prime(self, sequences):
-        """Take all steps of `Sequences` at once, one row for each stream."""
+        """Process all steps of `Sequences`, one row for each stream."""
         dtype = self.estimator._input_dtype()
         rows = np.arange(self.n_streams)
-        columns = self._difference_columns()
+        normalizer = self.estimator._encoder.normalizer
+        columns = normalizer.difference_columns()
         if columns is not None:
             lengths = sequences.n_steps()
             values, _ = sequences.take(rows, np.float64)
             self._before = values[rows, lengths - 1][:, columns]
             if lengths.max() == 1 and not self._net.module_.return_sequences:
-                return self  # no difference yet
-        expressed = self.estimator._express(sequences)
-        values, lengths = expressed.take(rows, dtype)
+                return self  # a difference needs two steps
+        values, lengths = normalizer.normalize(sequences).take(rows, dtype)
         device = self._net.device
         with limited_threads(self.estimator.n_jobs), torch.inference_mode():
             values = torch.from_numpy(values).to(device)
@@ -275,7 +313,7 @@ class Stream:
             self._stepper.run(values, lengths)
         return self
 
-    def _answer(self, x_t, decode):
+    def _predict(self, x_t, decode):
         self._check_fit()
         estimator, net = self.estimator, self._net
         values = np.asarray(x_t, dtype=np.float64)
@@ -294,7 +332,7 @@ class Stream:
             )
         if estimator.embedding_dim is not None:
             self._check_ids(values)
-        values, reference, own = self._express(values)
+        values, reference, own = self._normalize(values)
         stepper, before = self._stepper, self._stepper.export_state()
         with limited_threads(estimator.n_jobs), torch.inference_mode():
             inputs = torch.from_numpy(values.astype(dtype, copy=False)).to(net.device)
@@ -306,9 +344,9 @@ class Stream:
                 "Compare the scale of x_t with that of the X in fit."
             )
         self._before = own
-        target = target_of_row(net.target)
-        answer = decode(target, output, reference)
-        return answer[0] if alone else answer
+        target = unwrap_target(net.target)
+        prediction = decode(target, output, reference)
+        return prediction[0] if alone else prediction
 
     def _check_fit(self):
         if self.estimator.net_ is not self._net:
@@ -325,16 +363,9 @@ class Stream:
                 f"Got {values[:, 0].tolist()}. Give unknown tokens the id 1."
             )
 
-    def _difference_columns(self):
-        kind, _ = getattr(self.estimator, "_expression", (None, None))
-        return self.estimator._columns if kind == "difference" else None
-
-    def _express(self, values):
-        """Return a step as the network sees it, and where y is measured from.
-
-        Then what the next step will need of it.
-        """
-        columns = self._difference_columns()
+    def _normalize(self, values):
+        """Return a normalised step, the reference of y, and the target columns."""
+        columns = self.estimator._encoder.normalizer.difference_columns()
         if columns is None:
             return values, None, None
         own = values[:, columns]
@@ -342,8 +373,8 @@ class Stream:
         if before is None:
             if not self._net.module_.return_sequences:
                 raise ValueError(
-                    "A stream with window_norm='difference' must know a step before "
-                    "its first answer. Got none. Pass the first steps as "
+                    "A stream with window_norm='difference' must have a time step "
+                    "before its first prediction. Got none. Pass the first steps as "
                     "stream(X)."
                 )
             before = own
@@ -352,7 +383,7 @@ class Stream:
         return values, (own, np.ones_like(own)), own
 
     def __getstate__(self):
-        self._check_fit()  # a copy could not tell
+        self._check_fit()  # a copy cannot check it
         state = dict(vars(self))
         del state["_net"], state["_stepper"]
         return state | {"_state": _to_numpy(self._stepper.export_state())}

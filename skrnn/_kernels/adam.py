@@ -1,4 +1,4 @@
-"""Adam as one compiled loop over all parameters, the clipping of gradients included."""
+"""Adam and AdamW as one compiled loop over all parameters, with gradient clipping."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from skrnn._kernels.compilation import compiled
 
 @compiled
 def adam_step(
-    values,
-    gradient,
-    mean,
-    square,
+    params,
+    grad,
+    exp_avg,
+    exp_avg_sq,
     max_norm,
     lr,
     betas,
@@ -19,24 +19,25 @@ def adam_step(
     decoupled,
     step,
 ):
-    """Take one step, after the gradient was cut to length.
+    """Clip the gradient to a norm of `max_norm`, and take one step.
 
     Parameters
     ----------
-    values, gradient, mean, square : ndarrays of shape (P,)
-        Parameters, their gradient, which is cut in place, and its two moments.
+    params, grad, exp_avg, exp_avg_sq : ndarrays of shape (P,)
+        Parameters, their gradient, and its first and second moment, all changed in
+        place.
 
     max_norm : float
-        Longest gradient; infinity for any.
+        Largest norm of the gradient; infinity for no clipping.
 
     lr, betas, eps, weight_decay : float, pair of floats, float, float
-        As torch's `Adam` has them.
+        As in `torch.optim.Adam`.
 
     decoupled : bool
-        Whether weights decay apart from the gradient, as `AdamW` has it.
+        Whether the weights decay apart from the gradient, as in AdamW.
 
     step : int
-        Which one, from 1.
+        Number of this step, from 1.
 
     References
     ----------
@@ -44,28 +45,28 @@ def adam_step(
 
     Loshchilov, Hutter: Decoupled weight decay regularization. ICLR 2019.
     """
-    number = values.dtype.type
+    number = params.dtype.type
     if max_norm < np.inf:
-        total = 0.0
-        for i in range(len(gradient)):
-            total += np.float64(gradient[i]) * np.float64(gradient[i])
-        factor = max_norm / (np.sqrt(total) + 1e-6)
-        if not factor >= 1:  # NaN reaches the weights, where it is told
-            cut = number(factor)
-            for i in range(len(gradient)):
-                gradient[i] *= cut
-    beta1, beta2 = betas
-    keep1, keep2 = number(beta1), number(beta2)
-    take1, take2 = number(1 - beta1), number(1 - beta2)
-    size = number(lr / (1 - beta1**step))
-    spread = number(1 / np.sqrt(1 - beta2**step))
-    small, decay = number(eps), number(weight_decay)
-    shrink = number(1 - lr * weight_decay) if decoupled else number(1)
+        squared_norm = 0.0
+        for i in range(len(grad)):
+            squared_norm += np.float64(grad[i]) * np.float64(grad[i])
+        clip_coef = max_norm / (np.sqrt(squared_norm) + 1e-6)
+        if not clip_coef >= 1:  # NaN reaches the weights, and is reported as divergence
+            factor = number(clip_coef)
+            for i in range(len(grad)):
+                grad[i] *= factor
+    beta1, beta2 = number(betas[0]), number(betas[1])
+    one_minus_beta1, one_minus_beta2 = number(1 - betas[0]), number(1 - betas[1])
+    step_size = number(lr / (1 - betas[0] ** step))
+    inv_sqrt_correction2 = number(1 / np.sqrt(1 - betas[1] ** step))
+    epsilon, decay = number(eps), number(weight_decay)
+    shrinkage = number(1 - lr * weight_decay) if decoupled else number(1)
     if decoupled:
         decay = number(0)
-    for i in range(len(values)):
-        g = gradient[i] + decay * values[i]
-        m = keep1 * mean[i] + take1 * g
-        s = keep2 * square[i] + take2 * g * g
-        mean[i], square[i] = m, s
-        values[i] = shrink * values[i] - size * m / (np.sqrt(s) * spread + small)
+    for i in range(len(params)):
+        g = grad[i] + decay * params[i]
+        m = beta1 * exp_avg[i] + one_minus_beta1 * g
+        v = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g
+        exp_avg[i], exp_avg_sq[i] = m, v
+        denominator = np.sqrt(v) * inv_sqrt_correction2 + epsilon
+        params[i] = shrinkage * params[i] - step_size * m / denominator

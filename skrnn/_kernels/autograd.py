@@ -5,15 +5,15 @@ from functools import wraps
 import numpy as np
 import torch
 
-from skrnn._kernels.layers import go_back, run_layer
+from skrnn._kernels.layers import layer_backward, layer_forward
 
 
-def of_first_order(backward):
-    """Refuse gradients of gradients, which would silently lack a part."""
+def first_order_only(backward):
+    """Refuse to differentiate a backward pass, whose gradient would be incomplete."""
 
     @wraps(backward)
     def checked(ctx, *gradients):
-        if torch.is_grad_enabled():  # the backward pass itself is to be recorded
+        if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(
                 "The compiled recurrence has no second derivative. Uninstall numba "
                 "to train through torch's own layers, which have one."
@@ -23,67 +23,67 @@ def of_first_order(backward):
     return checked
 
 
-def run_on_tensors(cell_type, relu, x, *weights_and_state):
-    """Do what `FusedLayer` does, without a word to torch if nothing is recorded."""
+def run_layer_on_tensors(cell_type, relu, x, *weights_and_state):
+    """Return what `CompiledLayer` returns, outside autograd if it is disabled."""
     if torch.is_grad_enabled():
-        return FusedLayer.apply(cell_type, relu, x, *weights_and_state)
-    x, *arrays = (tensor.numpy()[None] for tensor in (x, *weights_and_state))
-    run = run_layer(cell_type, relu, x, arrays[:4], arrays[4:], keep=False)
-    output = torch.from_numpy(run.states[0, 1:])
+        return CompiledLayer.apply(cell_type, relu, x, *weights_and_state)
+    x, *arrays = (tensor.numpy() for tensor in (x, *weights_and_state))
+    run = layer_forward(cell_type, relu, x, arrays[:4], arrays[4:], save=False)
+    output = torch.from_numpy(run.states[1:])
     if run.cells is None:
         return output, output[-1]
-    return output, output[-1], torch.from_numpy(run.cells[0, 1:])
+    return output, output[-1], torch.from_numpy(run.cells[1:])
 
 
-class FusedLayer(torch.autograd.Function):
-    """A layer in one direction, or M of them as one.
+class CompiledLayer(torch.autograd.Function):
+    """A layer in one direction.
 
-    Takes x `(L, N, F)`, its four weights and the state to start from, and gives
-    (output, h_n), of an LSTM (output, h_n, cells): c after every step, which torch does
-    not tell. With a leading axis of models, everything has it; x may have one of
-    length 1, for the same rows in all models.
+    Takes x `(L, N, F)`, its four weights and the initial state; returns (output, h_n),
+    for an LSTM (output, h_n, cells): c after every step, which torch's layers do not
+    return.
     """
 
     @staticmethod
     def forward(ctx, cell_type, relu, x, *weights_and_state):
         """Run all steps."""
-        ctx.one = x.ndim == 3
         arrays = [tensor.detach().numpy() for tensor in (x, *weights_and_state)]
-        if ctx.one:
-            arrays = [array[None] for array in arrays]
-        run = run_layer(cell_type, relu, arrays[0], arrays[1:5], tuple(arrays[5:]))
-        steps = 0 if ctx.one else 1
-        whole = [
-            torch.from_numpy(array[0] if ctx.one else array)
+        run = layer_forward(cell_type, relu, arrays[0], arrays[1:5], arrays[5:])
+        steps = [
+            torch.from_numpy(array)
             for array in (run.states, run.cells)
             if array is not None
         ]
         ctx.run = run
-        # What torch knows of, it can tell if somebody changes it in between.
-        ctx.save_for_backward(x, *weights_and_state, *whole)
+        # autograd notices if a saved tensor is modified in place before the backward
+        # pass.
+        ctx.save_for_backward(x, *weights_and_state, *steps)
         ctx.set_materialize_grads(False)
-        output, *cells = (
-            part.narrow(steps, 1, part.shape[steps] - 1) for part in whole
-        )
-        return output, output.select(steps, -1).clone(), *cells
+        output, *cells = (part[1:] for part in steps)
+        return output, output[-1].clone(), *cells
 
     @staticmethod
-    @of_first_order
-    def backward(ctx, d_out, d_last, d_cells=None):
-        """Go back through all steps."""
-        _ = ctx.saved_tensors  # refuses if one of them has been changed
-        run, needs = ctx.run, ctx.needs_input_grad
-        d_out, d_last, d_cells = (
-            None if d is None else (d.numpy()[None] if ctx.one else d.numpy())
-            for d in (d_out, d_last, d_cells)
+    @first_order_only
+    def backward(ctx, grad_output, grad_h_n, grad_cells=None):
+        """Run the backward pass over all steps."""
+        _ = ctx.saved_tensors  # raises if one of them was modified
+        run, (_, _, needs_x, *needs_rest) = ctx.run, ctx.needs_input_grad
+        grad_output, grad_h_n, grad_cells = (
+            None if gradient is None else gradient.numpy()
+            for gradient in (grad_output, grad_h_n, grad_cells)
         )
-        first = run.states[:, 0]
-        d_state = [np.zeros_like(first) if d_last is None else d_last.copy()]
+        h_0 = run.states[0]
+        grad_state = [np.zeros_like(h_0) if grad_h_n is None else grad_h_n.copy()]
         if run.cells is not None:
-            d_state.append(np.zeros_like(first))
-        d_x, d_weights = go_back(run, d_out, d_state, d_cells, d_x=needs[2])
+            grad_state.append(np.zeros_like(h_0))
+        grad_x, grad_weights = layer_backward(
+            run, grad_output, grad_state, grad_cells, grad_x=needs_x
+        )
         gradients = [
-            torch.from_numpy(d[0] if ctx.one else d) if needed else None
-            for d, needed in zip((d_x, *d_weights, *d_state), needs[2:], strict=True)
+            torch.from_numpy(gradient) if needed else None
+            for gradient, needed in zip(
+                (grad_x, *grad_weights, *grad_state),
+                (needs_x, *needs_rest),
+                strict=True,
+            )
         ]
         return None, None, *gradients

@@ -1,4 +1,4 @@
-"""Whether compiled kernels can run: numba is there, on a CPU, in a known precision."""
+"""Where the compiled kernels can run: with numba, on a CPU, in float32 or float64."""
 
 import warnings
 from functools import lru_cache
@@ -6,21 +6,21 @@ from importlib import import_module
 
 import torch
 
-# Whether compiled kernels run where they can; tests turn it off.
+# False makes torch's own layers run everywhere, for tests and benchmarks.
 ENABLED = True
 DTYPES = (torch.float32, torch.float64)
 
 
 def compiled_kernels(device, dtype):
-    """Return the module of compiled kernels, None where torch's own layers run.
+    """Return the module of compiled kernels, or None where torch's layers run instead.
 
     Parameters
     ----------
     device : torch device
-        Where the network is.
+        Device of the network.
 
     dtype : torch dtype
-        Of its parameters.
+        Dtype of its parameters.
 
     Returns
     -------
@@ -34,14 +34,14 @@ def compiled_kernels(device, dtype):
 
 @lru_cache(maxsize=1)
 def _import_kernels():
-    """Import the kernels on first use: importing numba takes a while."""
+    """Import the kernels on first use, since the import of numba is slow."""
     try:
         kernels = import_module("skrnn._kernels.interface")
         if import_module("numba").config.DISABLE_JIT:
-            return None  # the tiles of matrix products cannot run as Python
+            return None  # the matrix products cannot run as Python code
     except ImportError:  # numba is optional
         return None
-    except RuntimeError as error:  # numba found no folder for its cache
+    except RuntimeError as error:  # numba found no writable folder for its cache
         warnings.warn(
             "Training uses torch's own layers, since the compiled ones could not be "
             f"loaded ({error}). Set NUMBA_CACHE_DIR to a folder that can be written.",

@@ -1,15 +1,14 @@
-"""A whole recurrent layer as one operation: compiled loops, a backward pass by hand.
+"""Forward and backward passes of nn.RNN, nn.GRU and nn.LSTM over all time steps.
 
-torch records every step of a recurrence and has a dozen small operations in each, whose
-fixed costs outweigh the arithmetic of small networks. Here one compiled call runs a
-layer in one direction, products with the input included, and one goes back, the
-gradients of the weights included. Beside them there are only allocations.
+Each function runs one layer in one direction in a single compiled call, products with
+the weights and gradients of the weights included. torch's layers start a dozen small
+operations at each step, whose fixed costs outweigh the arithmetic of small networks.
 
-Layers of equal shape may run as one: M models have their own weights and states, and
-rows of their own or the same.
-
-Legend of shapes: M models, N rows, L steps, F features, H hidden units, G gates. Models
-are the first axis, then time.
+Legend of shapes: L steps, N rows, F features, H hidden units, G gates. Time is the
+first axis. `states` and `cells` are `(L + 1, N, H)`: the initial state, then that after
+each step, so `states[t]` is the h_{t-1} of step t. Weights and their gradients have
+torch's names and shapes: `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh`
+(G * H,).
 """
 
 import numpy as np
@@ -17,177 +16,205 @@ import numpy as np
 from skrnn._kernels.activations import tanh
 from skrnn._kernels.compilation import compiled
 from skrnn._kernels.products import (
-    add_outer,
-    add_product,
-    add_rows,
-    packed,
-    packed_transpose,
-    rows_of,
-    set_rows,
-    turn,
-    zeros_turned,
+    add_column_sums,
+    add_matmul,
+    add_transposed_matmul,
+    fill_rows,
+    flatten_steps,
+    pack,
+    pack_transpose,
+    transpose_into,
+    zeros_transposed,
 )
 
-# Gradients of this many bytes wait for each other before they reach the weights'
-# gradient, which, large as it may be, is then read and written once for many rows.
+# The gradients of several steps, up to this many bytes, enter the gradients of the
+# weights together: a large matrix is then read and written once for all of them.
 BLOCK_BYTES = 2**19
 
 
-# -- arithmetic
+@compiled
+def steps_per_block(n_steps, n_rows, row_bytes, weight):
+    """Return how many steps enter the gradient of `weight` together."""
+    block_bytes = max(BLOCK_BYTES, weight.nbytes // 2)
+    return max(1, min(n_steps, block_bytes // (n_rows * row_bytes)))
 
 
 @compiled
-def steps_at_once(n_steps, n_rows, row_bytes, weight):
-    """Return for how many steps gradients wait until they reach that of `weight`."""
-    room = max(BLOCK_BYTES, weight.nbytes // 2)
-    return max(1, min(n_steps, room // (n_rows * row_bytes)))
-
-
-@compiled
-def add_to_weights(d_a, states, x, w, d_w_t, d_v_t, d_b, d_x):
-    """Add what some steps make of the gradients of the weights, and of x.
+def accumulate_gradients(
+    grad_gates, states, x, w_ih, grad_w_ih_t, grad_w_hh_t, grad_b, grad_x
+):
+    """Add the share of a block of steps to the gradients of the weights and of x.
 
     Parameters
     ----------
-    d_a : ndarray of shape (steps, N, G * H)
-        Gradient of what input and state give together.
+    grad_gates : ndarray of shape (steps, N, G * H)
+        Gradient of the gates before their activation.
 
     states, x : ndarrays of shape (steps, N, H) and (steps, N, F)
-        States before the steps, and inputs.
+        State before each step, and its input.
 
-    w : ndarray
-        Input weights, packed.
+    w_ih : ndarray
+        Input weights, from `pack`.
 
-    d_w_t, d_v_t, d_b : ndarrays
-        Gradients of both weights, transposed, and of the bias.
+    grad_w_ih_t, grad_w_hh_t, grad_b : ndarrays
+        Transposed gradients of the weights, (F, G * H) and (H, G * H), and that of
+        the bias.
 
-    d_x : ndarray of shape (steps, N, F) or (0, ...)
-        That of x, if wanted.
+    grad_x : ndarray of shape (steps, N, F) or (0, ...)
+        Gradient of x; empty if it is not needed.
     """
-    flat = rows_of(d_a)
-    add_outer(rows_of(states), flat, d_v_t)
-    add_outer(rows_of(x), flat, d_w_t)
-    add_rows(flat, d_b)
-    if len(d_x):
-        add_product(flat, w, rows_of(d_x))
+    grad_rows = flatten_steps(grad_gates)
+    add_transposed_matmul(flatten_steps(states), grad_rows, grad_w_hh_t)
+    add_transposed_matmul(flatten_steps(x), grad_rows, grad_w_ih_t)
+    add_column_sums(grad_rows, grad_b)
+    if len(grad_x):
+        add_matmul(grad_rows, w_ih, flatten_steps(grad_x))
 
 
-# -- nn.RNN: h_t = tanh(x_t W' + b + h_{t-1} V'), or max(0, ...)
+# -- nn.RNN: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or relu of it
 
 
 @compiled
 def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
-    """Fill `states` `(M, L + 1, N, H)` behind the first, which is there."""
-    n_models, n_steps, n_rows, n_units = states.shape
+    """Fill `states[1:]`; `states[0]` is the initial state."""
+    n_steps, n_rows, n_units = states.shape
     zero = states.dtype.type(0)
-    for m in range(n_models):
-        w_t, v_t = packed_transpose(w_ih[m]), packed_transpose(w_hh[m])
-        bias = b_ih[m] + b_hh[m]
-        inputs, state = x[min(m, len(x) - 1)], states[m]
-        for t in range(n_steps - 1):
-            now = state[t + 1]
-            set_rows(now, bias)
-            add_product(inputs[t], w_t, now)
-            add_product(state[t], v_t, now)
-            for n in range(n_rows):
-                h = now[n]
-                if relu:
-                    for j in range(n_units):
-                        h[j] = zero if h[j] < 0 else h[j]  # NaN stays NaN
-                else:
-                    for j in range(n_units):
-                        h[j] = tanh(h[j])
+    w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
+    bias = b_ih + b_hh
+    for t in range(n_steps - 1):
+        h_step = states[t + 1]
+        fill_rows(h_step, bias)
+        add_matmul(x[t], w_ih_t, h_step)
+        add_matmul(states[t], w_hh_t, h_step)
+        for n in range(n_rows):
+            h_t = h_step[n]
+            if relu:
+                for j in range(n_units):
+                    h_t[j] = zero if h_t[j] < 0 else h_t[j]  # NaN stays NaN
+            else:
+                for j in range(n_units):
+                    h_t[j] = tanh(h_t[j])
 
 
 @compiled
 def rnn_backward(
-    x, w_ih, w_hh, relu, states, d_out, d_h, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh
+    x,
+    w_ih,
+    w_hh,
+    relu,
+    states,
+    grad_output,
+    grad_h,
+    grad_x,
+    grad_w_ih,
+    grad_w_hh,
+    grad_b_ih,
+    grad_b_hh,
 ):
-    """Fill the gradients; `d_h` is that of the last state, then that of the first.
+    """Fill the gradients of the weights, and of x and the initial state.
 
-    `d_out` has no steps if outputs have no gradient, `d_x`, which is all zeros, if
-    inputs need none.
+    Parameters
+    ----------
+    x, w_ih, w_hh, relu, states : as in `rnn_forward`
+
+    grad_output : ndarray of shape (L, N, H) or (0, ...)
+        Gradient of `states[1:]`; empty if there is none.
+
+    grad_h : ndarray of shape (N, H)
+        Gradient of the last state; replaced by that of the initial state.
+
+    grad_x : ndarray of shape (L, N, F) or (0, ...)
+        Zeros, to which the gradient of x is added; empty if it is not needed.
+
+    grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh : ndarrays
+        Overwritten.
     """
-    n_models, n_steps, n_rows, n_units = states.shape
+    n_steps, n_rows, n_units = states.shape
     zero, n_steps = states.dtype.type(0), n_steps - 1
-    size = steps_at_once(n_steps, n_rows, n_units * states.itemsize, w_hh[0])
+    size = steps_per_block(n_steps, n_rows, n_units * states.itemsize, w_hh)
     block = np.empty((size, n_rows, n_units), dtype=states.dtype)
-    for m in range(n_models):
-        which = min(m, len(x) - 1)
-        w, v, of_h = packed(w_ih[m]), packed(w_hh[m]), d_h[m]
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
-        d_b_ih[m] = 0
-        for t in range(n_steps - 1, -1, -1):
-            d_a = block[t % size]
-            for n in range(n_rows):
-                h, g, a = states[m, t + 1, n], of_h[n], d_a[n]
-                if d_out.shape[1]:
-                    d = d_out[m, t, n]
-                    for j in range(n_units):
-                        g[j] += d[j]
-                if relu:
-                    for j in range(n_units):
-                        a[j] = zero if h[j] <= 0 else g[j]
-                else:
-                    for j in range(n_units):
-                        a[j] = g[j] * (1 - h[j] * h[j])
+    packed_w_ih, packed_w_hh = pack(w_ih), pack(w_hh)
+    grad_w_ih_t, grad_w_hh_t = zeros_transposed(w_ih), zeros_transposed(w_hh)
+    grad_b_ih[:] = 0
+    for t in range(n_steps - 1, -1, -1):
+        grad_step = block[t % size]
+        for n in range(n_rows):
+            h_t, grad_h_t, grad_a = states[t + 1, n], grad_h[n], grad_step[n]
+            if len(grad_output):
+                grad_output_t = grad_output[t, n]
                 for j in range(n_units):
-                    g[j] = 0
-            add_product(d_a, v, of_h)
-            if t % size == 0:
-                part = slice(t, min(t + size, n_steps))
-                add_to_weights(
-                    block[: part.stop - t],
-                    states[m, part],
-                    x[which, part],
-                    w,
-                    of_w,
-                    of_v,
-                    d_b_ih[m],
-                    d_x[which, part],
-                )
-        turn(of_w, d_w_ih[m])
-        turn(of_v, d_w_hh[m])
-        d_b_hh[m] = d_b_ih[m]
+                    grad_h_t[j] += grad_output_t[j]
+            if relu:
+                for j in range(n_units):
+                    grad_a[j] = zero if h_t[j] <= 0 else grad_h_t[j]
+            else:
+                for j in range(n_units):
+                    grad_a[j] = grad_h_t[j] * (1 - h_t[j] * h_t[j])
+            for j in range(n_units):
+                grad_h_t[j] = 0
+        add_matmul(grad_step, packed_w_hh, grad_h)
+        if t % size == 0:
+            part = slice(t, min(t + size, n_steps))
+            accumulate_gradients(
+                block[: part.stop - t],
+                states[part],
+                x[part],
+                packed_w_ih,
+                grad_w_ih_t,
+                grad_w_hh_t,
+                grad_b_ih,
+                grad_x[part],
+            )
+    transpose_into(grad_w_ih_t, grad_w_ih)
+    transpose_into(grad_w_hh_t, grad_w_hh)
+    grad_b_hh[:] = grad_b_ih
 
 
-# -- nn.GRU: gates r, z, n; h_t = n + z (h_{t-1} - n)
+# -- nn.GRU: r, z = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
+#            n = tanh(W_in x_t + b_in + r (W_hn h_{t-1} + b_hn))
+#            h_t = n + z (h_{t-1} - n)
 
 
 @compiled
-def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, candidate):
-    """Fill `states` behind the first, and `gates` `(M, L, N, 3 H)` with r, z and n.
+def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
+    """Fill `states[1:]`, and what the backward pass needs.
 
-    `candidate` gets what the state gives n before r is applied, `(M, L, N, H)`. With
-    room for fewer steps than L both keep the last ones.
+    Parameters
+    ----------
+    x, w_ih, w_hh, b_ih, b_hh, states : as in `rnn_forward`
+
+    gates : ndarray of shape (L, N, 3 * H)
+        Gets r, z and n. With fewer steps than L it keeps the last ones.
+
+    new_gate_h : ndarray of shape (L, N, H)
+        Gets the hidden part of the new gate, W_hn h_{t-1} + b_hn, likewise.
     """
-    n_models, n_steps, n_rows, n_units = states.shape
+    n_steps, n_rows, n_units = states.shape
     half, n_both = states.dtype.type(0.5), 2 * n_units
-    n_kept = gates.shape[1]
-    for m in range(n_models):
-        w_t = packed_transpose(w_ih[m])
-        v_both = packed_transpose(w_hh[m, :n_both])
-        v_new = packed_transpose(w_hh[m, n_both:])
-        inputs, state = x[min(m, len(x) - 1)], states[m]
-        bias = b_ih[m].copy()
-        bias[:n_both] += b_hh[m, :n_both]
-        for t in range(n_steps - 1):
-            now, given = gates[m, t % n_kept], candidate[m, t % n_kept]
-            set_rows(now, bias)
-            set_rows(given, b_hh[m, n_both:])
-            add_product(inputs[t], w_t, now)
-            add_product(state[t], v_both, now[:, :n_both])
-            add_product(state[t], v_new, given)
-            for n in range(n_rows):
-                gate, c, h, past = now[n], given[n], state[t + 1, n], state[t, n]
-                r_z, new = gate[:n_both], gate[n_both:]
-                r, z = r_z[:n_units], r_z[n_units:]
-                for j in range(n_both):
-                    r_z[j] = half + half * tanh(half * r_z[j])
-                for j in range(n_units):
-                    new[j] = tanh(new[j] + r[j] * c[j])
-                for j in range(n_units):
-                    h[j] = new[j] + z[j] * (past[j] - new[j])
+    n_kept = len(gates)
+    w_ih_t = pack_transpose(w_ih)
+    w_hrz_t = pack_transpose(w_hh[:n_both])
+    w_hn_t = pack_transpose(w_hh[n_both:])
+    bias = b_ih.copy()
+    bias[:n_both] += b_hh[:n_both]
+    for t in range(n_steps - 1):
+        gates_t, new_gate_h_t = gates[t % n_kept], new_gate_h[t % n_kept]
+        fill_rows(gates_t, bias)
+        fill_rows(new_gate_h_t, b_hh[n_both:])
+        add_matmul(x[t], w_ih_t, gates_t)
+        add_matmul(states[t], w_hrz_t, gates_t[:, :n_both])
+        add_matmul(states[t], w_hn_t, new_gate_h_t)
+        for row in range(n_rows):
+            gate, h_n = gates_t[row], new_gate_h_t[row]
+            h_t, h_prev = states[t + 1, row], states[t, row]
+            rz, n = gate[:n_both], gate[n_both:]
+            r, z = rz[:n_units], rz[n_units:]
+            for j in range(n_both):
+                rz[j] = half + half * tanh(half * rz[j])
+            for j in range(n_units):
+                n[j] = tanh(n[j] + r[j] * h_n[j])
+            for j in range(n_units):
+                h_t[j] = n[j] + z[j] * (h_prev[j] - n[j])
 
 
 @compiled
@@ -197,107 +224,118 @@ def gru_backward(
     w_hh,
     states,
     gates,
-    candidate,
-    d_out,
-    d_h,
-    d_x,
-    d_w_ih,
-    d_w_hh,
-    d_b_ih,
-    d_b_hh,
+    new_gate_h,
+    grad_output,
+    grad_h,
+    grad_x,
+    grad_w_ih,
+    grad_w_hh,
+    grad_b_ih,
+    grad_b_hh,
 ):
     """Fill the gradients, as `rnn_backward` does."""
-    n_models, n_steps, n_rows, n_units = candidate.shape
+    n_steps, n_rows, n_units = new_gate_h.shape
     n_both = 2 * n_units
-    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh[0])
+    size = steps_per_block(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh)
     block = np.empty((size, n_rows, 3 * n_units), dtype=states.dtype)
-    block_c = np.empty((size, n_rows, n_units), dtype=states.dtype)
-    for m in range(n_models):
-        which = min(m, len(x) - 1)
-        w, of_h = packed(w_ih[m]), d_h[m]
-        v_both, v_new = packed(w_hh[m, :n_both]), packed(w_hh[m, n_both:])
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
-        d_b_ih[m] = 0
-        d_b_hh[m] = 0
-        for t in range(n_steps - 1, -1, -1):
-            d_gates, d_c = block[t % size], block_c[t % size]
-            for n in range(n_rows):
-                g, past, c = of_h[n], states[m, t, n], candidate[m, t, n]
-                gate, to, to_c = gates[m, t, n], d_gates[n], d_c[n]
-                r, z, new = gate[:n_units], gate[n_units:n_both], gate[n_both:]
-                t_r, t_z, t_n = to[:n_units], to[n_units:n_both], to[n_both:]
-                if d_out.shape[1]:
-                    d = d_out[m, t, n]
-                    for j in range(n_units):
-                        g[j] += d[j]
-                # In several loops: vectors want few arrays that might overlap.
+    block_h_n = np.empty((size, n_rows, n_units), dtype=states.dtype)
+    packed_w_ih = pack(w_ih)
+    packed_w_hrz, packed_w_hn = pack(w_hh[:n_both]), pack(w_hh[n_both:])
+    grad_w_ih_t, grad_w_hh_t = zeros_transposed(w_ih), zeros_transposed(w_hh)
+    grad_b_ih[:] = 0
+    grad_b_hh[:] = 0
+    for t in range(n_steps - 1, -1, -1):
+        grad_gates, grad_new_gate_h = block[t % size], block_h_n[t % size]
+        for row in range(n_rows):
+            gate, h_n, h_prev = gates[t, row], new_gate_h[t, row], states[t, row]
+            r, z, n = gate[:n_units], gate[n_units:n_both], gate[n_both:]
+            grad_gate, grad_h_n = grad_gates[row], grad_new_gate_h[row]
+            grad_r, grad_z = grad_gate[:n_units], grad_gate[n_units:n_both]
+            grad_n, grad_h_t = grad_gate[n_both:], grad_h[row]
+            if len(grad_output):
+                grad_output_t = grad_output[t, row]
                 for j in range(n_units):
-                    t_z[j] = g[j] * (past[j] - new[j]) * z[j] * (1 - z[j])
-                for j in range(n_units):
-                    t_n[j] = g[j] * (1 - z[j]) * (1 - new[j] * new[j])
-                for j in range(n_units):
-                    t_r[j] = t_n[j] * c[j] * r[j] * (1 - r[j])
-                for j in range(n_units):
-                    to_c[j] = t_n[j] * r[j]
-                for j in range(n_units):
-                    g[j] = g[j] * z[j]
-            add_product(d_gates[:, :n_both], v_both, of_h)
-            add_product(d_c, v_new, of_h)
-            if t % size == 0:
-                part = slice(t, min(t + size, n_steps))
-                flat = rows_of(block[: part.stop - t])
-                flat_c = rows_of(block_c[: part.stop - t])
-                before = rows_of(states[m, part])
-                add_outer(before, flat[:, :n_both], of_v[:, :n_both])
-                add_outer(before, flat_c, of_v[:, n_both:])
-                add_outer(rows_of(x[which, part]), flat, of_w)
-                add_rows(flat, d_b_ih[m])
-                add_rows(flat_c, d_b_hh[m, n_both:])
-                if d_x.shape[1]:
-                    add_product(flat, w, rows_of(d_x[which, part]))
-        turn(of_w, d_w_ih[m])
-        turn(of_v, d_w_hh[m])
-        d_b_hh[m, :n_both] = d_b_ih[m, :n_both]
+                    grad_h_t[j] += grad_output_t[j]
+            # In several loops: LLVM vectorises a loop only over few arrays that might
+            # overlap.
+            for j in range(n_units):
+                grad_z[j] = grad_h_t[j] * (h_prev[j] - n[j]) * z[j] * (1 - z[j])
+            for j in range(n_units):
+                grad_n[j] = grad_h_t[j] * (1 - z[j]) * (1 - n[j] * n[j])
+            for j in range(n_units):
+                grad_r[j] = grad_n[j] * h_n[j] * r[j] * (1 - r[j])
+            for j in range(n_units):
+                grad_h_n[j] = grad_n[j] * r[j]
+            for j in range(n_units):
+                grad_h_t[j] = grad_h_t[j] * z[j]
+        add_matmul(grad_gates[:, :n_both], packed_w_hrz, grad_h)
+        add_matmul(grad_new_gate_h, packed_w_hn, grad_h)
+        if t % size == 0:
+            part = slice(t, min(t + size, n_steps))
+            grad_rows = flatten_steps(block[: part.stop - t])
+            grad_rows_h_n = flatten_steps(block_h_n[: part.stop - t])
+            h_rows = flatten_steps(states[part])
+            add_transposed_matmul(
+                h_rows, grad_rows[:, :n_both], grad_w_hh_t[:, :n_both]
+            )
+            add_transposed_matmul(h_rows, grad_rows_h_n, grad_w_hh_t[:, n_both:])
+            add_transposed_matmul(flatten_steps(x[part]), grad_rows, grad_w_ih_t)
+            add_column_sums(grad_rows, grad_b_ih)
+            add_column_sums(grad_rows_h_n, grad_b_hh[n_both:])
+            if len(grad_x):
+                add_matmul(grad_rows, packed_w_ih, flatten_steps(grad_x[part]))
+    transpose_into(grad_w_ih_t, grad_w_ih)
+    transpose_into(grad_w_hh_t, grad_w_hh)
+    grad_b_hh[:n_both] = grad_b_ih[:n_both]
 
 
-# -- nn.LSTM: gates i, f, g, o; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
+# -- nn.LSTM: i, f, o = sigmoid(...) and g = tanh(...) of W_ih x_t + b_ih
+#             + W_hh h_{t-1} + b_hh; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
 
 
 @compiled
-def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, squashed):
-    """Fill `states` and `cells` `(M, L + 1, N, H)` behind the first.
+def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
+    """Fill `states[1:]` and `cells[1:]`, and what the backward pass needs.
 
-    `gates` gets i, f, g and o, `(M, L, N, 4 H)`, `squashed` the tanh of c. With room
-    for fewer steps than L both keep the last ones.
+    Parameters
+    ----------
+    x, w_ih, w_hh, b_ih, b_hh, states : as in `rnn_forward`
+
+    cells : ndarray of shape (L + 1, N, H)
+        The initial c, then that after each step.
+
+    gates : ndarray of shape (L, N, 4 * H)
+        Gets i, f, g and o. With fewer steps than L it keeps the last ones.
+
+    tanh_cell : ndarray of shape (L, N, H)
+        Gets tanh(c_t), likewise.
     """
-    n_models, n_steps, n_rows, n_units = states.shape
-    half, n_kept = states.dtype.type(0.5), gates.shape[1]
-    for m in range(n_models):
-        w_t, v_t = packed_transpose(w_ih[m]), packed_transpose(w_hh[m])
-        bias = b_ih[m] + b_hh[m]
-        inputs, state, cell = x[min(m, len(x) - 1)], states[m], cells[m]
-        for t in range(n_steps - 1):
-            now = gates[m, t % n_kept]
-            set_rows(now, bias)
-            add_product(inputs[t], w_t, now)
-            add_product(state[t], v_t, now)
-            for n in range(n_rows):
-                gate, h, s = now[n], state[t + 1, n], squashed[m, t % n_kept, n]
-                past, c = cell[t, n], cell[t + 1, n]
-                i_f, g = gate[: 2 * n_units], gate[2 * n_units : 3 * n_units]
-                o = gate[3 * n_units :]
-                i, f = i_f[:n_units], i_f[n_units:]
-                for j in range(2 * n_units):
-                    i_f[j] = half + half * tanh(half * i_f[j])
-                for j in range(n_units):
-                    g[j] = tanh(g[j])
-                for j in range(n_units):
-                    o[j] = half + half * tanh(half * o[j])
-                for j in range(n_units):
-                    c[j] = f[j] * past[j] + i[j] * g[j]
-                for j in range(n_units):
-                    s[j] = tanh(c[j])
-                    h[j] = o[j] * s[j]
+    n_steps, n_rows, n_units = states.shape
+    half, n_kept = states.dtype.type(0.5), len(gates)
+    w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
+    bias = b_ih + b_hh
+    for t in range(n_steps - 1):
+        gates_t = gates[t % n_kept]
+        fill_rows(gates_t, bias)
+        add_matmul(x[t], w_ih_t, gates_t)
+        add_matmul(states[t], w_hh_t, gates_t)
+        for n in range(n_rows):
+            gate, h_t, tanh_c = gates_t[n], states[t + 1, n], tanh_cell[t % n_kept, n]
+            c_prev, c_t = cells[t, n], cells[t + 1, n]
+            i_f, g = gate[: 2 * n_units], gate[2 * n_units : 3 * n_units]
+            o = gate[3 * n_units :]
+            i, f = i_f[:n_units], i_f[n_units:]
+            for j in range(2 * n_units):
+                i_f[j] = half + half * tanh(half * i_f[j])
+            for j in range(n_units):
+                g[j] = tanh(g[j])
+            for j in range(n_units):
+                o[j] = half + half * tanh(half * o[j])
+            for j in range(n_units):
+                c_t[j] = f[j] * c_prev[j] + i[j] * g[j]
+            for j in range(n_units):
+                tanh_c[j] = tanh(c_t[j])
+                h_t[j] = o[j] * tanh_c[j]
 
 
 @compiled
@@ -308,83 +346,73 @@ def lstm_backward(
     states,
     cells,
     gates,
-    squashed,
-    d_out,
-    d_cells,
-    d_h,
-    d_c,
-    d_x,
-    d_w_ih,
-    d_w_hh,
-    d_b_ih,
-    d_b_hh,
+    tanh_cell,
+    grad_output,
+    grad_cells,
+    grad_h,
+    grad_c,
+    grad_x,
+    grad_w_ih,
+    grad_w_hh,
+    grad_b_ih,
+    grad_b_hh,
 ):
-    """Fill the gradients, as `rnn_backward` does; `d_c` is like `d_h`.
+    """Fill the gradients, as `rnn_backward` does.
 
-    `d_cells` has no steps if cells have no gradient.
+    `grad_cells` and `grad_c` are for c what `grad_output` and `grad_h` are for h.
     """
-    n_models, n_steps, n_rows, n_units = squashed.shape
-    size = steps_at_once(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh[0])
+    n_steps, n_rows, n_units = tanh_cell.shape
+    size = steps_per_block(n_steps, n_rows, 4 * n_units * states.itemsize, w_hh)
     block = np.empty((size, n_rows, 4 * n_units), dtype=states.dtype)
-    for m in range(n_models):
-        which = min(m, len(x) - 1)
-        w, v = packed(w_ih[m]), packed(w_hh[m])
-        of_w, of_v = zeros_turned(w_ih[m]), zeros_turned(w_hh[m])
-        d_b_ih[m] = 0
-        for t in range(n_steps - 1, -1, -1):
-            d_gates = block[t % size]
-            for n in range(n_rows):
-                dh, dc = d_h[m, n], d_c[m, n]
-                past, s = cells[m, t, n], squashed[m, t, n]
-                gate, to = gates[m, t, n], d_gates[n]
-                i, f = gate[:n_units], gate[n_units : 2 * n_units]
-                g, o = gate[2 * n_units : 3 * n_units], gate[3 * n_units :]
-                t_i, t_f = to[:n_units], to[n_units : 2 * n_units]
-                t_g, t_o = to[2 * n_units : 3 * n_units], to[3 * n_units :]
-                if d_out.shape[1]:
-                    d = d_out[m, t, n]
-                    for j in range(n_units):
-                        dh[j] += d[j]
-                if d_cells.shape[1]:
-                    d = d_cells[m, t, n]
-                    for j in range(n_units):
-                        dc[j] += d[j]
+    packed_w_ih, packed_w_hh = pack(w_ih), pack(w_hh)
+    grad_w_ih_t, grad_w_hh_t = zeros_transposed(w_ih), zeros_transposed(w_hh)
+    grad_b_ih[:] = 0
+    for t in range(n_steps - 1, -1, -1):
+        grad_gates = block[t % size]
+        for n in range(n_rows):
+            c_prev, tanh_c = cells[t, n], tanh_cell[t, n]
+            gate, grad_gate = gates[t, n], grad_gates[n]
+            i, f = gate[:n_units], gate[n_units : 2 * n_units]
+            g, o = gate[2 * n_units : 3 * n_units], gate[3 * n_units :]
+            grad_i, grad_f = grad_gate[:n_units], grad_gate[n_units : 2 * n_units]
+            grad_g = grad_gate[2 * n_units : 3 * n_units]
+            grad_o = grad_gate[3 * n_units :]
+            grad_h_t, grad_c_t = grad_h[n], grad_c[n]
+            if len(grad_output):
+                grad_output_t = grad_output[t, n]
                 for j in range(n_units):
-                    t_o[j] = dh[j] * s[j] * o[j] * (1 - o[j])
+                    grad_h_t[j] += grad_output_t[j]
+            if len(grad_cells):
+                grad_cells_t = grad_cells[t, n]
                 for j in range(n_units):
-                    dc[j] += dh[j] * o[j] * (1 - s[j] * s[j])
-                for j in range(n_units):
-                    t_i[j] = dc[j] * g[j] * i[j] * (1 - i[j])
-                for j in range(n_units):
-                    t_f[j] = dc[j] * past[j] * f[j] * (1 - f[j])
-                for j in range(n_units):
-                    t_g[j] = dc[j] * i[j] * (1 - g[j] * g[j])
-                for j in range(n_units):
-                    dc[j] = dc[j] * f[j]
-                for j in range(n_units):
-                    dh[j] = 0
-            add_product(d_gates, v, d_h[m])
-            if t % size == 0:
-                part = slice(t, min(t + size, n_steps))
-                add_to_weights(
-                    block[: part.stop - t],
-                    states[m, part],
-                    x[which, part],
-                    w,
-                    of_w,
-                    of_v,
-                    d_b_ih[m],
-                    d_x[which, part],
-                )
-        turn(of_w, d_w_ih[m])
-        turn(of_v, d_w_hh[m])
-        d_b_hh[m] = d_b_ih[m]
-
-
-# -- what stands before and behind the layers
-
-
-# -- one layer in one direction, of any cell
-
-
-# -- as an operation of torch
+                    grad_c_t[j] += grad_cells_t[j]
+            for j in range(n_units):
+                grad_o[j] = grad_h_t[j] * tanh_c[j] * o[j] * (1 - o[j])
+            for j in range(n_units):
+                grad_c_t[j] += grad_h_t[j] * o[j] * (1 - tanh_c[j] * tanh_c[j])
+            for j in range(n_units):
+                grad_i[j] = grad_c_t[j] * g[j] * i[j] * (1 - i[j])
+            for j in range(n_units):
+                grad_f[j] = grad_c_t[j] * c_prev[j] * f[j] * (1 - f[j])
+            for j in range(n_units):
+                grad_g[j] = grad_c_t[j] * i[j] * (1 - g[j] * g[j])
+            for j in range(n_units):
+                grad_c_t[j] = grad_c_t[j] * f[j]
+            for j in range(n_units):
+                grad_h_t[j] = 0
+        add_matmul(grad_gates, packed_w_hh, grad_h)
+        if t % size == 0:
+            part = slice(t, min(t + size, n_steps))
+            accumulate_gradients(
+                block[: part.stop - t],
+                states[part],
+                x[part],
+                packed_w_ih,
+                grad_w_ih_t,
+                grad_w_hh_t,
+                grad_b_ih,
+                grad_x[part],
+            )
+    transpose_into(grad_w_ih_t, grad_w_ih)
+    transpose_into(grad_w_hh_t, grad_w_hh)
+    grad_b_hh[:] = grad_b_ih

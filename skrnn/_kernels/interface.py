@@ -1,17 +1,17 @@
-"""All compiled kernels under one name, imported where numba is there."""
+"""The compiled kernels that other packages use; its import needs numba."""
 
 from skrnn._kernels.adam import adam_step
-from skrnn._kernels.autograd import FusedLayer, run_on_tensors
-from skrnn._kernels.layers import go_back, run_layer
+from skrnn._kernels.autograd import CompiledLayer, run_layer_on_tensors
+from skrnn._kernels.layers import layer_backward, layer_forward
 from skrnn._kernels.linear import linear_backward, linear_forward, standardize
 
 __all__ = [
-    "FusedLayer",
+    "CompiledLayer",
     "adam_step",
-    "go_back",
+    "layer_backward",
+    "layer_forward",
     "linear_backward",
     "linear_forward",
-    "run_layer",
-    "run_on_tensors",
+    "run_layer_on_tensors",
     "standardize",
 ]

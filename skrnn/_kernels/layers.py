@@ -1,4 +1,4 @@
-"""A recurrent layer in one direction, of any cell: forward and backward."""
+"""One recurrent layer in one direction, of any cell: forward and backward pass."""
 
 from dataclasses import dataclass
 
@@ -15,22 +15,24 @@ from skrnn._kernels.cells import (
 
 
 @dataclass
-class Run:
-    """What a run of a layer found, all that the way back needs.
+class ForwardPass:
+    """What a forward pass computed, all that the backward pass needs.
 
-    Arrays have the axes (M, L, N, ...), `states` and `cells` a step more in front.
+    Legend of shapes as in `skrnn._kernels.cells`.
     """
 
     cell_type: str
     relu: bool
     x: np.ndarray
     weights: list
-    states: np.ndarray
-    cells: np.ndarray | None  # of an LSTM
-    kept: tuple  # of a GRU gates and candidates, of an LSTM gates and tanh of cells
+    states: np.ndarray  # (L + 1, N, H), the initial state first
+    cells: np.ndarray | None  # likewise, of an LSTM
+    saved: tuple  # (gates, new_gate_h) of a GRU, (gates, tanh_cell) of an LSTM
 
 
-def run_layer(cell_type, relu, x, weights, state, empty=np.empty, keep=True):
+def layer_forward(
+    cell_type, relu, x, weights, initial_state, empty=np.empty, save=True
+):
     """Run a layer over all steps.
 
     Parameters
@@ -39,103 +41,104 @@ def run_layer(cell_type, relu, x, weights, state, empty=np.empty, keep=True):
         Which cell.
 
     relu : bool
-        Whether an 'rnn' has that in place of tanh.
+        Whether the activation of an 'rnn' is relu instead of tanh.
 
-    x : ndarray of shape (M, L, N, F) or (1, L, N, F)
-        The rows of each model, or those of all.
+    x : ndarray of shape (L, N, F)
+        Input.
 
     weights : list of 4 ndarrays
-        `(M, G * H, F)`, `(M, G * H, H)`, and twice `(M, G * H)`.
+        `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh` (G * H,).
 
-    state : tuple of ndarrays of shape (M, N, H)
-        To start from: (h,), of an LSTM (h, c).
+    initial_state : sequence of ndarrays of shape (N, H)
+        (h_0,), for an LSTM (h_0, c_0).
 
     empty : callable, default=numpy.empty
-        Gives memory for a shape and a dtype.
+        Allocates an array of a shape and a dtype.
 
-    keep : bool, default=True
-        Whether the way back is wanted.
+    save : bool, default=True
+        Whether a backward pass follows.
 
     Returns
     -------
-    run : Run
+    run : ForwardPass
     """
     x = np.ascontiguousarray(x)
     weights = [np.ascontiguousarray(w) for w in weights]
-    (n_models, n_rows, n_units), n_steps, dtype = state[0].shape, x.shape[1], x.dtype
-    states = empty((n_models, n_steps + 1, n_rows, n_units), dtype)
-    states[:, 0] = state[0]
-    cells, kept = None, ()
+    (n_rows, n_units), n_steps, dtype = initial_state[0].shape, len(x), x.dtype
+    states = empty((n_steps + 1, n_rows, n_units), dtype)
+    states[0] = initial_state[0]
+    cells, saved = None, ()
     if cell_type == "rnn":
         rnn_forward(x, *weights, relu, states)
-        return Run(cell_type, relu, x, weights, states, cells, kept)
-    size = (n_models, n_steps if keep else 1, n_rows, len(weights[0][0]))
-    kept = empty(size, dtype), empty((*size[:3], n_units), dtype)
+        return ForwardPass(cell_type, relu, x, weights, states, cells, saved)
+    n_saved = n_steps if save else 1
+    saved = (
+        empty((n_saved, n_rows, len(weights[0])), dtype),
+        empty((n_saved, n_rows, n_units), dtype),
+    )
     if cell_type == "gru":
-        gru_forward(x, *weights, states, *kept)
+        gru_forward(x, *weights, states, *saved)
     else:
         cells = empty(states.shape, dtype)
-        cells[:, 0] = state[1]
-        lstm_forward(x, *weights, states, cells, *kept)
-    return Run(cell_type, relu, x, weights, states, cells, kept)
+        cells[0] = initial_state[1]
+        lstm_forward(x, *weights, states, cells, *saved)
+    return ForwardPass(cell_type, relu, x, weights, states, cells, saved)
 
 
-def go_back(run, d_out, d_state, d_cells=None, *, d_x=False, into=None):
-    """Return the gradients of a layer from those of what it found.
+def layer_backward(
+    run, grad_output, grad_state, grad_cells=None, *, grad_x=False, out=None
+):
+    """Return the gradients of x and of the weights of a layer.
 
     Parameters
     ----------
-    run : Run
-        What `run_layer` returned.
+    run : ForwardPass
+        What `layer_forward` returned.
 
-    d_out : ndarray of shape (M, L, N, H) or None
-        Of the states of all steps.
+    grad_output : ndarray of shape (L, N, H) or None
+        Gradient of the states of all steps.
 
-    d_state : list of contiguous ndarrays of shape (M, N, H)
-        Of the last state, for each part; they become those of the first.
+    grad_state : list of contiguous ndarrays of shape (N, H)
+        Gradient of the last state, (h,) or (h, c); replaced by that of the initial
+        state.
 
-    d_cells : ndarray of shape (M, L, N, H), default=None
-        Of the cells of all steps.
+    grad_cells : ndarray of shape (L, N, H), default=None
+        Gradient of the cells of all steps.
 
-    d_x : bool, default=False
-        Whether the gradient of x is wanted.
+    grad_x : bool, default=False
+        Whether the gradient of x is needed.
 
-    into : list of 4 contiguous ndarrays, default=None
-        Where the gradients of the weights go.
+    out : list of 4 contiguous ndarrays, default=None
+        Arrays for the gradients of the weights.
 
     Returns
     -------
-    d_x : ndarray in the shape of x, or None
+    grad_x : ndarray of shape (L, N, F), or None
 
-    d_weights : list of 4 ndarrays
+    grad_weights : list of 4 ndarrays
     """
-    n_models, _, n_rows, n_units = run.states.shape
-    none = np.empty((n_models, 0, n_rows, n_units), run.states.dtype)
-    d_out = none if d_out is None else np.ascontiguousarray(d_out)
-    if into is None:
-        into = [np.empty_like(w) for w in run.weights]
-    of_x = np.zeros(run.x.shape if d_x else (len(run.x), 0, 1, 1), run.x.dtype)
-    matrices = run.weights[:2]
+    no_gradient = np.empty((0, *run.states.shape[1:]), run.states.dtype)
+    if grad_output is None:
+        grad_output = no_gradient
+    if out is None:
+        out = [np.empty_like(w) for w in run.weights]
+    grad_input = np.zeros(run.x.shape if grad_x else (0, 1, 1), run.x.dtype)
+    inputs = (run.x, *run.weights[:2])
+    gradients = (*grad_state, grad_input, *out)
+    grad_output = np.ascontiguousarray(grad_output)
     if run.cell_type == "rnn":
-        rnn_backward(
-            run.x, *matrices, run.relu, run.states, d_out, *d_state, of_x, *into
-        )
+        rnn_backward(*inputs, run.relu, run.states, grad_output, *gradients)
     elif run.cell_type == "gru":
-        gru_backward(
-            run.x, *matrices, run.states, *run.kept, d_out, *d_state, of_x, *into
-        )
+        gru_backward(*inputs, run.states, *run.saved, grad_output, *gradients)
     else:
-        d_cells = none if d_cells is None else np.ascontiguousarray(d_cells)
+        grad_cells = no_gradient if grad_cells is None else grad_cells
         lstm_backward(
-            run.x,
-            *matrices,
+            *inputs,
             run.states,
             run.cells,
-            *run.kept,
-            d_out,
-            d_cells,
-            *d_state,
-            of_x,
-            *into,
+            *run.saved,
+            grad_output,
+            np.ascontiguousarray(grad_cells),
+            *gradients,
         )
-    return of_x if d_x else None, into
+    return grad_input if grad_x else None, out

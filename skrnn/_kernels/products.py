@@ -1,46 +1,78 @@
-"""Matrix products for compiled loops, of any size, at the speed of the processor.
+"""Matrix products for compiled loops, fast for matrices of any size.
 
-A library of linear algebra wants large matrices, and numba's own loops keep a sum in
-memory instead of in registers: half the speed. Here a tile of the result, a few rows
-of a few vectors, stays in registers while all terms are added. It is written in the
-compiler's own language, in vectors, for which numba has no words.
+BLAS is made for large matrices, and in numba's own loops sums stay in memory instead of
+in registers, at half the speed. Here a tile of the result, a few rows by a few vectors,
+stays in registers while all terms are added. Tiles are written in LLVM's intermediate
+representation, because numba has no vector types.
 
-Every element of a result is a sum in the order of its terms, one after the other,
-wherever in its matrix it stands: a row alone has the same bits as the row among others.
+Each element of a result is summed term by term in the same order, wherever it lies in
+its matrix: a row alone has the same bits as the row among others.
 """
+
+import platform
 
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 from skrnn._kernels.compilation import compiled
 
-# The registers of the processor: 32 of 64 bytes, or as a rule 16 of 32 bytes. A tile
-# takes two vectors of each of its rows, and needs three registers besides.
-WIDE = bool(get_host_cpu_features().get("avx512f"))
-VECTOR_BYTES = 64 if WIDE else 32
-TILE_ROWS = 8 if WIDE else 4
+
+def vector_bytes(features):
+    """Return the size of the vectors of a processor.
+
+    Parameters
+    ----------
+    features : set of str
+        What LLVM calls the features of the processor.
+
+    Returns
+    -------
+    n_bytes : int
+        64, 32 or 16 on x86; elsewhere 32, for two registers of 16 bytes.
+    """
+    if "avx512f" in features:
+        return 64
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
+    return 16 if is_x86 and "avx" not in features else 32
+
+
+def target_features():
+    """Return the features of the processor that numba compiles for.
+
+    That is this one, unless the environment variable NUMBA_CPU_FEATURES names others,
+    or NUMBA_CPU_NAME is 'generic'.
+    """
+    if config.CPU_FEATURES is None:
+        return {name for name, present in get_host_cpu_features().items() if present}
+    return {name[1:] for name in config.CPU_FEATURES.split(",") if name[:1] == "+"}
+
+
+# A tile has two vectors in each of its rows, and needs three registers besides: AVX-512
+# has 32 registers, older x86 processors have 16.
+VECTOR_BYTES = vector_bytes(target_features())
+TILE_ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
 def make_tile(n_rows, n_vectors, n_bytes):
-    """Return an operation that adds a product to a tile of the result.
+    """Return a numba function that adds a matrix product to a tile of the result.
 
     Parameters
     ----------
     n_rows, n_vectors : int
-        Of the tile.
+        Shape of the tile.
 
     n_bytes : int
-        Of a vector; in another precision than float32 it has as many numbers.
+        Size of a vector of float32; one of float64 has as many elements.
 
     Returns
     -------
-    tile : function of numba
-        `tile(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)`: a number of
-        the precision that is meant, addresses of three first elements, the bytes from
-        a row (a column) to the next, and the number of terms.
+    tile : numba intrinsic
+        `tile(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)`: any number of
+        the dtype of the matrices, then for each matrix the address of the first element
+        and its strides in bytes, then the number of terms.
     """
 
     @intrinsic
@@ -58,18 +90,18 @@ def make_tile(n_rows, n_vectors, n_bytes):
 
 
 class TileWriter:
-    """Writes the instructions of a tile.
+    """Writes the LLVM instructions of a tile.
 
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
-        Where to.
+        Builder of the function that gets the instructions.
 
     scalar : llvmlite.ir.Type
-        Of a number.
+        Type of an element.
 
     n_rows, n_vectors, n_lanes : int
-        Of the tile; the last one is how many numbers a vector has.
+        Rows of the tile, vectors in a row, and elements in a vector.
     """
 
     def __init__(self, builder, scalar, n_rows, n_vectors, n_lanes):
@@ -79,146 +111,152 @@ class TileWriter:
         self.n_rows, self.n_vectors, self.n_lanes = n_rows, n_vectors, n_lanes
 
     def write(self, a, a_row, a_col, b, b_row, out, out_row, n_terms):
-        """Write it all: the tile is loaded, terms are added, and it is stored."""
-        builder, word = self.builder, a.type
-        zero, one = ir.Constant(word, 0), ir.Constant(word, 1)
-        rows_of_a = [self._at(a, a_row, r) for r in range(self.n_rows)]
-        rows_of_out = [self._at(out, out_row, r) for r in range(self.n_rows)]
-        places = [place for row in rows_of_out for place in self._vectors_at(row)]
-        before = [self._load(place, self.vector) for place in places]
-        start = builder.block
+        """Load the tile, add all terms in a loop, and store it."""
+        builder, intp = self.builder, a.type
+        zero, one = ir.Constant(intp, 0), ir.Constant(intp, 1)
+        a_rows = [self._offset(a, a_row, r) for r in range(self.n_rows)]
+        out_rows = [self._offset(out, out_row, r) for r in range(self.n_rows)]
+        addresses = [v for row in out_rows for v in self._vector_addresses(row)]
+        initial_sums = [self._load(address, self.vector) for address in addresses]
+        entry = builder.block
         body = builder.append_basic_block("terms")
         done = builder.append_basic_block("done")
         builder.cbranch(builder.icmp_signed(">", n_terms, zero), body, done)
 
         builder.position_at_end(body)
-        k, of_a, of_b = (builder.phi(word) for _ in range(3))
-        sums = [builder.phi(self.vector) for _ in places]
-        after = self._add_term(
-            [builder.add(row, of_a) for row in rows_of_a], of_b, sums
+        k, a_offset, b_row_k = (builder.phi(intp) for _ in range(3))
+        sums = [builder.phi(self.vector) for _ in addresses]
+        next_sums = self._add_term(
+            [builder.add(row, a_offset) for row in a_rows], b_row_k, sums
         )
         next_k = builder.add(k, one)
-        for phi, initial, following in (
+        for phi, initial, next_value in (
             (k, zero, next_k),
-            (of_a, zero, builder.add(of_a, a_col)),
-            (of_b, b, builder.add(of_b, b_row)),
-            *zip(sums, before, after, strict=True),
+            (a_offset, zero, builder.add(a_offset, a_col)),
+            (b_row_k, b, builder.add(b_row_k, b_row)),
+            *zip(sums, initial_sums, next_sums, strict=True),
         ):
-            phi.add_incoming(initial, start)
-            phi.add_incoming(following, body)
+            phi.add_incoming(initial, entry)
+            phi.add_incoming(next_value, body)
         builder.cbranch(builder.icmp_signed("<", next_k, n_terms), body, done)
 
         builder.position_at_end(done)
-        results = [builder.phi(self.vector) for _ in places]
-        for result, *values in zip(results, before, after, strict=True):
-            for value, block in zip(values, (start, body), strict=True):
-                result.add_incoming(value, block)
-        for place, result in zip(places, results, strict=True):
-            builder.store(result, self._pointer(place, self.vector), align=self.size)
+        results = [builder.phi(self.vector) for _ in addresses]
+        for result, initial, final in zip(
+            results, initial_sums, next_sums, strict=True
+        ):
+            result.add_incoming(initial, entry)
+            result.add_incoming(final, body)
+        for address, result in zip(addresses, results, strict=True):
+            pointer = self._pointer(address, self.vector)
+            builder.store(result, pointer, align=self.size)
 
-    def _add_term(self, places_of_a, of_b, sums):
-        """Return the sums with one term more, the same row of `b` in all of them."""
+    def _add_term(self, a_addresses, b_row_k, sums):
+        """Return the sums after one more term, an element of `a` times a row of `b`."""
         builder, int32 = self.builder, ir.IntType(32)
         undefined = ir.Constant(self.vector, ir.Undefined)
-        everywhere = ir.Constant(ir.VectorType(int32, self.n_lanes), [0] * self.n_lanes)
-        terms = [self._load(place, self.vector) for place in self._vectors_at(of_b)]
-        after, sums = [], iter(sums)
-        for place in places_of_a:
-            factor = self._load(place, self.scalar)
+        broadcast = ir.Constant(ir.VectorType(int32, self.n_lanes), [0] * self.n_lanes)
+        vectors = [
+            self._load(address, self.vector)
+            for address in self._vector_addresses(b_row_k)
+        ]
+        next_sums, sums = [], iter(sums)
+        for address in a_addresses:
+            factor = self._load(address, self.scalar)
             factor = builder.insert_element(undefined, factor, ir.Constant(int32, 0))
-            factor = builder.shuffle_vector(factor, undefined, everywhere)
-            for term in terms:
-                product = builder.fmul(factor, term, flags=["contract"])
-                after.append(builder.fadd(product, next(sums), flags=["contract"]))
-        return after
+            factor = builder.shuffle_vector(factor, undefined, broadcast)
+            for vector in vectors:
+                product = builder.fmul(factor, vector, flags=["contract"])
+                next_sums.append(builder.fadd(product, next(sums), flags=["contract"]))
+        return next_sums
 
-    def _vectors_at(self, base):
-        """Return the places of the vectors of a row."""
-        step = ir.Constant(base.type, self.n_lanes * self.size)
-        return [self._at(base, step, v) for v in range(self.n_vectors)]
+    def _vector_addresses(self, row):
+        """Return the addresses of the vectors of a row of the tile."""
+        stride = ir.Constant(row.type, self.n_lanes * self.size)
+        return [self._offset(row, stride, v) for v in range(self.n_vectors)]
 
-    def _at(self, base, step, count):
-        times = ir.Constant(base.type, count)
-        return self.builder.add(base, self.builder.mul(step, times))
+    def _offset(self, address, stride, index):
+        index = ir.Constant(address.type, index)
+        return self.builder.add(address, self.builder.mul(stride, index))
 
-    def _pointer(self, place, kind):
-        return self.builder.inttoptr(place, kind.as_pointer())
+    def _pointer(self, address, element):
+        return self.builder.inttoptr(address, element.as_pointer())
 
-    def _load(self, place, kind):
-        return self.builder.load(self._pointer(place, kind), align=self.size)
+    def _load(self, address, element):
+        return self.builder.load(self._pointer(address, element), align=self.size)
 
 
 def make_strip(n_vectors, n_bytes):
-    """Return an operation that adds a product to all rows of some columns.
+    """Return a numba function that adds a product to all rows of a few columns.
 
     Parameters
     ----------
     n_vectors, n_bytes : int
-        Of a row of these columns, see `make_tile`.
+        Vectors in a row of these columns and their size, as for `make_tile`.
 
     Returns
     -------
-    strip : function of numba
+    strip : numba function
         `strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows)`.
     """
-    tall, four, one = (make_tile(n, n_vectors, n_bytes) for n in (TILE_ROWS, 4, 1))
+    tile, tile_of_4, tile_of_1 = (
+        make_tile(n, n_vectors, n_bytes) for n in (TILE_ROWS, 4, 1)
+    )
 
-    # What calls it is kept on disk, and this within it.
+    # Not cached by itself: it is part of the cached functions that call it.
     @compiled(cache=False)
     def strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows):
-        left = n_rows
-        while left >= TILE_ROWS:
-            tall(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
-            a, out, left = (
-                a + TILE_ROWS * a_row,
-                out + TILE_ROWS * out_row,
-                left - TILE_ROWS,
-            )
-        if left >= 4:
-            four(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
-            a, out, left = a + 4 * a_row, out + 4 * out_row, left - 4
-        while left > 0:
-            one(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
-            a, out, left = a + a_row, out + out_row, left - 1
+        n_left = n_rows
+        while n_left >= TILE_ROWS:
+            tile(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out = a + TILE_ROWS * a_row, out + TILE_ROWS * out_row
+            n_left -= TILE_ROWS
+        if n_left >= 4:
+            tile_of_4(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out, n_left = a + 4 * a_row, out + 4 * out_row, n_left - 4
+        while n_left > 0:
+            tile_of_1(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
+            a, out, n_left = a + a_row, out + out_row, n_left - 1
 
     return strip
 
 
-LANES = VECTOR_BYTES // 4
-PANEL = 2 * LANES  # columns
-CROWDED = 2048  # bytes from row to row, from which on copying them into panels pays
-_panel, _lanes = (make_strip(n, VECTOR_BYTES) for n in (2, 1))
-_four, _one = (make_strip(1, n) for n in (16, 4))
+LANES = VECTOR_BYTES // 4  # elements of a vector
+PANEL = 2 * LANES  # columns of a panel
+PACKING_BYTES = 2048  # row stride from which on packing pays for itself
+_strip_of_panel, _strip_of_vector = (make_strip(n, VECTOR_BYTES) for n in (2, 1))
+_strip_of_4, _strip_of_1 = (make_strip(1, n) for n in (16, 4))
 
 
 @compiled
-def _add(
+def _add_strips(
     number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
 ):
     """Add a product to `out`, strip by strip, the widest that fit first."""
     j = 0
     while j < n_cols:
-        left, z = n_cols - j, out + j * size
+        n_left, z = n_cols - j, out + j * size
         y = b + j // PANEL * b_panel + j % PANEL * size
-        if left >= PANEL:
-            _panel(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+        if n_left >= PANEL:
+            _strip_of_panel(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += PANEL
-        elif left >= LANES:
-            _lanes(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+        elif n_left >= LANES:
+            _strip_of_vector(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += LANES
-        elif left >= 4:
-            _four(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+        elif n_left >= 4:
+            _strip_of_4(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += 4
         else:
-            _one(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+            _strip_of_1(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
             j += 1
 
 
 @compiled
-def packed(b):
-    """Return `(K, J)` in panels, `(P, K, columns)`: in memory as products read it.
+def pack(b):
+    """Return `(K, J)` as panels of columns, `(panels, K, PANEL)`.
 
-    Rows that lie a power of two apart would drive each other out of the cache.
+    A product reads a panel from start to end. Rows of `b` that lie a power of two bytes
+    apart would evict each other from the cache.
     """
     n_terms, n_cols = b.shape
     n_panels = (n_cols + PANEL - 1) // PANEL
@@ -232,8 +270,8 @@ def packed(b):
 
 
 @compiled
-def packed_transpose(a):
-    """Return `packed(a.T)` of `a`, (J, K)."""
+def pack_transpose(a):
+    """Return `pack(a.T)` of `a`, (J, K)."""
     n_cols, n_terms = a.shape
     n_panels = (n_cols + PANEL - 1) // PANEL
     panels = np.empty((n_panels, n_terms, PANEL), dtype=a.dtype)
@@ -246,12 +284,12 @@ def packed_transpose(a):
 
 
 @compiled
-def add_product(a, panels, out):
-    """Add `a @ b` to `out`: (N, K), `packed` (K, J) and (N, J).
+def add_matmul(a, panels, out):
+    """Add `a @ b` to `out`, with `panels = pack(b)`: (N, K), (K, J) and (N, J).
 
     Rows of `out` must be contiguous.
     """
-    _add(
+    _add_strips(
         out.dtype.type(0),
         out.itemsize,
         np.intp(a.ctypes.data),
@@ -269,17 +307,17 @@ def add_product(a, panels, out):
 
 
 @compiled
-def add_outer(a, b, out):
+def add_transposed_matmul(a, b, out):
     """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J).
 
     Rows of `b` and of `out` must be contiguous.
     """
-    # As an argument the copy lives until the product is done. Here it would be freed
-    # after its last mention, and its address alone does not count as one.
-    if b.strides[0] >= CROWDED:
-        add_product(a.T, packed(b), out)
+    if b.strides[0] >= PACKING_BYTES:
+        # The panels are an argument, since numba frees a local array after its last
+        # use, and use of its address does not count.
+        add_matmul(a.T, pack(b), out)
         return
-    _add(
+    _add_strips(
         out.dtype.type(0),
         out.itemsize,
         np.intp(a.ctypes.data),
@@ -297,8 +335,8 @@ def add_outer(a, b, out):
 
 
 @compiled
-def add_rows(a, out):
-    """Add all rows of `a`, (N, J), to `out`, (J,)."""
+def add_column_sums(a, out):
+    """Add `a.sum(axis=0)`, of `a` (N, J), to `out`, (J,)."""
     for n in range(len(a)):
         row = a[n]
         for j in range(len(out)):
@@ -306,29 +344,29 @@ def add_rows(a, out):
 
 
 @compiled
-def set_rows(out, row):
-    """Make every row of `out`, (N, J), a copy of `row`."""
+def fill_rows(out, row):
+    """Copy `row`, (J,), to every row of `out`, (N, J)."""
     for n in range(len(out)):
-        of_out = out[n]
+        out_row = out[n]
         for j in range(len(row)):
-            of_out[j] = row[j]
+            out_row[j] = row[j]
 
 
 @compiled
-def turn(a, out):
-    """Make `out`, (J, I), the transpose of `a`, (I, J)."""
+def transpose_into(a, out):
+    """Copy the transpose of `a`, (I, J), to `out`, (J, I)."""
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
             out[j, i] = a[i, j]
 
 
 @compiled
-def zeros_turned(a):
+def zeros_transposed(a):
     """Return zeros in the shape of the transpose of `a`."""
     return np.zeros((a.shape[1], a.shape[0]), dtype=a.dtype)
 
 
 @compiled
-def rows_of(steps):
-    """Return `(L, N, F)` as one long column of rows, `(L * N, F)`."""
-    return steps.reshape(steps.shape[0] * steps.shape[1], steps.shape[2])
+def flatten_steps(x):
+    """Return `(L, N, F)` as rows `(L * N, F)`."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])

@@ -3,16 +3,16 @@
 import torch
 from torch import nn
 
-from skrnn._nn.recurrence import N_GATES
+from skrnn._nn.layers import N_GATES
 
 
 @torch.no_grad()
 def initialize_layer(layer, generator):
     """Draw the weights of one recurrent layer.
 
-    Input weights and biases are uniform in ±1/sqrt(H), torch's own choice. Recurrent
-    weights are orthogonal, gate by gate, so that gradients neither vanish nor explode
-    at the start, and the forget gate of an LSTM starts open.
+    Input weights and biases are uniform in ±1/sqrt(H), as in torch. Recurrent weights
+    are orthogonal, gate by gate, so that gradients neither vanish nor explode at the
+    start of training, and the bias of an LSTM's forget gate is 1.
 
     References
     ----------
@@ -37,7 +37,7 @@ def initialize_layer(layer, generator):
 
 @torch.no_grad()
 def initialize_linear(layer, generator):
-    """Draw the weights of a linear layer as torch's `nn.Linear` does."""
+    """Draw the weights of a linear layer from the distribution of `nn.Linear`."""
     bound = layer.in_features**-0.5
     layer.weight.uniform_(-bound, bound, generator=generator)
     layer.bias.uniform_(-bound, bound, generator=generator)

@@ -1,4 +1,4 @@
-"""The network: scaling, recurrent layers, pooling over time, and a linear head.
+"""The network: standardisation, recurrent layers, pooling over time, a linear head.
 
 Legend of shapes: N rows of a batch, L time steps, F features, H hidden units,
 D directions (1 or 2), K outputs.
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from skrnn._nn.initialization import initialize_layer, initialize_linear
-from skrnn._nn.pooling import pool
-from skrnn._nn.recurrence import aligned_linear, recurrence
+from skrnn._nn.layers import aligned_linear, recurrence, run_on_accelerator
+from skrnn._nn.pooling import attend, pool
 
 LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -17,161 +17,127 @@ LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 class RecurrentModule(nn.Module):
     """A stack of recurrent layers with one output per sequence, or per time step.
 
-    The layers hold their parameters under torch's names, so that each can be handed
-    to `nn.RNN`, `nn.GRU` or `nn.LSTM` as it is. Weights are drawn from a private
-    generator, and so are the masks of dropout.
+    The layers hold their parameters under torch's names: each is an `nn.RNN`, `nn.GRU`
+    or `nn.LSTM`. Weights and dropout masks are drawn from private generators.
 
     The states of the whole stack are a list with a tuple for each layer: (h,), or
     (h, c) of an LSTM, each of shape (D, N, H).
 
     Parameters
     ----------
-    n_features, n_outputs : int
-        F and K.
+    config : ModuleConfig
+        The network.
 
-    hidden_sizes : tuple of int
-        H of each layer.
-
-    cell_type : {'rnn', 'gru', 'lstm'}
-        Which cell.
-
-    nonlinearity : {'tanh', 'relu'}
-        Of the 'rnn' cell.
-
-    bidirectional : bool
-        Whether each layer also runs backwards in time.
-
-    dropout : float
-        Probability of zeroing a value between layers and before the head.
-
-    pooling : {'last', 'mean', 'max', 'attention'}
-        How the steps become one vector.
-
-    return_sequences : bool, default=False
-        Whether every step has an output, and nothing is pooled.
-
-    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
-        What each layer starts from; 'normal' and 'carry' in training only, zeros
-        otherwise.
-
-    embedding_dim : int or None, default=None
-        Length of the vectors that token ids, the only feature, are looked up as.
-
-    n_tokens : int, default=0
-        Number of ids, 0 for padding included.
-
-    ar_order : int, default=0
-        How many last steps of the `ar_columns`, and the last step of the others, also
-        reach the outputs by a linear layer beside the network, a highway; 0 for none.
-
-    ar_columns : tuple of int, default=()
-        Which features that is about.
-
-    dtype : torch dtype
-        Of the parameters.
-
-    input_dtype : torch dtype
-        Of the scaling, which happens in the precision that the data came in.
+    dropout : float, default=0.0
+        Probability of zeroing a value between layers and before the head, in training.
 
     generator : torch.Generator
-        Of the initial weights, on the CPU.
+        Generator of the initial weights, on the CPU.
     """
 
-    def __init__(
-        self,
-        n_features,
-        n_outputs,
-        *,
-        hidden_sizes,
-        cell_type,
-        nonlinearity,
-        bidirectional,
-        dropout,
-        pooling,
-        return_sequences=False,
-        initial_state="zeros",
-        embedding_dim=None,
-        n_tokens=0,
-        ar_order=0,
-        ar_columns=(),
-        dtype,
-        input_dtype,
-        generator,
-    ):
+    def __init__(self, config, *, dropout=0.0, generator):
         super().__init__()
-        self.cell_type = cell_type
-        self.nonlinearity = nonlinearity
-        self.bidirectional = bidirectional
+        self.config = config
+        self.cell_type = config.cell_type
+        self.nonlinearity = config.nonlinearity
+        self.bidirectional = config.bidirectional
+        self.pooling = config.pooling
+        self.return_sequences = config.return_sequences
+        self.initial_state = config.initial_state
+        self.ar_order = config.ar_order
+        self.ar_columns = list(config.ar_columns)
         self.dropout = dropout
-        self.pooling = pooling
-        self.return_sequences = return_sequences
-        self.initial_state = initial_state
-        self.generator = None  # of noise in training, set by the net, on its device
-        self.register_buffer("input_mean", torch.zeros(n_features, dtype=input_dtype))
-        self.register_buffer("input_scale", torch.ones(n_features, dtype=input_dtype))
-        n_directions = 2 if bidirectional else 1
-        # Made on the meta device, where making them draws nothing from torch's global
-        # generator, and filled from ours.
-        options = {"device": "meta", "dtype": dtype}
-        layer_options = dict(options)
-        if cell_type == "rnn":
-            layer_options["nonlinearity"] = nonlinearity
-        layers, n_inputs = [], embedding_dim or n_features
-        for hidden_size in hidden_sizes:
-            layer = LAYER_TYPES[cell_type](
+        self.generator = None  # of dropout and noise, on the device; set by the net
+        self._dtype = getattr(torch, config.dtype)
+        self.n_directions = 2 if config.bidirectional else 1
+        self._n_hidden = self.n_directions * config.hidden_sizes[-1]  # D * H
+        input_dtype = getattr(torch, config.input_dtype)
+        for name, fill in (("input_mean", torch.zeros), ("input_scale", torch.ones)):
+            self.register_buffer(name, fill(config.n_features, dtype=input_dtype))
+        # In this order: it is that of the draws, and of the parameters.
+        self.layers = self._make_layers(generator)
+        self.head = self._make_linear(self._n_hidden, config.n_outputs)
+        initialize_linear(self.head, generator)
+        self.embedding = self._make_embedding(generator)
+        self.attention, self.context = self._make_attention(generator)
+        self.learned_states = self._make_learned_states()
+        self.highway = self._make_highway()
+
+    # -- construction: torch's modules are made on the meta device, where they draw
+    #    nothing from torch's global generator, and filled from a private one
+
+    def _make_layers(self, generator):
+        config, layers = self.config, []
+        options = {}
+        if config.cell_type == "rnn":
+            options["nonlinearity"] = config.nonlinearity
+        n_inputs = config.embedding_dim or config.n_features
+        for hidden_size in config.hidden_sizes:
+            layer = LAYER_TYPES[config.cell_type](
                 n_inputs,
                 hidden_size,
                 batch_first=True,
-                bidirectional=bidirectional,
-                **layer_options,
+                bidirectional=config.bidirectional,
+                device="meta",
+                dtype=self._dtype,
+                **options,
             ).to_empty(device="cpu")
             initialize_layer(layer, generator)
             layers.append(layer)
-            n_inputs = n_directions * hidden_size
-        self.layers = nn.ModuleList(layers)
-        self.head = nn.Linear(n_inputs, n_outputs, **options)
-        self.head.to_empty(device="cpu")
-        initialize_linear(self.head, generator)
-        self.embedding = self.attention = self.context = self.first_states = None
-        if embedding_dim is not None:
-            # Filled by hand: an embedding draws from torch's global generator.
-            weight = torch.empty(n_tokens, embedding_dim, dtype=dtype)
-            weight.normal_(generator=generator)
-            weight[:2] = 0.0  # padding; and unknown tokens, of which nothing is known
-            self.embedding = nn.Embedding.from_pretrained(
-                weight, freeze=False, padding_idx=0
-            )
-        if pooling == "attention":
-            self.attention = nn.Linear(n_inputs, n_inputs, **options)
-            self.attention.to_empty(device="cpu")
-            initialize_linear(self.attention, generator)
-            self.context = nn.Parameter(torch.empty(n_inputs, dtype=dtype))
-            with torch.no_grad():
-                bound = n_inputs**-0.5
-                self.context.uniform_(-bound, bound, generator=generator)
-        if initial_state == "learned":
-            n_states = 2 if cell_type == "lstm" else 1
-            self.first_states = nn.ParameterList(
-                torch.zeros(n_states, n_directions, hidden_size, dtype=dtype)
-                for hidden_size in hidden_sizes
-            )
-        self.ar_order = ar_order
-        self.ar_columns = list(ar_columns)
-        self.highway = None
-        if ar_order > 0:
-            self.other_columns = sorted(set(range(n_features)) - set(ar_columns))
-            n_inputs = ar_order * len(ar_columns) + len(self.other_columns)
-            self.highway = nn.Linear(n_inputs, n_outputs, **options)
-            self.highway.to_empty(device="cpu")
+            n_inputs = self.n_directions * hidden_size
+        return nn.ModuleList(layers)
+
+    def _make_linear(self, n_inputs, n_outputs):
+        """Return a linear layer with uninitialised weights."""
+        layer = nn.Linear(n_inputs, n_outputs, device="meta", dtype=self._dtype)
+        return layer.to_empty(device="cpu")
+
+    def _make_embedding(self, generator):
+        config = self.config
+        if config.embedding_dim is None:
+            return None
+        weight = torch.empty(config.n_tokens, config.embedding_dim, dtype=self._dtype)
+        weight.normal_(generator=generator)
+        weight[:2] = 0.0  # padding, and unknown tokens
+        return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=0)
+
+    def _make_attention(self, generator):
+        """Return W and b, and the context vector u, of `attend`."""
+        if self.pooling != "attention":
+            return None, None
+        attention = self._make_linear(self._n_hidden, self._n_hidden)
+        initialize_linear(attention, generator)
+        bound = self._n_hidden**-0.5
+        context = torch.empty(self._n_hidden, dtype=self._dtype)
+        context.uniform_(-bound, bound, generator=generator)
+        return attention, nn.Parameter(context)
+
+    def _make_learned_states(self):
+        if self.initial_state != "learned":
+            return None
+        n_parts = 2 if self.cell_type == "lstm" else 1
+        return nn.ParameterList(
+            torch.zeros(n_parts, self.n_directions, hidden_size, dtype=self._dtype)
+            for hidden_size in self.config.hidden_sizes
+        )
+
+    def _make_highway(self):
+        """Return the linear highway; `start_at_linear_model` sets its weights."""
+        if self.ar_order == 0:
+            return None
+        n_features = self.config.n_features
+        self.other_columns = sorted(set(range(n_features)) - set(self.ar_columns))
+        n_inputs = self.ar_order * len(self.ar_columns) + len(self.other_columns)
+        return self._make_linear(n_inputs, self.config.n_outputs)
 
     @torch.no_grad()
-    def start_at(self, coefficients, intercept):
-        """Start at a linear model of the lags: the head says nothing yet.
+    def start_at_linear_model(self, coefficients, intercept):
+        """Set the highway to a linear model, and the head to zero.
 
         Parameters
         ----------
         coefficients : ndarray of shape (K, ar_order * len(ar_columns) + others)
-            In standardised units, as `lags` orders them.
+            In standardised units, in the order of `highway_inputs`.
 
         intercept : ndarray of shape (K,)
             In standardised units.
@@ -186,22 +152,22 @@ class RecurrentModule(nn.Module):
         self.input_mean.copy_(torch.as_tensor(mean))
         self.input_scale.copy_(torch.as_tensor(scale))
 
-    # -- the way of a batch
+    # -- forward pass
 
     def forward(self, values, lengths=None, states=None):
         """Compute the raw outputs of a padded batch `(N, L, F)`.
 
-        They are `(N, K)`, or `(N, L, K)` for an output per step. `states` is what to
-        start from, `start_states` if None.
+        They are `(N, K)`, or `(N, L, K)` for an output per step. `states` are the
+        initial states, by default `initial_states`.
         """
-        inputs = self.scale(values)
+        inputs = self.encode_inputs(values)
         hidden, states = self.run_layers(inputs, lengths, states)
-        return self.read_out(hidden, states, inputs, lengths)
+        return self.compute_output(hidden, states, inputs, lengths)
 
-    def scale(self, values):
-        """Standardise the features, in the precision that they came in.
+    def encode_inputs(self, values):
+        """Standardise the features, in the dtype of the data.
 
-        Or look the ids of tokens up: `(N, L, embedding_dim)`.
+        Or look up the vectors of token ids: `(N, L, embedding_dim)`.
         """
         if self.embedding is not None:
             return self.embedding(values[:, :, 0].long())
@@ -214,14 +180,14 @@ class RecurrentModule(nn.Module):
         Returns
         -------
         hidden : tensor of shape (N, L, D * H)
-            The outputs of the last layer.
+            Output of the last layer.
 
         states : list of tuples of tensors of shape (D, N, H)
-            Of each layer after the last valid step. The c of an LSTM is right for
-            rows of L steps only, unless `with_cell`.
+            State of each layer after the last valid step. Without `with_cell`, the c of
+            an LSTM may be wrong for rows shorter than L.
         """
         if states is None:
-            states = self.start_states(len(x))
+            states = self.initial_states(len(x))
         finals = []
         for i, layer in enumerate(self.layers):
             if i > 0:
@@ -231,11 +197,11 @@ class RecurrentModule(nn.Module):
             finals.append(final)
         return x, finals
 
-    def read_out(self, hidden, states, inputs, lengths=None):
-        """Compute the raw outputs from what the last layer says.
+    def compute_output(self, hidden, states, inputs, lengths=None):
+        """Compute the raw outputs from the output and the state of the last layer.
 
-        `inputs` are the scaled `(N, L, F)` that the highway reads; with an output per
-        step they may begin before what `hidden` is about.
+        The highway reads `inputs`, from `encode_inputs`; with an output per step they
+        may begin some steps before `hidden`.
         """
         if self.return_sequences:
             pooled = hidden
@@ -248,30 +214,30 @@ class RecurrentModule(nn.Module):
         output = self._apply_linear(self.head, self._drop(pooled))
         if self.highway is None:
             return output
-        lags = self.lags(inputs, lengths)
-        if self.return_sequences:  # the inputs may begin before
+        lags = self.highway_inputs(inputs, lengths)
+        if self.return_sequences:
             lags = lags[:, -hidden.shape[1] :]
         return output + self._apply_linear(self.highway, lags)
 
-    def lags(self, x, lengths=None):
-        """Return what the highway takes, `(N, ar_order * columns + others)`.
+    def highway_inputs(self, x, lengths=None):
+        """Return what the highway reads, `(N, ar_order * columns + others)`.
 
-        These are the last steps of the target columns, and all other features of the
-        last step. Rows shorter than `ar_order` are continued by their first step.
-        With an output per step it is `(N, L, ...)`, of every step and those before.
+        These are the last `ar_order` steps of `ar_columns`, and the last step of all
+        other features. The first step is repeated in front of shorter rows. With an
+        output per step it is `(N, L, ...)`, the steps up to each step.
         """
-        back = torch.arange(self.ar_order - 1, -1, -1, device=x.device)
+        lag = torch.arange(self.ar_order - 1, -1, -1, device=x.device)
         rows = torch.arange(len(x), device=x.device)[:, None]
         if self.return_sequences:
             last = torch.arange(x.shape[1], device=x.device)[:, None]
-            steps = (last - back).clamp(min=0)
-            own = x[:, :, self.ar_columns][:, steps].flatten(2)
-            return torch.cat([own, x[:, :, self.other_columns]], dim=2)
+            steps = (last - lag).clamp(min=0)
+            lagged = x[:, :, self.ar_columns][:, steps].flatten(2)
+            return torch.cat([lagged, x[:, :, self.other_columns]], dim=2)
         last = x.shape[1] - 1 if lengths is None else lengths[:, None] - 1
-        steps = (last - back).clamp(min=0).expand(len(x), -1)
+        steps = (last - lag).clamp(min=0).expand(len(x), -1)
         recent = x[rows, steps]
-        own = recent[:, :, self.ar_columns].flatten(1)
-        return torch.cat([own, recent[:, -1, self.other_columns]], dim=1)
+        lagged = recent[:, :, self.ar_columns].flatten(1)
+        return torch.cat([lagged, recent[:, -1, self.other_columns]], dim=1)
 
     def attend(self, hidden, lengths=None):
         r"""Return the mean over steps by learned weights, and the weights.
@@ -283,7 +249,7 @@ class RecurrentModule(nn.Module):
         pooled : tensor of shape (N, D * H)
 
         weights : tensor of shape (N, L)
-            Zero behind the end of a row.
+            Zero for padding.
 
         References
         ----------
@@ -291,59 +257,52 @@ class RecurrentModule(nn.Module):
         NAACL 2016.
         """
         scores = torch.tanh(self._apply_linear(self.attention, hidden)) @ self.context
-        if lengths is not None:
-            steps = torch.arange(hidden.shape[1], device=hidden.device)
-            scores = scores.masked_fill(steps >= lengths[:, None], -torch.inf)
-        parts = (scores - scores.amax(dim=1, keepdim=True)).exp()
-        # A sum adds in an order that depends on L, a running sum does not.
-        total = parts.cumsum(dim=1)[:, -1:]
-        pooled = (parts[:, :, None] * hidden).cumsum(dim=1)[:, -1] / total
-        return pooled, parts / total
+        return attend(hidden, scores, lengths)
 
     # -- states
 
-    def start_states(self, n):
-        """Return the states that n rows start from, None for zeros."""
+    def initial_states(self, n):
+        """Return the initial states of n rows, None for zeros."""
         if self.initial_state == "learned":
             return [
-                tuple(part[:, None].expand(-1, n, -1).contiguous() for part in of_layer)
-                for of_layer in self.first_states
+                tuple(part[:, None].expand(-1, n, -1).contiguous() for part in learned)
+                for learned in self.learned_states
             ]
         if self.initial_state == "normal" and self.training:
             return [
                 tuple(
                     torch.empty_like(part).normal_(generator=self.generator)
-                    for part in of_layer
+                    for part in zeros
                 )
-                for of_layer in self.zero_states(n)
+                for zeros in self.zero_states(n)
             ]
         return None
 
     def zero_states(self, n):
-        """Return zeros for the states of n rows."""
-        n_directions = 2 if self.bidirectional else 1
+        """Return states of zeros for n rows."""
+        n_parts = 2 if self.cell_type == "lstm" else 1
         weight = self.head.weight
         return [
             tuple(
-                weight.new_zeros(n_directions, n, layer.hidden_size)
-                for _ in range(2 if self.cell_type == "lstm" else 1)
+                weight.new_zeros(self.n_directions, n, layer.hidden_size)
+                for _ in range(n_parts)
             )
             for layer in self.layers
         ]
 
-    # -- parts
+    # -- parts of the forward pass
 
     def _apply_linear(self, layer, x):
-        if self._aligned(x):
+        if self._is_aligned(x):
             return aligned_linear(x, layer.weight, layer.bias)
         return layer(x)
 
-    def _aligned(self, x):
-        """Whether a row must not feel its place in the batch: in prediction."""
+    def _is_aligned(self, x):
+        """Whether to compute as `aligned` of `recurrence` says: in prediction."""
         return not self.training and x.device.type == "cpu"
 
     def _run_layer(self, layer, x, lengths, state, with_cell):
-        """Return all outputs `(N, L, D * H)` and the last states, each `(D, N, H)`."""
+        """Return the output `(N, L, D * H)` and the last state, each `(D, N, H)`."""
         if x.device.type != "cpu":
             return run_on_accelerator(layer, x, lengths, state)
         runs = [
@@ -354,8 +313,8 @@ class RecurrentModule(nn.Module):
                 weights,
                 lengths,
                 reverse=direction == 1,
-                aligned=self._aligned(x),
-                state=None if state is None else tuple(s[direction] for s in state),
+                aligned=self._is_aligned(x),
+                state=None if state is None else tuple(p[direction] for p in state),
                 with_cell=with_cell,
             )
             for direction, weights in enumerate(layer.all_weights)
@@ -369,9 +328,10 @@ class RecurrentModule(nn.Module):
         return x if mask is None else x * mask
 
     def dropout_mask(self, x):
-        """Return what dropout multiplies `x` by, None if it does nothing.
+        """Return the factors of dropout for `x`, None if it is inactive.
 
-        Of `(N, L, ...)` it is drawn step by step, however `x` lies in memory.
+        For `(N, L, ...)` they are drawn step by step, whatever the strides of `x`, so
+        that compiled training with time first draws the same.
         """
         if not self.training or self.dropout == 0.0:
             return None
@@ -381,25 +341,3 @@ class RecurrentModule(nn.Module):
         mask = x.new_empty(x.shape).bernoulli_(keep, generator=self.generator)
         mask = mask.div_(keep)
         return mask.transpose(0, 1) if x.ndim == 3 else mask
-
-
-def run_on_accelerator(layer, x, lengths, state=None):
-    """Run a layer through torch's own module, packed where rows differ in length.
-
-    On a GPU one call of the vendor's library beats anything written step by step,
-    and packing costs little; on a CPU it costs a factor of 2 to 8.
-    """
-    if state is not None and len(state) == 1:
-        (state,) = state
-    if lengths is None:
-        output, state = layer(x, state)
-    else:
-        # One synchronisation a batch: the library wants the lengths on the host.
-        packed = nn.utils.rnn.pack_padded_sequence(
-            x, lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        packed, state = layer(packed, state)
-        output, _ = nn.utils.rnn.pad_packed_sequence(
-            packed, batch_first=True, total_length=x.shape[1]
-        )
-    return output, state if isinstance(state, tuple) else (state,)

@@ -1,18 +1,52 @@
-"""Pooling over time."""
+"""Pooling over time: `(N, L, D * H)` to `(N, D * H)`.
+
+Sums over steps are running sums: a plain sum adds in an order that depends on L, so
+that the result for a row would depend on the padding.
+"""
 
 import torch
 
-from skrnn._nn.recurrence import last_valid
+from skrnn._nn.layers import last_valid
 
 
-def pool(output, lengths, pooling):
-    """Pool every valid step's output `(N, L, D * H)` into `(N, D * H)`."""
+def pool(hidden, lengths, pooling):
+    """Pool the hidden states of the valid steps by their 'mean' or 'max'."""
     if pooling == "mean":
-        # A sum adds in an order that depends on L, a running sum does not.
-        total = last_valid(output.cumsum(dim=1), lengths)
-        return total / (output.shape[1] if lengths is None else lengths[:, None])
+        total = last_valid(hidden.cumsum(dim=1), lengths)
+        return total / (hidden.shape[1] if lengths is None else lengths[:, None])
     if lengths is not None:
-        steps = torch.arange(output.shape[1], device=output.device)
-        padding = (steps >= lengths[:, None])[:, :, None]
-        output = output.masked_fill(padding, -torch.inf)
-    return output.amax(dim=1)
+        padding = padding_mask(hidden, lengths)[:, :, None]
+        hidden = hidden.masked_fill(padding, -torch.inf)
+    return hidden.amax(dim=1)
+
+
+def attend(hidden, scores, lengths=None):
+    """Return the mean of the hidden states, weighted by a softmax of their scores.
+
+    Parameters
+    ----------
+    hidden : tensor of shape (N, L, D * H)
+
+    scores : tensor of shape (N, L)
+
+    lengths : tensor of shape (N,), default=None
+        Valid steps of each row; None where all are valid.
+
+    Returns
+    -------
+    pooled : tensor of shape (N, D * H)
+
+    weights : tensor of shape (N, L)
+        Zero for padding.
+    """
+    if lengths is not None:
+        scores = scores.masked_fill(padding_mask(hidden, lengths), -torch.inf)
+    exp_scores = (scores - scores.amax(dim=1, keepdim=True)).exp()
+    total = exp_scores.cumsum(dim=1)[:, -1:]
+    pooled = (exp_scores[:, :, None] * hidden).cumsum(dim=1)[:, -1] / total
+    return pooled, exp_scores / total
+
+
+def padding_mask(hidden, lengths):
+    """Return a mask `(N, L)`, True for the padding after the valid steps."""
+    return torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]

@@ -1,60 +1,72 @@
-"""States of recurrent layers as users pass them."""
+"""Checks of initial states that users pass."""
 
 import numpy as np
 import torch
 
 
-def read_states(h_0, module, n):
-    """Return states as users give them in the form that the module takes.
+def check_states(h_0, module, n):
+    """Validate initial states, and return them in the form that the module takes.
 
     Parameters
     ----------
     h_0 : array-like, list of arrays, or tuple of two of these
-        As `hidden_states` returns `h_n`: `(layers * D, N, H)`, or for layers of
-        different sizes a list of `(D, N, H)`; of an LSTM a tuple of two.
+        In the form of `h_n` from `hidden_states`: `(layers * D, N, H)`, or for layers
+        of different sizes a list of `(D, N, H)`; for an LSTM a tuple of two of these.
 
     module : RecurrentModule
-        Says what is wanted.
+        Its layers determine the shapes.
 
     n : int
-        Rows.
+        Number of rows N.
+
+    Returns
+    -------
+    states : list of tuples of tensors of shape (D, N, H)
+        For each layer (h_0,), or (h_0, c_0) of an LSTM.
 
     Raises
     ------
     ValueError
-        If a shape is another than wanted.
+        If a shape does not match the layers, or a value is not finite.
     """
-    wanted = module.zero_states(n)
     names = ("h_0", "c_0") if module.cell_type == "lstm" else ("h_0",)
-    given = h_0 if len(names) == 2 else (h_0,)
+    parts = h_0 if len(names) == 2 else (h_0,)
     if len(names) == 2 and not (isinstance(h_0, tuple) and len(h_0) == 2):
         raise ValueError(
             "h_0 must be a tuple (h_0, c_0) for cell_type='lstm'. Got "
             f"{type(h_0).__name__}."
         )
-    sizes = [layer.hidden_size for layer in module.layers]
-    same, n_directions = len(set(sizes)) == 1, wanted[0][0].shape[0]
-    columns = []
-    for name, of_layers in zip(names, given, strict=True):
-        shapes = [(n_directions, n, size) for size in sizes]
-        if same:
-            shape = (len(sizes) * n_directions, n, sizes[0])
-            if np.shape(of_layers) != shape:
-                raise ValueError(
-                    f"{name} must have shape {shape}: layers times directions, "
-                    f"sequences, hidden_size. Got shape {np.shape(of_layers)}."
-                )
-            of_layers = np.split(np.asarray(of_layers), len(sizes))
-        elif [np.shape(of_layer) for of_layer in of_layers] != shapes:
-            raise ValueError(
-                f"{name} must be a list of arrays of shapes {shapes}, one for each "
-                f"layer. Got {[np.shape(of_layer) for of_layer in of_layers]}."
-            )
-        if not all(np.isfinite(of_layer).all() for of_layer in of_layers):
-            raise ValueError(f"{name} must be finite. Got NaN or infinity.")
-        columns.append(of_layers)
+    columns = [
+        _check_part(part, module, n, name)
+        for name, part in zip(names, parts, strict=True)
+    ]
     weight = module.head.weight
     return [
-        tuple(torch.as_tensor(part).to(weight) for part in of_layer)
-        for of_layer in zip(*columns, strict=True)
+        tuple(torch.as_tensor(part).to(weight) for part in layer_parts)
+        for layer_parts in zip(*columns, strict=True)
     ]
+
+
+def _check_part(part, module, n, name):
+    """Return h_0 or c_0 as one array per layer."""
+    sizes = [layer.hidden_size for layer in module.layers]
+    n_directions = 2 if module.bidirectional else 1
+    if len(set(sizes)) == 1:
+        shape = (len(sizes) * n_directions, n, sizes[0])
+        if np.shape(part) != shape:
+            raise ValueError(
+                f"{name} must have shape {shape}: layers times directions, "
+                f"sequences, hidden_size. Got shape {np.shape(part)}."
+            )
+        layers = np.split(np.asarray(part), len(sizes))
+    else:
+        shapes = [(n_directions, n, size) for size in sizes]
+        if [np.shape(layer) for layer in part] != shapes:
+            raise ValueError(
+                f"{name} must be a list of arrays of shapes {shapes}, one for each "
+                f"layer. Got {[np.shape(layer) for layer in part]}."
+            )
+        layers = part
+    if not all(np.isfinite(layer).all() for layer in layers):
+        raise ValueError(f"{name} must be finite. Got NaN or infinity.")
+    return layers

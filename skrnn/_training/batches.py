@@ -9,18 +9,19 @@ from skorch.dataset import Dataset
 from skrnn._data.step_targets import StepValues
 from skrnn._devices import numpy_dtype
 
-# Of batches of rows that differ in length.
+# For batches of rows that differ in length: the share of padding that is accepted, the
+# rows it is estimated on, and the number of batches below which rows are mixed more.
 PADDING_LIMIT = 0.1
 
 
-POOLED_ROWS = 2**14
+ESTIMATE_ROWS = 2**14
 
 
 FEW_BATCHES = 16
 
 
-COPY_ROWS = 256  # that are copied to an accelerator at once
-RESIDENT_BYTES = 2**30  # of data that is kept on an accelerator while it trains
+CHUNK_ROWS = 256  # rows that are read at once where there are no batches
+RESIDENT_BYTES = 2**30  # of data that stays on an accelerator during training
 
 
 class SequenceDataset(Dataset):
@@ -28,42 +29,35 @@ class SequenceDataset(Dataset):
 
     Parameters
     ----------
-    sequences : Sequences
+    samples : EncodedSamples
         All the data.
 
     rows : ndarray of int of shape (n,)
-        Which of them this data set holds.
-
-    targets : ndarray of shape (len(sequences), ...) or StepValues
-        Encoded targets of all the data, for each sequence or for each step.
-
-    weights : ndarray of shape (len(sequences),), StepValues or None
-        Weights of all the data, alike.
+        The rows of this data set.
 
     dtype, input_dtype : torch dtype
         Of targets and weights, and of batches of sequences.
 
     device : torch device
-        Where batches are wanted.
+        The device of the batches.
 
     resident : bool, default=None
-        Whether all sequences are brought to the device once, padded, instead of batch
-        by batch. None: on an accelerator, up to `RESIDENT_BYTES`.
+        Whether all sequences are copied to the device once, padded, instead of batch by
+        batch. None: on an accelerator, up to `RESIDENT_BYTES`.
     """
 
     def __init__(
         self,
-        sequences,
+        samples,
         rows,
-        targets,
-        weights,
         *,
         dtype,
         input_dtype,
         device,
         resident=None,
     ):
-        self.sequences = sequences
+        targets, weights = samples.targets, samples.weights
+        self.sequences = sequences = samples.sequences
         self.rows = rows
         self.input_dtype = numpy_dtype(input_dtype)
         self.device = device
@@ -95,24 +89,24 @@ class SequenceDataset(Dataset):
 
     @property
     def lengths(self):
-        """The steps of each row as the network gets them, None if all have as many."""
+        """Steps of each row in a batch, None if all have the same number."""
         if self.sequences.lengths is None:
             return None
-        return self.sequences.expressed_steps()[self.rows]
+        return self.sequences.n_batch_steps()[self.rows]
 
     @property
-    def X(self):  # what skorch's scoring callbacks ask a data set for
+    def X(self):  # read by skorch's scoring callbacks
         """The data set itself, which the net can predict."""
         return self
 
     @property
     def y(self):
-        """The encoded targets, of steps as one long column."""
+        """The encoded targets; those of time steps in one column."""
         return self.targets.flat if self.per_step else self.targets.cpu().numpy()
 
     @property
     def flat_weights(self):
-        """The weight of each row or step, as numpy in float64; ones if all are one."""
+        """The weight of each row or time step, as float64; ones without weights."""
         weights = self.weights
         if weights is None:
             return np.ones(len(self.y))
@@ -151,7 +145,7 @@ class SequenceDataset(Dataset):
 
 
 class ResidentSequences:
-    """Rows of sequences that lie on a device, padded to the longest.
+    """Rows of sequences on a device, padded to the longest.
 
     Parameters
     ----------
@@ -159,35 +153,35 @@ class ResidentSequences:
         All the data.
 
     rows : ndarray of int of shape (n,)
-        Which of them.
+        The rows.
 
     dtype : torch dtype
         Of the values.
 
     device : torch device
-        Where they lie.
+        The device.
     """
 
     def __init__(self, sequences, rows, dtype, device):
-        steps = sequences.expressed_steps()[rows]
+        steps = sequences.n_batch_steps()[rows]
         shape = len(rows), int(steps.max()), sequences.n_features
         self.values = torch.zeros(shape, dtype=dtype, device=device)
         self.lengths = None
         if sequences.lengths is not None:
             self.lengths = torch.from_numpy(steps)
-        for part in torch.arange(len(rows)).split(COPY_ROWS):
+        for part in torch.arange(len(rows)).split(CHUNK_ROWS):
             values, _ = sequences.take(rows[part.numpy()], numpy_dtype(dtype))
-            places = slice(int(part[0]), int(part[-1]) + 1)
-            self.values[places, : values.shape[1]] = torch.from_numpy(values)
+            first, last = int(part[0]), int(part[-1])
+            self.values[first : last + 1, : values.shape[1]] = torch.from_numpy(values)
 
     def take(self, positions):
         """Return `(values, lengths)` as `Sequences.take` does, on the device."""
-        places = positions.to(self.values.device, non_blocking=True)
+        index = positions.to(self.values.device, non_blocking=True)
         if self.lengths is None:
-            return self.values[places], None
-        lengths = self.lengths[positions]  # read where nobody has to wait for them
+            return self.values[index], None
+        lengths = self.lengths[positions]  # on the host, without synchronisation
         longest = int(lengths.max())
-        values = self.values[places, :longest]
+        values = self.values[index, :longest]
         if bool((lengths == longest).all()):
             return values, None
         return values, lengths.to(values.device, non_blocking=True)
@@ -196,20 +190,19 @@ class ResidentSequences:
 def relative_weights(targets, weights, rows):
     """Return the weights of some rows relative to the mean of a row, see `get_loss`.
 
-    A step's weight is its share in a row, so that those of a row add up to one in the
-    mean over rows.
+    The weights of the time steps of a row sum to 1 in the mean over rows.
     """
     if isinstance(targets, StepValues):
         flat = np.ones(len(targets.flat)) if weights is None else weights[rows].flat
-        return targets.like(flat * (len(rows) / flat.sum()))
+        return targets.with_values(flat * (len(rows) / flat.sum()))
     return weights[rows] / weights[rows].mean()
 
 
 class Batches:
-    """Iterate over a `SequenceDataset`, anew and in a new order each time.
+    """The batches of a `SequenceDataset`, in a new order in each iteration.
 
-    Stands where skorch expects a DataLoader, which would index and collate row by
-    row and draw from torch's global generator.
+    Replaces the DataLoader that skorch expects, which indexes and collates row by row
+    and draws from torch's global generator.
 
     Parameters
     ----------
@@ -217,14 +210,14 @@ class Batches:
         The rows.
 
     batch_size : int
-        Of all batches but the last, which may be smaller.
+        Rows of a batch; the last may have fewer.
 
     generator : torch.Generator, default=None
-        Of the order; rows stay in theirs if None.
+        Of the order; None keeps the order of the rows.
 
     pool : int, default=1
-        How many batches are drawn together and then filled by length, so that rows
-        of a batch need little padding. See `batches_in_pool`.
+        Number of batches that are drawn together, sorted by length and then split, so
+        that a batch needs little padding. See `choose_pool_size`.
     """
 
     def __init__(self, dataset, batch_size, generator=None, pool=1):
@@ -256,14 +249,14 @@ class Batches:
             yield self.dataset.batch(positions)
 
 
-def batches_in_pool(lengths, batch_size):
-    """Return how many batches to fill together by length, as few as will do.
+def choose_pool_size(lengths, batch_size):
+    """Return the smallest number of batches to sort by length together.
 
-    Rows that are drawn in any order teach best, and those of one length need no
-    padding. This is the least that makes padding less than `PADDING_LIMIT` of all
-    steps, tried on one order of at most `POOLED_ROWS` rows. Of fewer than
-    `FEW_BATCHES` at most a quarter is filled together: else there would be the same
-    batches in each epoch, which taught an LSTM less on 50 gestures.
+    Random batches train best, and batches of equal lengths need no padding. The result
+    is the smallest pool that keeps padding below `PADDING_LIMIT` of all steps, as
+    estimated on one order of at most `ESTIMATE_ROWS` rows. With fewer than
+    `FEW_BATCHES` batches a pool has at most a quarter of them; otherwise the batches
+    would be the same in every epoch, with which an LSTM learned less on 50 gestures.
 
     Parameters
     ----------
@@ -276,11 +269,11 @@ def batches_in_pool(lengths, batch_size):
     Returns
     -------
     pool : int
-        The most there may be if even that needs more padding.
+        The largest allowed if no pool is below the limit.
     """
     n_batches = math.ceil(len(lengths) / batch_size)
-    most = n_batches if n_batches >= FEW_BATCHES else n_batches // 4
-    order = np.random.default_rng(0).permutation(len(lengths))[:POOLED_ROWS]
+    largest = n_batches if n_batches >= FEW_BATCHES else n_batches // 4
+    order = np.random.default_rng(0).permutation(len(lengths))[:ESTIMATE_ROWS]
     lengths = lengths[order]
     pool = 1
     while True:
@@ -291,13 +284,13 @@ def batches_in_pool(lengths, batch_size):
         first = np.arange(0, len(sorted_), batch_size)
         counts = np.diff(first, append=len(sorted_))
         padded = (np.maximum.reduceat(sorted_, first) * counts).sum()
-        if sorted_.sum() > (1 - PADDING_LIMIT) * padded or pool >= most:
+        if sorted_.sum() > (1 - PADDING_LIMIT) * padded or pool >= largest:
             return pool
-        pool = min(2 * pool, most)
+        pool = min(2 * pool, largest)
 
 
 def valid_steps(x, lengths=None):
-    """Return the valid steps of a batch `(N, L, ...)` end to end, `(S, ...)`."""
+    """Return the valid steps of a batch `(N, L, ...)`, concatenated: `(S, ...)`."""
     if lengths is None:
         return x.flatten(0, 1)
     return x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
@@ -307,4 +300,4 @@ def _cast(values, dtype):
     """Return floating `StepValues` in the precision of the network."""
     if values.flat.dtype.kind != "f":
         return values
-    return values.like(values.flat.astype(numpy_dtype(dtype)))
+    return values.with_values(values.flat.astype(numpy_dtype(dtype)))

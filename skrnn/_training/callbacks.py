@@ -9,19 +9,19 @@ from skorch.callbacks import Callback, PassthroughScoring
 
 
 class StopTraining(Exception):
-    """Raised by a callback to end training in good order."""
+    """Ends training without an error, raised by a callback."""
 
 
 class EarlyStopping(Callback):
-    """Stop when the validation loss stops falling, and take the best weights back.
+    """Stop when the validation loss stops falling, and restore the best weights.
 
     Parameters
     ----------
     patience : int
-        Epochs without an improvement of more than `tol` that are waited for.
+        Epochs without an improvement of more than `tol` before training stops.
 
     tol : float
-        Smallest improvement that counts, in units of the loss.
+        Smallest improvement, in units of the loss.
     """
 
     def __init__(self, patience, tol):
@@ -29,7 +29,7 @@ class EarlyStopping(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Forget earlier training, but for a linear start, which may be the best."""
+        """Start anew; a linear start counts as epoch 0 and may be the best."""
         self.best_loss_ = math.inf
         self.best_epoch_ = self.best_weights_ = None
         if net.module_.highway is not None:
@@ -38,7 +38,7 @@ class EarlyStopping(Callback):
         self.misses_ = 0
 
     def on_epoch_end(self, net, **kwargs):
-        """Keep the weights if they are the best, count the miss if not."""
+        """Keep the weights if they are the best, else count the epoch as a miss."""
         loss = net.history[-1]["valid_loss"]
         self._keep(net, loss)
         if loss < self.reference_ - self.tol:
@@ -77,13 +77,13 @@ class PlateauSchedule(Callback):
         self.patience = patience
 
     def on_train_begin(self, net, **kwargs):
-        """Start torch's own schedule on the optimiser of the net."""
+        """Create torch's schedule for the optimiser of the net."""
         self.schedule_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
             net.optimizer_, factor=0.5, patience=self.patience
         )
 
     def on_epoch_end(self, net, **kwargs):
-        """Look at the validation loss if there is one, else at the training loss."""
+        """Pass on the validation loss if there is one, else the training loss."""
         row = net.history[-1]
         self.schedule_.step(row.get("valid_loss", row["train_loss"]))
 
@@ -94,7 +94,7 @@ class ProgressBar(Callback):
     Parameters
     ----------
     description : str
-        What stands before the bar.
+        Text before the bar.
     """
 
     def __init__(self, description):
@@ -107,7 +107,7 @@ class ProgressBar(Callback):
         self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
 
     def on_epoch_end(self, net, **kwargs):
-        """Move the bar on by one epoch."""
+        """Advance the bar by one epoch."""
         losses = {
             name: f"{net.history[-1][key]:.4g}"
             for name, key in (("loss", "train_loss"), ("validation", "valid_loss"))
@@ -117,17 +117,17 @@ class ProgressBar(Callback):
         self.bar_.update()
 
     def close(self):
-        """Leave the bar as it stands."""
+        """Close the bar at its current position."""
         if hasattr(self, "bar_"):
             self.bar_.close()
 
     def on_train_end(self, net, **kwargs):
-        """Leave the bar as it stands."""
+        """Close the bar."""
         self.close()
 
 
-def reads_batches(callback):
-    """Whether a callback needs hooks around batches or batch rows in the history."""
+def has_batch_hooks(callback):
+    """Whether a callback uses hooks of batches, or batch rows of the history."""
     hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
     return isinstance(callback, PassthroughScoring) or any(
         getattr(type(callback), hook, None) is not getattr(Callback, hook)
@@ -135,8 +135,8 @@ def reads_batches(callback):
     )
 
 
-def raised_on_purpose(interrupt):
-    """Whether a raise statement made the interrupt, but not that of a handler."""
+def is_raised_by_callback(interrupt):
+    """Whether a raise statement other than a signal handler's caused the interrupt."""
     handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
     trace = interrupt.__traceback__
     while trace.tb_next is not None:

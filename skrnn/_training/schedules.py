@@ -6,11 +6,11 @@ import numpy as np
 def learning_rates(schedule, lr, n_steps):
     """Return the learning rate of each of `n_steps` steps, None if it is constant.
 
-    Both schedules are curves over training as a whole, read at the middle of each
-    step, so that they make sense for a single step too. 'cosine' falls from `lr` to
-    zero along half a cosine. 'one_cycle' rises from `lr / 25` to `lr` over the first
-    three tenths and falls to `lr / 250,000`, each along half a cosine, the defaults
-    of torch's OneCycleLR; momentum is left as it is.
+    Both schedules are curves over the whole of training, evaluated at the middle of
+    each step, so that they are defined for a single step too. 'cosine' falls from `lr`
+    to zero along half a cosine. 'one_cycle' rises from `lr / 25` to `lr` over the first
+    three tenths and falls to `lr / 250,000`, each along half a cosine, as torch's
+    OneCycleLR does by default; it does not change momentum.
 
     References
     ----------
@@ -24,10 +24,10 @@ def learning_rates(schedule, lr, n_steps):
     if schedule == "cosine":
         return _half_cosine(lr, 0.0, progress).tolist()
     if schedule == "one_cycle":
-        summit = 0.3
-        rise = _half_cosine(lr / 25, lr, progress / summit)
-        fall = _half_cosine(lr, lr / 25e4, (progress - summit) / (1 - summit))
-        return np.where(progress < summit, rise, fall).tolist()
+        peak = 0.3
+        rise = _half_cosine(lr / 25, lr, progress / peak)
+        fall = _half_cosine(lr, lr / 25e4, (progress - peak) / (1 - peak))
+        return np.where(progress < peak, rise, fall).tolist()
     return None
 
 

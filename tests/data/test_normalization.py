@@ -300,7 +300,7 @@ def test_what_cannot_be_meant_is_refused(params, sequences, message):
 def test_training_cannot_go_on_with_another_expression():
     model = RNNRegressor(**TINY, warm_start=True, window_norm="last").fit(X, y)
     message = (
-        "The 'window_norm' parameter must stay as it was while training goes on with "
+        "The 'window_norm' parameter must stay as it was while training continues with "
         "warm_start or partial_fit. Got None after 'last'. Set warm_start=False and "
         "call fit."
     )
@@ -328,7 +328,7 @@ LINEAR = BESIDE | dict(max_epochs=1, lr=1e-12, early_stopping=False)
 ROW_ERRORS = {"squared_error": np.square, "absolute_error": np.abs}
 
 
-def share_by_hand(params, weights):
+def expected_shrinkage(params, weights):
     """Return how much the network is worth on the last five tenths of the rows.
 
     Each is held out in turn, with the 5 windows on either side that overlap it.
@@ -351,7 +351,7 @@ def share_by_hand(params, weights):
             predictions.append(model.predict(X_LONG[held]))
         network, start = predictions
         outputs = start + shares[:, None] * (network - start)
-        errors.append(row_error((outputs - Y_LONG[held]) / model._target.scale))
+        errors.append(row_error((outputs - Y_LONG[held]) / model._encoder.target.scale))
         held_out.append(weights[held])
     errors, weights = np.hstack(errors), np.hstack(held_out) / np.sum(held_out)
     best = (errors @ weights).argmin()
@@ -366,14 +366,14 @@ def share_by_hand(params, weights):
 @pytest.mark.parametrize("loss", ROW_ERRORS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("random_state", range(4))
-def test_the_network_counts_as_much_as_it_serves_rows_it_has_not_seen(
+def test_correction_is_shrunk_by_its_gain_on_held_out_folds(
     random_state, weighted, loss
 ):
     params = BESIDE | {"random_state": random_state, "loss": loss}
     weights = np.ones(len(X_LONG))
     if weighted:
         weights = np.random.default_rng(7).uniform(0.2, 3, len(X_LONG))
-    share = share_by_hand(params, weights)
+    share = expected_shrinkage(params, weights)
     fitted = [
         RNNRegressor(**p).fit(X_LONG, Y_LONG, weights).predict(X_LONG)
         for p in (params | {"early_stopping": False}, LINEAR, params)
@@ -385,7 +385,7 @@ def test_the_network_counts_as_much_as_it_serves_rows_it_has_not_seen(
 
 def test_some_networks_of_these_tests_help_and_some_do_not():
     shares = [
-        share_by_hand(BESIDE | {"random_state": seed}, np.ones(len(X_LONG)))
+        expected_shrinkage(BESIDE | {"random_state": seed}, np.ones(len(X_LONG)))
         for seed in range(4)
     ]
     assert min(shares) == 0
@@ -411,7 +411,7 @@ def test_a_network_that_does_not_help_leaves_the_linear_model_alone():
 @pytest.mark.parametrize(
     "params", [{"ar_order": 0}, {"early_stopping": False}, {"rows": 39}]
 )
-def test_otherwise_there_is_no_trial(params):
+def test_cross_validation_needs_a_highway_early_stopping_and_enough_rows(params):
     rows = slice(params.pop("rows", None))
     model = RNNRegressor(**BESIDE | params).fit(X_LONG[rows], Y_LONG[rows])
 
@@ -419,7 +419,7 @@ def test_otherwise_there_is_no_trial(params):
     assert model.validation_loss_curve_ is None
 
 
-def test_windows_that_all_overlap_are_not_tried():
+def test_windows_that_all_overlap_are_not_cross_validated():
     X, y = make_windows(LONG, window_size=30)
     model = RNNRegressor(**BESIDE).fit(X, y)
     assert model.validation_loss_curve_ is None
@@ -435,31 +435,30 @@ def test_beside_the_linear_model_given_rows_stop_training():
 
 
 @pytest.mark.parametrize("make", [list, np.asarray, pd.DataFrame])
-def test_the_trial_takes_x_in_any_form(make):
+def test_folds_are_the_same_for_x_in_any_form(make):
     expected = RNNRegressor(**BESIDE).fit(X_LONG, Y_LONG).predict(X_LONG)
     X = make(X_LONG[:, :, None]) if make is list else make(X_LONG)
     answers = RNNRegressor(**BESIDE).fit(X, Y_LONG).predict(X)
     assert_allclose(answers, expected, rtol=1e-9)
 
 
-def test_the_trial_sets_whole_groups_aside():
+def test_folds_are_whole_groups():
     seen = []
 
     class Recorder(RNNRegressor):
-        def _fit(self, X, y, sample_weight=None, groups=None, *rest, **options):
-            seen.append(sample_weight)
-            return super()._fit(X, y, sample_weight, groups, *rest, **options)
+        def _train_fold(self, samples, plan, train, valid):
+            seen.append(train)
+            return super()._train_fold(samples, plan, train, valid)
 
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE).fit(X_LONG, Y_LONG, groups=groups)
-    assert seen[0] is None
     # The last two groups, of four rows and of twenty, then another, and what overlaps
-    # them. A fourth trial would not leave half of the rows.
+    # them. A fourth fold would not leave half of the rows.
     rows = np.arange(len(groups))
-    assert_array_equal(seen[1], rows < 60 - 5)
-    assert_array_equal(seen[2], (rows < 40 - 5) | (rows >= 60 + 5))
-    assert_array_equal(seen[3], (rows < 20 - 5) | (rows >= 40 + 5))
-    assert len(seen) == 4
+    assert_array_equal(seen[0], rows[rows < 60 - 5])
+    assert_array_equal(seen[1], rows[(rows < 40 - 5) | (rows >= 60 + 5)])
+    assert_array_equal(seen[2], rows[(rows < 20 - 5) | (rows >= 40 + 5)])
+    assert len(seen) == 3
 
 
 def test_one_group_is_no_reason_to_fail_when_nothing_was_asked_for():

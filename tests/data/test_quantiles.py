@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from internals import raw_outputs
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -43,8 +44,8 @@ def test_quantiles_do_not_cross_and_sorting_them_adds_no_loss():
     found = model.predict_quantiles(X)
     assert found.shape == (40, 3)
     assert (np.diff(found, axis=1) >= 0).all()
-    target = model._target
-    raw = model.net_.outputs(model._read_sequences(X)) * target.scale + target.mean
+    target = model._encoder.target
+    raw = raw_outputs(model, X) * target.scale + target.mean
     at = [0, 1, 3]  # the median is the third
     assert (np.diff(raw, axis=1) < 0).any()  # or the test would say nothing
     sorted_loss, raw_loss = (
@@ -79,8 +80,8 @@ def test_recorded_loss_is_that_of_scikit_learn(weighted, batch_size):
         lr_schedule=None,
         batch_size=batch_size,
     ).fit(X, Y, weights)
-    target = model._target
-    raw = model.net_.outputs(model._read_sequences(X)) * target.scale + target.mean
+    target = model._encoder.target
+    raw = raw_outputs(model, X) * target.scale + target.mean
     losses = [
         mean_pinball_loss(Y, raw[:, i], sample_weight=weights, alpha=level)
         for i, level in enumerate((0.1, 0.3, 0.5, 0.9))
@@ -244,7 +245,7 @@ def test_the_loss_of_the_fit_decides_whether_there_are_quantiles(return_sequence
 def test_training_goes_on_with_the_same_quantiles(before, after, was, came):
     model = RNNRegressor(**TINY | before, warm_start=True).fit(X, Y)
     message = (
-        "The quantiles must stay as they were while training goes on with warm_start "
+        "The quantiles must stay as they were while training continues with warm_start "
         f"or partial_fit. Got {came} after {was}. Set warm_start=False and call fit."
     )
     with raises(ValueError, message):

@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, make_windows
 from skrnn._data.sequences import Sequences
-from skrnn._data.splits import check_groups, split_in_turn, split_rows
+from skrnn._data.splits import check_groups, kfold, train_validation_split
 
 TINY = dict(hidden_size=3, max_epochs=1, random_state=0)
 STRATEGIES = ["random", "last"]
@@ -41,7 +41,7 @@ def split(groups, **options):
     options = {"fraction": 0.2, "strategy": "random", "seed": 0} | options
     sequences = Sequences(np.arange(len(groups))[:, None, None])
     rows = options.pop("rows", np.arange(len(groups)))
-    return split_rows(sequences, rows, groups=np.asarray(groups), **options)
+    return train_validation_split(sequences, rows, groups=np.asarray(groups), **options)
 
 
 @given(
@@ -207,7 +207,7 @@ def test_windows_that_reach_into_a_group_set_aside_are_left_out(strategy):
     series = np.random.default_rng(0).normal(size=131)
     X, _ = make_windows(series, window_size=12)
     groups = np.arange(len(X)) // 20  # as months are groups of one series
-    train, valid = split_rows(
+    train, valid = train_validation_split(
         Sequences(X[:, :, None]),
         np.arange(len(X)),
         fraction=0.3,
@@ -246,10 +246,10 @@ def test_splits_in_turn_hold_out_other_rows_each_time(strategy, grouped):
     X, _ = make_windows(np.random.default_rng(0).normal(size=206), window_size=6)
     rows = np.arange(len(X))
     groups = rows // 20 if grouped else None
-    splits = split_in_turn(
+    splits = kfold(
         Sequences(X[:, :, None]),
         rows,
-        n_parts=4,
+        n_splits=4,
         fraction=0.1,
         strategy=strategy,
         seed=0,
@@ -269,10 +269,10 @@ def test_splits_in_turn_hold_out_other_rows_each_time(strategy, grouped):
 
 def test_splits_in_turn_are_fewer_where_rows_do_not_suffice():
     X, _ = make_windows(np.random.default_rng(0).normal(size=60), window_size=30)
-    splits = split_in_turn(
+    splits = kfold(
         Sequences(X[:, :, None]),
         np.arange(len(X)),
-        n_parts=4,
+        n_splits=4,
         fraction=0.1,
         strategy="last",
         seed=0,

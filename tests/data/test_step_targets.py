@@ -72,7 +72,7 @@ def test_values_of_rows_stand_where_their_steps_do():
     pieces = np.split(flat, np.cumsum(LENGTHS)[:-1])
 
     chosen = np.concatenate([pieces[row] for row in rows])
-    assert_array_equal(values.flat[values.positions(rows)], chosen)
+    assert_array_equal(values.flat[values.step_indices(rows)], chosen)
     assert_array_equal(values[rows].flat, chosen)
     assert_array_equal(values[rows].lengths, LENGTHS[rows])
     padded = values.padded(rows)
@@ -269,7 +269,7 @@ def test_every_step_is_that_of_the_textbook(
             ]
             x, _ = run_layer(cell_type, nonlinearity, x, directions)
         raw = x @ state["head.weight"][0] + state["head.bias"][0]
-        target = model._target.of_step
+        target = model._encoder.target.step_target
         assert_allclose(found, raw * target.scale + target.mean, atol=1e-6)
 
 
@@ -625,7 +625,7 @@ def test_skorch_scores_all_steps_as_one_column():
 def test_both_kinds_of_targets_cannot_follow_each_other():
     model = RNNRegressor(**TINY, warm_start=True).fit(DENSE, DENSE[:, :, 0])
     message = (
-        "The 'return_sequences' parameter must stay as it was while training goes on "
+        "The 'return_sequences' parameter must stay as it was while training continues "
         "with warm_start or partial_fit. Got False after True. Set warm_start=False "
         "and call fit."
     )
@@ -647,8 +647,8 @@ def test_nothing_is_pooled_where_every_step_answers(pooling):
 def test_a_step_is_not_measured_by_those_that_follow(window_norm):
     message = (
         "The 'window_norm' parameter of RNNRegressor must be None or 'difference' with "
-        f"return_sequences=True, since {window_norm!r} measures a step by those that "
-        "follow it. Use 'difference', or one target per sequence."
+        f"return_sequences=True, since {window_norm!r} normalises a step by later "
+        "ones. Use 'difference', or one target per sequence."
     )
     with raises(ValueError, message):
         RNNRegressor(**TINY, window_norm=window_norm, target_feature=0).fit(
@@ -694,13 +694,13 @@ def test_steps_of_equal_sequences_unflatten_to_a_rectangle(per_row):
     pieces = values.unflatten(flat, True)
     assert pieces.shape == (4,)
     assert_array_equal(np.concatenate(pieces), flat)
-    assert values.like(None) is None
+    assert values.with_values(None) is None
     assert len(values) == 4
 
 
 def test_no_rows_have_no_steps():
     values = StepValues(np.arange(5), np.array([2, 3]))
-    assert values.positions(np.array([], dtype=int)).tolist() == []
+    assert values.step_indices(np.array([], dtype=int)).tolist() == []
 
 
 def test_only_labels_have_classes():

@@ -399,9 +399,9 @@ def test_features_to_come_are_finite():
 
 def test_a_two_way_network_with_an_output_per_step_does_not_run_free():
     message = (
-        "forecast wants a network that reads forward in time. Got bidirectional=True "
-        "with return_sequences=True, whose outputs need the end of the sequence. Set "
-        "bidirectional=False."
+        "forecast needs a network that reads forward in time. Got bidirectional=True "
+        "with return_sequences=True, whose outputs depend on the end of the sequence. "
+        "Set bidirectional=False."
     )
     with raises(ValueError, message):
         per_step(bidirectional=True).forecast(SERIES[None, :5, :1], 3)

@@ -348,27 +348,29 @@ def test_an_old_stream_refuses_a_new_fit(again, use):
         (
             BiRNNClassifier(**TINY),
             LABELS[:, -1],
-            "stream wants a network that reads forward in time. Got a two-way "
-            "BiRNNClassifier, whose answer needs the end of the sequence.",
+            "stream needs a network that reads forward in time. Got a "
+            "bidirectional BiRNNClassifier, whose output depends on the end of the "
+            "sequence.",
         ),
         (
             RNNRegressor(**TINY, bidirectional=True, return_sequences=True),
             NUMBERS,
-            "stream wants a network that reads forward in time. Got a two-way "
-            "RNNRegressor, whose answer needs the end of the sequence.",
+            "stream needs a network that reads forward in time. Got a "
+            "bidirectional RNNRegressor, whose output depends on the end of the "
+            "sequence.",
         ),
         (
             RNNRegressor(**TINY, window_norm="standard", target_feature=0),
             X[:, -1, 0],
-            "stream wants a network whose state determines the answer. Got "
-            "window_norm='standard', which expresses all steps anew with each new "
+            "stream needs a network whose state determines the prediction. Got "
+            "window_norm='standard', which normalises all steps again with each new "
             "one. Use 'difference' or None.",
         ),
         (
             RNNRegressor(**TINY, window_norm="last", target_feature=0),
             X[:, -1, 0],
-            "stream wants a network whose state determines the answer. Got "
-            "window_norm='last', which expresses all steps anew with each new one. "
+            "stream needs a network whose state determines the prediction. Got "
+            "window_norm='last', which normalises all steps again with each new one. "
             "Use 'difference' or None.",
         ),
     ],
@@ -381,7 +383,7 @@ def test_an_answer_that_the_state_does_not_determine_is_no_stream(model, y, mess
 
 def test_sequences_of_one_length_are_no_stream():
     message = (
-        "stream wants a RNNRegressor fitted on sequences of any length. Got one fitted "
+        "stream needs a RNNRegressor fitted on sequences of any length. Got one fitted "
         "on 2-D X with 9 time steps. Fit on X[:, :, None]."
     )
     model = RNNRegressor(**TINY).fit(X[:, :, 0], NUMBERS[:, -1])
@@ -424,8 +426,8 @@ def test_a_difference_wants_a_step_before():
     model = RNNRegressor(**TINY, window_norm="difference", target_feature=0)
     model.fit(X, X[:, -1, 0] + 0.1)
     message = (
-        "A stream with window_norm='difference' must know a step before its first "
-        "answer. Got none. Pass the first steps as stream(X)."
+        "A stream with window_norm='difference' must have a time step before "
+        "its first prediction. Got none. Pass the first steps as stream(X)."
     )
     with raises(ValueError, message):
         model.stream().predict_step(X[0, 0])

@@ -13,15 +13,15 @@ from numba import njit
 from skrnn._kernels import adam, cells, products
 from skrnn._kernels.products import (
     TILE_ROWS,
-    add_outer,
-    add_product,
-    add_rows,
-    packed,
-    packed_transpose,
-    rows_of,
-    set_rows,
-    turn,
-    zeros_turned,
+    add_column_sums,
+    add_matmul,
+    add_transposed_matmul,
+    fill_rows,
+    flatten_steps,
+    pack,
+    pack_transpose,
+    transpose_into,
+    zeros_transposed,
 )
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
@@ -43,14 +43,14 @@ def test_products_of_any_size_are_added_to_what_is_there(shape, dtype):
     start = draw(n, j, dtype=dtype, seed=2)
     product, outer = start.copy(), start.copy()
 
-    add_product(a, packed(b), product)
-    add_outer(np.ascontiguousarray(a.T), b, outer)
+    add_matmul(a, pack(b), product)
+    add_transposed_matmul(np.ascontiguousarray(a.T), b, outer)
 
     expected = start + a.astype(np.float64) @ b.astype(np.float64)
     np.testing.assert_allclose(product, expected, rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(product, outer)
     product = start.copy()
-    add_product(a, packed_transpose(np.ascontiguousarray(b.T)), product)
+    add_matmul(a, pack_transpose(np.ascontiguousarray(b.T)), product)
     np.testing.assert_array_equal(product, outer)
 
 
@@ -58,7 +58,7 @@ def test_products_of_any_size_are_added_to_what_is_there(shape, dtype):
 def test_wide_rows_are_added_alike(dtype):
     a, b = draw(40, 9, dtype=dtype), draw(40, 1100, dtype=dtype, seed=1)
     out = np.zeros((9, 1100), dtype)
-    add_outer(a, b, out)
+    add_transposed_matmul(a, b, out)
     np.testing.assert_allclose(out, a.T @ b, atol=10 * TOLERANCE[dtype])
 
 
@@ -66,24 +66,25 @@ def test_the_cache_of_every_kernel_follows_the_sources_of_all():
     folder = Path(products.__file__).parent
     sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
     checksum = f"{zlib.crc32(sources):08x}"
-    for kernel in (cells.rnn_forward, products.add_product, adam.adam_step):
+    for kernel in (cells.rnn_forward, products.add_matmul, adam.adam_step):
         assert checksum in kernel._cache._impl.filename_base
 
 
-@pytest.mark.parametrize("size", [(300, 600), (4000, 600), (10000, 1100)])
-def test_copies_live_until_they_were_read(size):
+def test_copies_live_until_they_were_read():
     # In a process whose freed memory is overwritten, and large memory given back.
-    code = f"""
+    code = """
 import numpy as np
-from skrnn._kernels.products import add_outer, add_product, packed, packed_transpose
-b, a = np.ones({size}), np.ones(({size[0]}, 2))
-out = np.zeros((2, {size[1]}))
-add_outer(a, b, out)
-assert (out == {size[0]}).all()
-add_product(np.ones((2, {size[0]})), packed(b), out)
-assert (out == 2 * {size[0]}).all()
-add_product(np.ones((2, {size[0]})), packed_transpose(b.T.copy()), out)
-assert (out == 3 * {size[0]}).all()
+from skrnn._kernels.products import add_matmul, add_transposed_matmul
+from skrnn._kernels.products import pack, pack_transpose
+for k, j in [(300, 600), (4000, 600), (10000, 1100)]:
+    b, a = np.ones((k, j)), np.ones((k, 2))
+    out = np.zeros((2, j))
+    add_transposed_matmul(a, b, out)
+    assert (out == k).all()
+    add_matmul(np.ones((2, k)), pack(b), out)
+    assert (out == 2 * k).all()
+    add_matmul(np.ones((2, k)), pack_transpose(b.T.copy()), out)
+    assert (out == 3 * k).all()
 """
     environment = os.environ | {"MALLOC_PERTURB_": "165"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -93,58 +94,62 @@ assert (out == 3 * {size[0]}).all()
 def test_a_row_has_the_same_bits_wherever_it_stands(dtype):
     a, b = draw(2 * TILE_ROWS + 3, 37, dtype=dtype), draw(37, 53, dtype=dtype)
     together = np.zeros((len(a), 53), dtype)
-    add_product(a, packed(b), together)
+    add_matmul(a, pack(b), together)
     for i in range(len(a)):
         alone = np.zeros((1, 53), dtype)
-        add_product(a[i : i + 1], packed(b), alone)
+        add_matmul(a[i : i + 1], pack(b), alone)
         np.testing.assert_array_equal(alone[0], together[i])
 
 
 @dtypes
-def test_parts_of_matrices_are_read_and_written_alone(dtype):
+def test_slices_of_matrices_are_read_and_written_alone(dtype):
     a, b = draw(9, 12, dtype=dtype), draw(12, 40, dtype=dtype, seed=1)
     out = draw(9, 40, dtype=dtype, seed=2)
     expected = out.copy()
     expected[:, 5:25] += a[:, 3:] @ b[3:, 5:25]
 
-    add_product(a[:, 3:], packed(b[3:, 5:25]), out[:, 5:25])
+    add_matmul(a[:, 3:], pack(b[3:, 5:25]), out[:, 5:25])
 
     np.testing.assert_allclose(out, expected, atol=TOLERANCE[dtype])
 
 
 @dtypes
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_finite_stays_so(value, dtype):
+def test_nan_and_infinity_stay_in_their_row(value, dtype):
     a, b = np.ones((3, 2), dtype), np.ones((2, 4), dtype)
     a[1, 0] = value
     out = np.zeros((3, 4), dtype)
 
-    add_product(a, packed(b), out)
+    add_matmul(a, pack(b), out)
 
     assert np.isfinite(out[[0, 2]]).all()
     np.testing.assert_array_equal(out[1], np.full(4, value, dtype))
 
 
 @dtypes
-def test_helpers_do_what_they_say(dtype):
+def test_sums_fills_and_transposes_are_those_of_numpy(dtype):
     a = draw(5, 3, dtype=dtype)
     total, copies = np.ones(3, dtype), np.empty((4, 3), dtype)
 
-    add_rows(a, total)
-    set_rows(copies, a[0])
+    add_column_sums(a, total)
+    fill_rows(copies, a[0])
 
     np.testing.assert_allclose(total, 1 + a.sum(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(copies, np.tile(a[0], (4, 1)))
     transposed = np.empty((3, 5), dtype)
-    turn(a, transposed)
+    transpose_into(a, transposed)
     np.testing.assert_array_equal(transposed, a.T)
-    assert zeros_turned(a).shape == (3, 5)
-    np.testing.assert_array_equal(rows_of(draw(2, 3, 4)), draw(2, 3, 4).reshape(6, 4))
+    assert zeros_transposed(a).shape == (3, 5)
+    np.testing.assert_array_equal(
+        flatten_steps(draw(2, 3, 4)), draw(2, 3, 4).reshape(6, 4)
+    )
 
 
-@pytest.mark.parametrize("n_bytes", [4, 16, 32, 64])
-@pytest.mark.parametrize(("n_rows", "n_vectors"), [(1, 1), (4, 2), (8, 2)])
-def test_tiles_for_other_processors_are_right_too(n_rows, n_vectors, n_bytes):
+@pytest.mark.parametrize(
+    ("n_rows", "n_vectors", "n_bytes"),
+    [(1, 1, 4), (4, 1, 16), (4, 2, 16), (4, 2, 32), (8, 2, 64)],
+)
+def test_tiles_of_any_shape_are_right(n_rows, n_vectors, n_bytes):
     tile = products.make_tile(n_rows, n_vectors, n_bytes)
 
     @njit(error_model="numpy")
@@ -166,3 +171,25 @@ def test_tiles_for_other_processors_are_right_too(n_rows, n_vectors, n_bytes):
         out = np.ones((n_rows, n_cols), dtype)
         add(a, b, out)
         np.testing.assert_allclose(out, 1 + a @ b, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize(
+    ("features", "n_bytes"),
+    [({"sse2"}, 16), ({"avx", "avx2", "fma"}, 32), ({"avx", "avx512f"}, 64)],
+    ids=["sse2", "avx2", "avx512"],
+)
+def test_vectors_are_those_of_the_processor(features, n_bytes, monkeypatch):
+    monkeypatch.setattr(products.platform, "machine", lambda: "x86_64")
+    assert products.vector_bytes(features) == n_bytes
+
+
+def test_other_processors_than_x86_have_two_registers_to_a_vector(monkeypatch):
+    monkeypatch.setattr(products.platform, "machine", lambda: "arm64")
+    assert products.vector_bytes({"neon"}) == 32
+
+
+def test_features_are_those_that_numba_compiles_for(monkeypatch):
+    monkeypatch.setattr(products.config, "CPU_FEATURES", "+sse2,+avx,-avx2")
+    assert products.target_features() == {"sse2", "avx"}
+    monkeypatch.setattr(products.config, "CPU_FEATURES", "")  # NUMBA_CPU_NAME=generic
+    assert products.target_features() == set()

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from textbook import CELLS, run_network, sigmoid
 from torch import nn
 
 from skrnn import RNNClassifier, RNNRegressor
+from skrnn._nn.config import ModuleConfig
 from skrnn._nn.module import RecurrentModule
 
 N_FEATURES = 2
@@ -15,12 +18,11 @@ MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 cells = pytest.mark.parametrize(
     ("cell_type", "nonlinearity"), CELLS, ids=["tanh", "relu", "gru", "lstm"]
 )
-stacks = pytest.mark.parametrize("hidden_size", [(5,), (5, 4), (5, 3, 4)], ids=len)
-directions = pytest.mark.parametrize(
-    "bidirectional", [False, True], ids=["one-way", "two-way"]
-)
-poolings = pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 shapes = pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
+
+any_cell = st.sampled_from(CELLS)
+any_stack = st.sampled_from([(5,), (5, 4), (5, 3, 4)])
+any_pooling = st.sampled_from(["last", "mean", "max"])
 
 
 def draw_data(ragged, dtype=np.float64):
@@ -70,36 +72,35 @@ def untrained(estimator_class=RNNRegressor, *, ragged=False, y=None, **params):
     return model.fit(X, real_y if y is None else y)
 
 
-def make_module(**changes):
+def make_module(dropout=0.0, **changes):
     options = dict(
         n_features=N_FEATURES,
         n_outputs=1,
         hidden_sizes=(4,),
-        cell_type="rnn",
-        nonlinearity="tanh",
-        bidirectional=False,
-        dropout=0.0,
-        pooling="last",
-        dtype=torch.float64,
-        input_dtype=torch.float64,
-        generator=torch.Generator().manual_seed(0),
+        dtype="float64",
+        input_dtype="float64",
     )
-    return RecurrentModule(**(options | changes))
+    generator = torch.Generator().manual_seed(0)
+    config = ModuleConfig(**options | changes)
+    return RecurrentModule(config, dropout=dropout, generator=generator)
 
 
-@shapes
-@poolings
-@directions
-@stacks
-@cells
+@settings(max_examples=40)
+@given(
+    cell=any_cell,
+    hidden_size=any_stack,
+    bidirectional=st.booleans(),
+    pooling=any_pooling,
+    ragged=st.booleans(),
+)
 def test_predictions_are_those_of_the_textbook(
-    cell_type, nonlinearity, hidden_size, bidirectional, pooling, ragged
+    cell, hidden_size, bidirectional, pooling, ragged
 ):
     X, y = draw_data(ragged)
     model = RNNRegressor(
         hidden_size,
-        cell_type=cell_type,
-        nonlinearity=nonlinearity,
+        cell_type=cell[0],
+        nonlinearity=cell[1],
         bidirectional=bidirectional,
         pooling=pooling,
         max_epochs=2,
@@ -111,17 +112,14 @@ def test_predictions_are_those_of_the_textbook(
 
 
 @shapes
-@directions
 @cells
-def test_float32_outputs_are_those_of_the_textbook(
-    cell_type, nonlinearity, bidirectional, ragged
-):
+def test_float32_outputs_are_those_of_the_textbook(cell_type, nonlinearity, ragged):
     X, y = draw_data(ragged, np.float32)
     model = RNNRegressor(
         (5, 4),
         cell_type=cell_type,
         nonlinearity=nonlinearity,
-        bidirectional=bidirectional,
+        bidirectional=ragged,
         max_epochs=2,
         random_state=0,
     ).fit(X, y)
@@ -151,13 +149,17 @@ def test_probabilities_are_those_of_the_textbook(task, ragged):
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
 
 
-@shapes
-@directions
-@stacks
-@cells
+@settings(max_examples=25)
+@given(
+    cell=any_cell,
+    hidden_size=any_stack,
+    bidirectional=st.booleans(),
+    ragged=st.booleans(),
+)
 def test_layers_are_those_of_torch_by_name_and_result(
-    cell_type, nonlinearity, hidden_size, bidirectional, ragged
+    cell, hidden_size, bidirectional, ragged
 ):
+    cell_type, nonlinearity = cell
     X, _ = draw_data(ragged)
     model = untrained(
         hidden_size=hidden_size,
@@ -194,20 +196,17 @@ def test_layers_are_those_of_torch_by_name_and_result(
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
-@poolings
-@directions
-@cells
-def test_padding_reaches_neither_outputs_nor_gradients(
-    cell_type, nonlinearity, bidirectional, pooling
-):
-    module = untrained(
-        hidden_size=(4, 3),
-        cell_type=cell_type,
-        nonlinearity=nonlinearity,
+@settings(max_examples=25)
+@given(cell=any_cell, bidirectional=st.booleans(), pooling=any_pooling)
+def test_padding_reaches_neither_outputs_nor_gradients(cell, bidirectional, pooling):
+    module = make_module(
+        hidden_sizes=(4, 3),
+        cell_type=cell[0],
+        nonlinearity=cell[1],
         bidirectional=bidirectional,
         pooling=pooling,
-    ).module_
-    X, _ = draw_data(ragged=True)
+    ).eval()
+    X = scale_rows(draw_data(ragged=True)[0])
     results = []
     for padding in (0.0, 1e4, -1e4):
         values, lengths = pad_rows(X, padding=padding)
@@ -220,35 +219,16 @@ def test_padding_reaches_neither_outputs_nor_gradients(
         torch.testing.assert_close(found, results[0], atol=1e-13, rtol=1e-13)
     beyond = torch.arange(6) >= lengths[:, None]
     assert (results[0][1][beyond] == 0).all()
+    more = module(*pad_rows(X, width=11))
+    torch.testing.assert_close(more, results[0][0], atol=1e-14, rtol=0)
 
 
-@poolings
-@directions
-@cells
-def test_more_padding_changes_nothing(cell_type, nonlinearity, bidirectional, pooling):
-    module = untrained(
-        hidden_size=(4, 3),
-        cell_type=cell_type,
-        nonlinearity=nonlinearity,
-        bidirectional=bidirectional,
-        pooling=pooling,
-    ).module_
-    X, _ = draw_data(ragged=True)
-
-    found = module(*pad_rows(X, width=11))
-
-    torch.testing.assert_close(found, module(*pad_rows(X)), atol=1e-14, rtol=0)
-
-
-@poolings
-@cells
-def test_lengths_that_are_all_full_equal_no_lengths(cell_type, nonlinearity, pooling):
-    module = untrained(
-        cell_type=cell_type,
-        nonlinearity=nonlinearity,
-        bidirectional=True,
-        pooling=pooling,
-    ).module_
+@settings(max_examples=12)
+@given(cell=any_cell, pooling=any_pooling)
+def test_lengths_that_are_all_full_equal_no_lengths(cell, pooling):
+    module = make_module(
+        cell_type=cell[0], nonlinearity=cell[1], bidirectional=True, pooling=pooling
+    )
     values, lengths = pad_rows(draw_data(ragged=False)[0])
 
     found = module(values, lengths)
@@ -256,18 +236,21 @@ def test_lengths_that_are_all_full_equal_no_lengths(cell_type, nonlinearity, poo
     torch.testing.assert_close(found, module(values), atol=1e-14, rtol=0)
 
 
-@shapes
-@poolings
-@directions
-@stacks
-@cells
+@settings(max_examples=40)
+@given(
+    cell=any_cell,
+    hidden_sizes=any_stack,
+    bidirectional=st.booleans(),
+    pooling=any_pooling,
+    ragged=st.booleans(),
+)
 def test_gradient_reaches_every_parameter_and_the_first_step(
-    cell_type, nonlinearity, hidden_size, bidirectional, pooling, ragged
+    cell, hidden_sizes, bidirectional, pooling, ragged
 ):
     module = make_module(
-        cell_type=cell_type,
-        nonlinearity=nonlinearity,
-        hidden_sizes=hidden_size,
+        cell_type=cell[0],
+        nonlinearity=cell[1],
+        hidden_sizes=hidden_sizes,
         bidirectional=bidirectional,
         pooling=pooling,
     )
@@ -285,39 +268,34 @@ def test_gradient_reaches_every_parameter_and_the_first_step(
     assert reached.any() if pooling == "max" else reached.all()
 
 
-@directions
-@stacks
 @cells
-def test_recurrent_weights_start_orthogonal_gate_by_gate(
-    cell_type, nonlinearity, hidden_size, bidirectional
-):
-    module = untrained(
+def test_recurrent_weights_start_orthogonal_gate_by_gate(cell_type, nonlinearity):
+    module = make_module(
         cell_type=cell_type,
         nonlinearity=nonlinearity,
-        hidden_size=hidden_size,
-        bidirectional=bidirectional,
-    ).module_
+        hidden_sizes=(5, 3, 4),
+        bidirectional=True,
+    )
 
     for layer in module.layers:
-        for suffix in ["", "_reverse"][: 1 + bidirectional]:
+        for suffix in ("", "_reverse"):
             weight_hh = getattr(layer, f"weight_hh_l0{suffix}").detach().numpy()
             for gate in weight_hh.reshape(-1, layer.hidden_size, layer.hidden_size):
                 np.testing.assert_allclose(gate @ gate.T, np.eye(len(gate)), atol=1e-13)
 
 
-@directions
 @cells
-def test_forget_gates_start_open_and_no_other(cell_type, nonlinearity, bidirectional):
+def test_forget_gates_start_open_and_no_other(cell_type, nonlinearity):
     size = 8
-    module = untrained(
+    module = make_module(
         cell_type=cell_type,
         nonlinearity=nonlinearity,
-        hidden_size=(size, size),
-        bidirectional=bidirectional,
-    ).module_
+        hidden_sizes=(size, size),
+        bidirectional=True,
+    )
 
     for layer in module.layers:
-        for suffix in ["", "_reverse"][: 1 + bidirectional]:
+        for suffix in ("", "_reverse"):
             bias = getattr(layer, f"bias_ih_l0{suffix}").detach().clone()
             bias += getattr(layer, f"bias_hh_l0{suffix}").detach()
             bias = bias.reshape(-1, size)
@@ -357,33 +335,37 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(cell_type, nonlinearit
             assert not torch.equal(parameter, other.get_parameter(name)), name
 
 
-@directions
 @cells
-def test_making_a_module_leaves_the_global_generator_alone(
-    cell_type, nonlinearity, bidirectional
-):
+def test_making_a_module_leaves_the_global_generator_alone(cell_type, nonlinearity):
     before = torch.get_rng_state()
 
     make_module(
         cell_type=cell_type,
         nonlinearity=nonlinearity,
         hidden_sizes=(4, 3),
-        bidirectional=bidirectional,
+        bidirectional=True,
+        pooling="attention",
+        initial_state="learned",
+        embedding_dim=3,
+        n_tokens=5,
+        ar_order=2,
+        ar_columns=(0,),
         dropout=0.5,
     )
 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_parameters_have_the_dtype_asked_for(dtype):
     module = make_module(dtype=dtype, bidirectional=True, hidden_sizes=(4, 3))
 
-    assert {(p.dtype, p.device.type) for p in module.parameters()} == {(dtype, "cpu")}
+    expected = {(getattr(torch, dtype), "cpu")}
+    assert {(p.dtype, p.device.type) for p in module.parameters()} == expected
 
 
 def test_scaling_happens_in_the_precision_of_the_data():
-    module = make_module(dtype=torch.float32, input_dtype=torch.float64)
+    module = make_module(dtype="float32")
     plain = torch.linspace(-1, 1, 3 * 4 * N_FEATURES).reshape(3, 4, N_FEATURES).double()
     expected = module(plain)
     module.set_scaling(np.array([1e9, 1e9]), np.array([1.0, 1.0]))
@@ -393,8 +375,9 @@ def test_scaling_happens_in_the_precision_of_the_data():
     torch.testing.assert_close(outputs, expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("hidden_size", [(4,), (4, 3)], ids=len)
-@pytest.mark.parametrize("dropout", [0.2, 0.6])
+@pytest.mark.parametrize(
+    ("dropout", "hidden_size"), [(0.2, (4,)), (0.6, (4, 3))], ids=["one", "two"]
+)
 def test_dropout_zeroes_its_share_and_scales_up_the_rest(dropout, hidden_size):
     # The head of a network that only counts: each unit before it is 1.
     module = make_module(hidden_sizes=hidden_size, dropout=dropout).train()
@@ -471,11 +454,10 @@ def test_dropout_is_off_in_predict(ragged):
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64], ids=str)
-def test_module_can_be_called_by_the_user(dtype, dropout):
+def test_module_can_be_called_by_the_user(dtype):
     X, y = draw_data(ragged=False)
-    model = RNNRegressor(5, dropout=dropout, max_epochs=2, random_state=0)
+    model = RNNRegressor(5, dropout=0.5, max_epochs=2, random_state=0)
     model.fit(X.round(), y)
 
     with torch.no_grad():

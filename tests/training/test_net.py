@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from internals import make_dataset
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
@@ -29,8 +30,9 @@ from torch.nn.utils.rnn import pack_sequence
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._data.normalization import NormalizedSequences
+from skrnn._data.samples import EncodedSamples
 from skrnn._data.sequences import Sequences
-from skrnn._training.batches import SequenceDataset, batches_in_pool
+from skrnn._training.batches import SequenceDataset, choose_pool_size
 from skrnn._training.schedules import learning_rates
 
 N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
@@ -993,9 +995,8 @@ def epochs_of(X, n_epochs=2, seed=0, **params):
     """Return `(rows, lengths)` of the batches of some epochs."""
     model = RNNRegressor(**TINY | dict(batch_size=16, max_epochs=1) | params)
     model.fit(X, np.arange(len(X), dtype=float))
-    sequences = model._read_sequences(X)
     net, rows = model.net_, np.arange(len(X))
-    dataset = net.make_dataset(sequences, rows, rows[:, None].astype(float))
+    dataset = make_dataset(model, X, rows[:, None].astype(float))
     net.order_generator_.manual_seed(seed)
     epochs = []
     for _ in range(n_epochs):
@@ -1041,17 +1042,17 @@ def test_batches_by_length_are_the_same_for_the_same_seed():
 
 def test_rows_of_nearly_one_length_are_drawn_in_any_order():
     lengths = np.random.default_rng(0).integers(95, 101, 500)
-    assert batches_in_pool(lengths, 16) == 1
+    assert choose_pool_size(lengths, 16) == 1
 
 
 def test_as_few_batches_as_will_do_are_filled_together():
     lengths = np.random.default_rng(0).integers(10, 101, 2000)
-    assert 1 < batches_in_pool(lengths, 32) < 32
-    assert batches_in_pool(np.array([1, 1000]), 1) == 1
-    assert batches_in_pool(np.array([1, 1000]), 32) == 1
+    assert 1 < choose_pool_size(lengths, 32) < 32
+    assert choose_pool_size(np.array([1, 1000]), 1) == 1
+    assert choose_pool_size(np.array([1, 1000]), 32) == 1
     few = np.random.default_rng(0).integers(1, 1000, 320)
-    assert batches_in_pool(few, 32) == 2  # of 10, a quarter at most
-    assert batches_in_pool(few, 20) >= 8  # of 16
+    assert choose_pool_size(few, 32) == 2  # of 10, a quarter at most
+    assert choose_pool_size(few, 20) >= 8  # of 16
 
 
 # What lies on an accelerator
@@ -1072,14 +1073,13 @@ def test_resident_sequences_are_those_of_the_host(form, kind):
         sequences = Sequences(generator.normal(size=(lengths.sum(), 2)), lengths)
     if kind is not None:
         sequences = NormalizedSequences(sequences, kind, [0])
+    samples = EncodedSamples(sequences, np.zeros((300, 1)))
     rows = generator.permutation(300)[:280]
     options = dict(
         dtype=torch.float32, input_dtype=torch.float32, device=torch.device("cpu")
     )
     datasets = [
-        SequenceDataset(
-            sequences, rows, np.zeros((300, 1)), None, **options, resident=resident
-        )
+        SequenceDataset(samples, rows, **options, resident=resident)
         for resident in (True, False)
     ]
     assert datasets[0].resident is not None
@@ -1092,6 +1092,5 @@ def test_resident_sequences_are_those_of_the_host(form, kind):
 
 
 def test_data_stays_on_the_host_on_a_cpu():
-    net = RNNRegressor(**TINY).fit(X, y).net_
-    dataset = net.make_dataset(Sequences(X[:, :, None]), np.arange(20), y[:, None])
-    assert dataset.resident is None
+    model = RNNRegressor(**TINY).fit(X, y)
+    assert make_dataset(model, X, y[:, None]).resident is None

@@ -5,14 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from internals import make_dataset, raw_outputs
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from textbook import CELLS
 from torch import nn
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn._data.normalization import WindowNormalizer
+from skrnn._inference import prediction
 from skrnn._kernels import availability
-from skrnn._training import net as _net
+from skrnn._training.engine import choose_engine
 
 rng = np.random.default_rng(0)
 LENGTHS = [5, 2, 7, 1, 4, 6]
@@ -118,7 +121,7 @@ def test_states_are_those_of_differences_where_the_network_sees_these(per_step):
         return_sequences=per_step,
     ).fit(X, y)
     twin = copy.deepcopy(model)
-    twin._expression = (None, None)
+    twin._encoder.normalizer = WindowNormalizer()
     output, h_n = model.hidden_states(X)
     for i, x in enumerate(X):
         before = np.r_[x[:1, 0], x[:-1, 0]]
@@ -309,9 +312,7 @@ def test_a_line_search_runs_a_batch_from_one_state():
 def test_rows_stay_in_their_order_only_where_states_are_carried(initial_state):
     model = RNNRegressor(**PLAIN, initial_state=initial_state).fit(DENSE, Y)
     net = model.net_
-    dataset = net.make_dataset(
-        model._read_sequences(DENSE), np.arange(10), np.arange(10.0)[:, None]
-    )
+    dataset = make_dataset(model, DENSE, np.arange(10.0)[:, None])
     (batch,) = net.get_iterator(dataset, training=True)
     in_order = batch[1][:, 0].tolist() == list(range(10))
     assert in_order == (initial_state == "carry")
@@ -326,7 +327,7 @@ def test_learned_states_are_learned_and_used(cell_type, bidirectional):
         initial_state="learned",
         bidirectional=bidirectional,
     ).fit(DENSE, Y)
-    (learned,) = model.module_.first_states
+    (learned,) = model.module_.learned_states
     assert learned.abs().min() > 0
     assert learned.shape == (1 + (cell_type == "lstm"), 1 + bidirectional, 4)
     before, (output, _) = model.predict(DENSE), model.hidden_states(DENSE)
@@ -366,14 +367,14 @@ def test_noise_in_training_is_drawn_from_the_seed_and_predicts_from_zeros(cell_t
         (
             {"initial_state": "carry"},
             "The 'initial_state' parameter of BiRNNClassifier must not be 'carry' for "
-            "a two-way network, which reads a sequence from its end: its states are "
-            "not handed on. Use 'zeros' or 'learned'.",
+            "a bidirectional network, which also reads a sequence from its end: it "
+            "cannot carry states on. Use 'zeros' or 'learned'.",
         ),
         (
             {"tbptt_steps": 2},
-            "The 'tbptt_steps' parameter of BiRNNClassifier must be None for a two-way "
-            "network, which reads a sequence from its end: its states are not handed "
-            "on. Got 2. Cut the sequences shorter.",
+            "The 'tbptt_steps' parameter of BiRNNClassifier must be None for a "
+            "bidirectional network, which also reads a sequence from its end: it "
+            "cannot carry states on. Got 2. Shorten the sequences.",
         ),
     ],
 )
@@ -388,13 +389,13 @@ def test_two_way_states_are_not_handed_on(params, message):
         (
             {"optimizer": "lbfgs"},
             "The 'tbptt_steps' parameter of RNNRegressor must be None for "
-            "optimizer='lbfgs', which wants all steps at once. Got 2. Use another "
+            "optimizer='lbfgs', which needs all steps at once. Got 2. Use another "
             "optimizer.",
         ),
         (
             {"pooling": "mean"},
             "The 'pooling' parameter of RNNRegressor must be 'last' with "
-            "tbptt_steps=2, since not all steps are seen together. Got 'mean'.",
+            "tbptt_steps=2, since not all steps are available at once. Got 'mean'.",
         ),
     ],
 )
@@ -430,7 +431,7 @@ def beginning(module, initial_state):
         tuple(part[:, None] for part in of_layer)
         if len(of_layer) == 2
         else of_layer[0][:, None]
-        for of_layer in module.first_states
+        for of_layer in module.learned_states
     ]
 
 
@@ -529,7 +530,7 @@ def test_chunks_know_the_lags_and_states_before_them(ragged, per_step, steps):
     ).fit(X, y)
     with torch.no_grad():  # the linear start says all, the network nothing yet
         model.module_.head.weight.fill_(1.0)
-        for states in model.module_.first_states:
+        for states in model.module_.learned_states:
             states.fill_(0.3)
     model.set_params(warm_start=True, max_epochs=1)
     losses = []
@@ -620,9 +621,8 @@ def test_back_propagation_through_time_sums_over_steps(truncated):
     net = start.net_
     net.tbptt_steps = truncated
     net.module_.train().zero_grad()
-    sequences, rows = start._read_sequences(x), np.arange(1)
-    dataset = net.make_dataset(sequences, rows, start._target.encode([target]))
-    net.train_step_single(dataset.batch(torch.arange(1)))
+    dataset = make_dataset(start, x, start._encoder.target.encode([target]))
+    choose_engine(net).compute_gradients(dataset.batch(torch.arange(1)))
     layer = net.module_.layers[0]
     for found, expected in (
         (layer.weight_ih_l0, dW),
@@ -656,7 +656,7 @@ def test_prediction_in_pieces_is_prediction_in_one(
         ar_order=3,
     ).fit(X, y)
     in_one = model.predict(X)
-    monkeypatch.setattr(_net, "STEPS_IN_ONE", 2)
+    monkeypatch.setattr(prediction, "CHUNK_STEPS", 2)
     for pieces, whole in zip(model.predict(X), in_one, strict=True):
         assert_allclose(pieces, whole, rtol=1e-12)
 
@@ -685,7 +685,7 @@ def test_pieces_know_what_stands_before_them(
         **params,
     ).fit(X, y if per_step else [piece[-1] for piece in y])
     in_one = model.predict(X)
-    monkeypatch.setattr(_net, "STEPS_IN_ONE", 2)
+    monkeypatch.setattr(prediction, "CHUNK_STEPS", 2)
     for pieces, whole in zip(model.predict(X), in_one, strict=True):
         assert_allclose(pieces, whole, rtol=1e-12)
 
@@ -704,7 +704,7 @@ def test_a_row_alone_equals_the_row_beside_very_long_ones(
         nonlinearity=nonlinearity,
         return_sequences=per_step,
     ).fit(X, y if per_step else [piece[-1] for piece in y])
-    monkeypatch.setattr(_net, "STEPS_IN_ONE", 4)
+    monkeypatch.setattr(prediction, "CHUNK_STEPS", 4)
     together = model.predict_proba(X)
     for x, probabilities in zip(X, together, strict=True):
         assert_array_equal(model.predict_proba([x])[0], probabilities)
@@ -728,7 +728,7 @@ def test_attention_weighs_steps_by_the_formula(cls):
         assert found.sum() == pytest.approx(1)
     pooled = np.stack([w @ h for w, h in zip(weights, output, strict=True)])
     raw = pooled @ state["head.weight"].T + state["head.bias"]
-    assert_allclose(model.net_.outputs(model._read_sequences(RAGGED)), raw, atol=1e-12)
+    assert_allclose(raw_outputs(model, RAGGED), raw, atol=1e-12)
 
 
 def test_attention_does_not_feel_the_padding():
@@ -843,7 +843,7 @@ def test_ids_are_no_quantities(params):
     ((name, value),) = params.items()
     message = (
         f"The '{name}' parameter of RNNRegressor must be left out with embedding_dim: "
-        f"ids of tokens are no quantities. Got {value!r}."
+        f"token ids are no quantities. Got {value!r}."
     )
     with raises(ValueError, message):
         RNNRegressor(**TINY, embedding_dim=2, **params).fit(np.ones((4, 3)), range(4))

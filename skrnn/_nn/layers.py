@@ -1,4 +1,4 @@
-"""The recurrence over time: one layer in one direction, in torch's equations.
+"""One recurrent layer over time, with torch's equations.
 
 Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 (1 for 'rnn', 3 for 'gru', 4 for 'lstm').
@@ -8,12 +8,12 @@ from functools import partial
 
 import torch
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skrnn._kernels.availability import compiled_kernels
 
-# The result of a matrix product for one row depends, in the last bit, on where in
-# memory the row begins. Rows whose lengths are multiples of this begin alike.
+# torch's matrix products round a row differently depending on its alignment in memory.
+# Rows whose lengths are multiples of this are aligned alike.
 ROW_BLOCK = 16
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -30,7 +30,7 @@ def recurrence(
     state=None,
     with_cell=False,
 ):
-    """Run one recurrent layer in one direction.
+    """Run one layer in one direction.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ def recurrence(
         Which cell.
 
     nonlinearity : {'tanh', 'relu'}
-        Of the 'rnn' cell.
+        Activation of the 'rnn' cell.
 
     x : tensor of shape (N, L, F)
-        Right-padded; what stands behind the end of a row never reaches its output.
+        Input, padded on the right. The padding does not affect the valid steps.
 
     weights : sequence of 4 tensors
         `weight_ih` (G * H, F), `weight_hh` (G * H, H), `bias_ih` and `bias_hh`
-        (G * H,), gates in torch's order.
+        (G * H,), with the gates in torch's order.
 
     lengths : tensor of shape (N,), default=None
         Valid steps of each row; None where all are valid.
@@ -54,25 +54,26 @@ def recurrence(
         Whether to run from the last valid step of each row to its first.
 
     aligned : bool, default=False
-        Whether to pad features and units with zeros so that a row's output is the
-        same, bit for bit, wherever in the batch it stands.
+        Whether torch's layers pad features and units with zeros, which makes a row's
+        output the same bits at any place in the batch on most processors. Compiled
+        layers need no padding for that.
 
     state : tuple of tensors of shape (N, H), default=None
-        To start from: (h,), of an LSTM (h, c); zeros if None.
+        Initial state: (h_0,), for an LSTM (h_0, c_0); zeros if None.
 
     with_cell : bool, default=False
-        Whether c after the last valid step is wanted of an LSTM. Where rows differ in
-        length that takes a slower way.
+        Whether to return c after the last valid step of an LSTM. Where rows differ in
+        length, torch's layer then runs twice.
 
     Returns
     -------
     output : tensor of shape (N, L, H)
-        The hidden state at every step of `x`, in the order of `x`.
+        Hidden state at every step of `x`, in the order of `x`.
 
     state : tuple of tensors of shape (N, H)
-        After the last step run: step `length - 1`, or step 0 with `reverse`. (h,), or
-        (h, c) of an LSTM; if its c was not wanted, it is right for rows of L steps
-        only.
+        State after the last step run: step `length - 1`, or step 0 with `reverse`.
+        (h_n,), or (h_n, c_n) of an LSTM; without `with_cell`, c_n may be wrong for rows
+        shorter than L.
     """
     n_hidden = weights[1].shape[1]
     if reverse:
@@ -80,10 +81,10 @@ def recurrence(
     if state is None:
         zeros = x.new_zeros(x.shape[0], n_hidden)
         state = (zeros,) * (2 if cell_type == "lstm" else 1)
-    compiled = compiled_kernels(x.device, x.dtype)
-    if compiled is not None:
+    kernels = compiled_kernels(x.device, x.dtype)
+    if kernels is not None:
         relu = cell_type == "rnn" and nonlinearity == "relu"
-        run = partial(compiled.run_on_tensors, cell_type, relu)
+        run = partial(kernels.run_layer_on_tensors, cell_type, relu)
         return _run_compiled(run, x, weights, lengths, reverse, state)
     if aligned:
         x, weights = pad_last(x), pad_weights(weights, N_GATES[cell_type])
@@ -93,7 +94,7 @@ def recurrence(
         c_n = _packed_lstm(x, weights, lengths, state)
     else:
         c_n = None
-    # Time first and contiguous, whatever L is: torch would choose another product for
+    # Time first and contiguous: otherwise torch chooses another matrix product for
     # sequences of one step.
     x = x.transpose(0, 1).contiguous()
     flags = (True, 1, 0.0, False, False, False)  # biases, layers, ..., batch first
@@ -115,17 +116,36 @@ def recurrence(
     return output, final
 
 
-def _run_compiled(run, x, weights, lengths, reverse, state):
-    """Do what `recurrence` does by a compiled layer; `x` is already reversed.
+def run_on_accelerator(layer, x, lengths, state=None):
+    """Run a layer through torch's own module, packed where rows differ in length.
 
-    There a row has the same bits wherever it stands, whatever the sizes.
+    On a GPU one call of the vendor's library is faster than anything written step by
+    step, and packing costs little; on a CPU packing costs a factor of 2 to 8.
     """
+    if state is not None and len(state) == 1:
+        (state,) = state
+    if lengths is None:
+        output, state = layer(x, state)
+    else:
+        # One synchronisation per batch: the library needs the lengths on the host.
+        packed = pack_padded_sequence(
+            x, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        packed, state = layer(packed, state)
+        output, _ = pad_packed_sequence(
+            packed, batch_first=True, total_length=x.shape[1]
+        )
+    return output, state if isinstance(state, tuple) else (state,)
+
+
+def _run_compiled(run, x, weights, lengths, reverse, state):
+    """Return what `recurrence` does, from a compiled layer; `x` is already reversed."""
     x = x.transpose(0, 1).contiguous()
     output, h_n, *cells = run(x, *weights, *state)
     output = output.transpose(0, 1)
     if lengths is not None:
         h_n = last_valid(output, lengths)
-    # What comes behind the end of a row was run too, and reaches nothing.
+    # The padding was run too, after the valid steps, and is not used.
     final = (h_n, *(last_valid(c.transpose(0, 1), lengths) for c in cells))
     return reverse_valid(output, lengths) if reverse else output, final
 
@@ -133,13 +153,13 @@ def _run_compiled(run, x, weights, lengths, reverse, state):
 def _packed_lstm(x, weights, lengths, state):
     """Return c of an LSTM after the last valid step of each row, `(N, H)`.
 
-    torch says what c is at the last step only, and packed rows end where they end.
+    torch returns c of the last step only, which is the last valid one of packed rows.
     """
     packed = pack_padded_sequence(
         x, lengths.cpu(), batch_first=True, enforce_sorted=False
     )
     state = tuple(part[:, packed.sorted_indices] for part in state)
-    flags = (True, 1, 0.0, False, False)  # biases, layers, dropout, train, both ways
+    flags = (True, 1, 0.0, False, False)  # biases, layers, ..., bidirectional
     _, _, c_n = torch.lstm(packed.data, packed.batch_sizes, state, weights, *flags)
     return c_n[0][packed.unsorted_indices]
 
@@ -158,9 +178,10 @@ def pad_last(x):
 
 
 def pad_weights(weights, n_gates):
-    """Pad a layer's features and units with zeros; added units stay at zero.
+    """Pad a layer's features and units with zeros.
 
-    With zero weights and biases every cell computes 0 from a state of 0.
+    With zero weights and biases every cell computes 0 from a state of 0, so that the
+    added units stay at zero.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     padding = -weight_hh.shape[1] % ROW_BLOCK
@@ -176,17 +197,17 @@ def pad_weights(weights, n_gates):
 
 
 def reverse_valid(x, lengths=None):
-    """Reverse the valid steps of each row, leaving the padding behind them."""
+    """Reverse the valid steps of each row; the padding stays in place."""
     if lengths is None:
         return x.flip(1)
     steps = torch.arange(x.shape[1], device=x.device)
-    mirrored = lengths[:, None] - 1 - steps
-    index = torch.where(mirrored >= 0, mirrored, steps)
+    reversed_steps = lengths[:, None] - 1 - steps
+    index = torch.where(reversed_steps >= 0, reversed_steps, steps)
     return x.gather(1, index[:, :, None].expand_as(x))
 
 
 def last_valid(output, lengths=None):
-    """Return what stands at the last valid step of each row, `(N, H)`."""
+    """Return the last valid step of each row, `(N, H)`."""
     if lengths is None:
         return output[:, -1]
     return output[torch.arange(len(output), device=output.device), lengths - 1]

@@ -1,0 +1,132 @@
+"""The samples of a fit: as users gave them, validated, and as the network sees them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skrnn._data.sequences import Sequences
+from skrnn._data.step_targets import StepValues
+
+
+@dataclass(frozen=True)
+class Samples:
+    """X, y, weights and groups, validated.
+
+    Attributes
+    ----------
+    sequences : Sequences
+        X.
+
+    y : array-like of shape (n_samples, ...) or StepValues
+        Targets in the user's terms, of sequences or of time steps.
+
+    weights : ndarray of shape (n_samples,), StepValues or None
+        Of sequences or of time steps; None if all are equal.
+
+    groups : ndarray of shape (n_samples,) or None
+        Codes of the groups.
+    """
+
+    sequences: Sequences
+    y: object
+    weights: object = None
+    groups: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.sequences)
+
+    def with_weights(self, weights):
+        """Return the same samples with other weights."""
+        return replace(self, weights=weights)
+
+    def weights_of(self, rows):
+        """Return the weights of some rows, one for each row or step, or None."""
+        return _flat_weights(self.weights, rows)
+
+    def weighted_rows(self):
+        """Return the rows of positive weight; no other row takes part in a fit."""
+        weights = self.weights
+        if weights is None:
+            return np.arange(len(self))
+        if isinstance(weights, StepValues):
+            weights = np.maximum.reduceat(weights.flat, weights.starts)
+        rows = np.flatnonzero(weights > 0)
+        if not len(rows):
+            raise ValueError(
+                "sample_weight times class_weight must be above zero for at least one "
+                f"row. Got zero for all {len(self)}."
+            )
+        return rows
+
+
+@dataclass(frozen=True)
+class EncodedSamples:
+    """Samples in the numbers that the network is trained on.
+
+    Attributes
+    ----------
+    sequences : Sequences
+        X, whose batches are normalised.
+
+    targets : ndarray of shape (n_samples, ...) or StepValues
+        Standardised numbers, or codes of labels.
+
+    weights : ndarray of shape (n_samples,), StepValues or None
+        As in `Samples`.
+    """
+
+    sequences: Sequences
+    targets: object
+    weights: object = None
+
+    def with_weights(self, weights):
+        """Return the same samples with other weights."""
+        return replace(self, weights=weights)
+
+    def weights_of(self, rows):
+        """Return the weights of some rows, one for each row or step, or None."""
+        return _flat_weights(self.weights, rows)
+
+
+def _flat_weights(weights, rows):
+    if weights is None:
+        return None
+    weights = weights[rows]
+    return weights.flat if isinstance(weights, StepValues) else weights
+
+
+class SampleEncoder:
+    """Normalises windows and encodes targets.
+
+    Parameters
+    ----------
+    normalizer : WindowNormalizer
+        Fitted.
+
+    target : target object
+        Fitted by `fit_encode`.
+    """
+
+    def __init__(self, normalizer, target):
+        self.normalizer = normalizer
+        self.target = target
+
+    def fit_encode(self, samples, rows):
+        """Fit the target on the training rows, and encode all samples."""
+        sequences = self.normalizer.normalize(samples.sequences)
+        reference = sequences.reference()
+        weights = None if samples.weights is None else samples.weights[rows]
+        self.target.fit(samples.y, rows, weights, reference)
+        targets = self.target.encode(samples.y, reference=reference)
+        return EncodedSamples(sequences, targets, samples.weights)
+
+    def encode(self, samples, name="y"):
+        """Encode samples; messages call their targets `name`."""
+        sequences = self.normalizer.normalize(samples.sequences)
+        targets = self.target.encode(samples.y, name, sequences.reference())
+        return EncodedSamples(sequences, targets, samples.weights)
+
+    def encode_validation(self, samples):
+        """Encode `X_val` and `y_val`, weighted by the class weights of the fit."""
+        encoded = self.encode(samples, "y_val")
+        return encoded.with_weights(self.target.class_weights(encoded.targets))

@@ -1,0 +1,163 @@
+"""Outputs and states of a network for many sequences, batch by batch."""
+
+import numpy as np
+import torch
+
+from skrnn._devices import numpy_dtype
+from skrnn._training.truncated import select_rows
+
+# A row alone must equal the row in a batch. Linear algebra libraries use other
+# instructions for a remainder of rows; multiples of 16 leave no remainder.
+ROW_MULTIPLE = 16
+MAX_ROWS = 256
+MAX_STEPS = 2**17  # rows times steps of a batch
+CHUNK_STEPS = 2**13  # longer sequences are predicted in chunks of so many steps
+
+
+def predict_outputs(module, sequences):
+    """Return the raw outputs of sequences.
+
+    Parameters
+    ----------
+    module : RecurrentModule
+        The network.
+
+    sequences : Sequences
+        Normalised.
+
+    Returns
+    -------
+    output : ndarray of shape (n_samples, K)
+        With an output per time step `(n_samples, n_timesteps, K)`; of ragged sequences
+        those of all steps, concatenated, `(S, K)`.
+    """
+
+    def compute(rows, values, lengths):
+        return _output_in_chunks(module, values, lengths)
+
+    return _collect(module, sequences, compute, per_step=module.return_sequences)
+
+
+def predict_attention(module, sequences):
+    """Return the attention weights of the steps, as `predict_outputs` with K = 1."""
+
+    def compute(rows, values, lengths):
+        hidden, _ = module.run_layers(module.encode_inputs(values), lengths)
+        return module.attend(hidden, lengths)[1][:, :, None]
+
+    return _collect(module, sequences, compute, per_step=True)
+
+
+def predict_states(module, sequences, initial_states=None):
+    """Return the outputs of the last layer and the last states of all layers.
+
+    Parameters
+    ----------
+    module : RecurrentModule
+        The network.
+
+    sequences : Sequences
+        Normalised.
+
+    initial_states : states of all layers, default=None
+        With a row for each sequence; None for those of the module.
+
+    Returns
+    -------
+    output : ndarray of shape (n_samples, n_timesteps, D * H) or (S, D * H)
+
+    final : list of tuples of ndarrays of shape (D, n_samples, H)
+        Of each layer.
+    """
+    dtype = numpy_dtype(module.head.weight.dtype)
+    n = len(sequences)
+    final = [
+        tuple(np.empty((len(part), n, part.shape[2]), dtype) for part in of_layer)
+        for of_layer in module.zero_states(1)
+    ]
+
+    def compute(rows, values, lengths):
+        states = None
+        if initial_states is not None:
+            padding = [rows[-1]] * (len(values) - len(rows))
+            states = select_rows(initial_states, np.append(rows, padding))
+        x = module.encode_inputs(values)
+        hidden, last = module.run_layers(x, lengths, states, with_cell=True)
+        for arrays, of_layer in zip(final, last, strict=True):
+            for array, part in zip(arrays, of_layer, strict=True):
+                array[:, rows] = part[:, : len(rows)].cpu().numpy()
+        return hidden
+
+    return _collect(module, sequences, compute, per_step=True), final
+
+
+def _collect(module, sequences, compute, per_step):
+    """Return `compute(rows, values, lengths)` of all batches, rows in their order."""
+    n, result, ends = len(sequences), None, None
+    if per_step and sequences.lengths is not None:
+        n_steps = sequences.n_batch_steps()
+        ends = np.cumsum(n_steps)
+    module.eval()
+    with torch.inference_mode():
+        for rows, values, lengths in _batches(module, sequences):
+            output = compute(rows, values, lengths)[: len(rows)].cpu().numpy()
+            if result is None:
+                size = n if ends is None else ends[-1]
+                shape = output.shape[2 if ends is not None else 1 :]
+                result = np.empty((size, *shape), dtype=output.dtype)
+            if ends is None:
+                result[rows] = output
+                continue
+            for row, of_row in zip(rows, output, strict=True):
+                result[ends[row] - n_steps[row] : ends[row]] = of_row[: n_steps[row]]
+    return result
+
+
+def _batches(module, sequences):
+    """Yield `(rows, values, lengths)`, with the last row repeated as padding."""
+    n, device = len(sequences), module.input_mean.device
+    order = np.arange(n)
+    if sequences.lengths is not None:  # batches of similar length need little padding
+        order = np.argsort(sequences.lengths, kind="stable")
+    dtype = numpy_dtype(module.input_mean.dtype)
+    # Fewer rows of longer sequences, so that a batch needs bounded memory.
+    n_rows = MAX_STEPS // sequences.longest // ROW_MULTIPLE * ROW_MULTIPLE
+    n_rows = min(max(n_rows, ROW_MULTIPLE), MAX_ROWS)
+    for first in range(0, n, n_rows):
+        rows = order[first : first + n_rows]
+        padding = np.repeat(rows[-1:], -len(rows) % ROW_MULTIPLE)
+        values, lengths = sequences.take(np.concatenate([rows, padding]), dtype)
+        values = torch.from_numpy(values).to(device)
+        if lengths is not None:
+            lengths = torch.from_numpy(lengths).to(device)
+        yield rows, values, lengths
+
+
+def _output_in_chunks(module, values, lengths):
+    """Run the module on a batch; very long sequences in chunks, carrying the states."""
+    n, longest, _ = values.shape
+    if longest <= CHUNK_STEPS or module.bidirectional or module.pooling != "last":
+        return module(values, lengths)
+    if lengths is None:
+        lengths = torch.full((n,), longest, device=values.device)
+    # Steps after the end of a row are computed too, but not used.
+    states, outputs, final = None, [], None
+    for first in range(0, longest, CHUNK_STEPS):
+        chunk = slice(first, first + CHUNK_STEPS)
+        x = module.encode_inputs(values[:, chunk])
+        hidden, states = module.run_layers(x, states=states)
+        if module.return_sequences:
+            n_before = min(first, max(module.ar_order - 1, 0))
+            history = module.encode_inputs(values[:, first - n_before : chunk.stop])
+            # A copy: a view would keep the output of the padded units in memory.
+            outputs.append(module.compute_output(hidden, states, history).clone())
+            continue
+        ends_here = (lengths > first) & (lengths <= chunk.stop)
+        step = (lengths - 1 - first).clamp(0, hidden.shape[1] - 1)
+        last = hidden[torch.arange(n, device=hidden.device), step]
+        final = last if final is None else torch.where(ends_here[:, None], last, final)
+    if module.return_sequences:
+        return torch.cat(outputs, dim=1)
+    return module.compute_output(
+        None, [(final[None],)], module.encode_inputs(values), lengths
+    )

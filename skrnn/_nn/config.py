@@ -1,0 +1,77 @@
+"""The description of a network, as plain data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModuleConfig:
+    """Everything that fixes the parameters of a network and what they compute.
+
+    Legend of shapes: N rows of a batch, L time steps, F features, H hidden units,
+    D directions (1 or 2), K outputs.
+
+    Parameters
+    ----------
+    n_features : int
+        F: the network reads `(N, L, F)`.
+
+    n_outputs : int
+        K: it returns `(N, K)`, with `return_sequences` `(N, L, K)`.
+
+    hidden_sizes : tuple of int
+        H of each layer.
+
+    cell_type : {'rnn', 'gru', 'lstm'}, default='rnn'
+        Cell of all layers.
+
+    nonlinearity : {'tanh', 'relu'}, default='tanh'
+        Activation of the 'rnn' cell.
+
+    bidirectional : bool, default=False
+        Whether each layer also runs backwards in time.
+
+    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
+        How the steps of the last layer, `(N, L, D * H)`, become `(N, D * H)`.
+
+    return_sequences : bool, default=False
+        Whether every step has an output, without pooling.
+
+    initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
+        Initial state of each layer, `(D, N, H)`. 'normal' and 'carry' apply in training
+        only; prediction uses zeros.
+
+    embedding_dim : int or None, default=None
+        Length of the vectors that represent token ids, the only feature then.
+
+    n_tokens : int, default=0
+        Number of token ids, including 0 for padding and 1 for unknown tokens.
+
+    ar_order : int, default=0
+        Number of last steps of `ar_columns` that a linear highway beside the recurrent
+        layers reads, along with the last step of the other features; 0 for no highway.
+
+    ar_columns : tuple of int, default=()
+        Features of which the highway reads several steps.
+
+    dtype : str, default='float32'
+        Dtype of the parameters.
+
+    input_dtype : str, default='float32'
+        Dtype of the data, in which they are standardised.
+    """
+
+    n_features: int
+    n_outputs: int
+    hidden_sizes: tuple
+    cell_type: str = "rnn"
+    nonlinearity: str = "tanh"
+    bidirectional: bool = False
+    pooling: str = "last"
+    return_sequences: bool = False
+    initial_state: str = "zeros"
+    embedding_dim: int | None = None
+    n_tokens: int = 0
+    ar_order: int = 0
+    ar_columns: tuple = ()
+    dtype: str = "float32"
+    input_dtype: str = "float32"

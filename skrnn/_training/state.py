@@ -1,0 +1,75 @@
+"""The state of a net as numpy arrays and plain data, and back."""
+
+import numpy as np
+import torch
+
+
+def export_state(net):
+    """Return everything that a net has learned as numpy arrays and plain data."""
+    generator = net.module_.generator
+    return {
+        "parameters": _to_plain(dict(net.module_.state_dict())),
+        "moments": _to_plain(net.optimizer_.state_dict()["state"]),
+        "order_generator": _to_plain(net.order_generator_.get_state()),
+        "noise_generator": _to_plain(generator.get_state()),
+        "noise_device": generator.device.type,
+        "history": [
+            {key: value for key, value in row.items() if key != "batches"}
+            for row in net.history
+        ],
+    }
+
+
+def import_state(net, state, with_moments=True):
+    """Continue from what `export_state` returned.
+
+    Parameters
+    ----------
+    net : RecurrentNet
+        Initialised, with a module and an optimiser of the same kind.
+
+    state : dict
+        What `export_state` returned.
+
+    with_moments : bool, default=True
+        Whether the optimiser continues with its moments.
+
+    Returns
+    -------
+    net : RecurrentNet
+    """
+    net.module_.load_state_dict(_to_tensors(state["parameters"]))
+    if with_moments and state["moments"]:
+        groups = net.optimizer_.state_dict()["param_groups"]  # with the current options
+        net.optimizer_.load_state_dict(
+            {"state": _to_tensors(state["moments"]), "param_groups": groups}
+        )
+    for group in net.optimizer_.param_groups:  # torch's schedules read it
+        group.setdefault("initial_lr", group["lr"])
+    net.order_generator_.set_state(torch.tensor(state["order_generator"]))
+    generator = net.module_.generator
+    if generator.device.type == state["noise_device"]:
+        generator.set_state(torch.tensor(state["noise_generator"]))
+    for row in state["history"]:
+        net.history.append({**row, "batches": []})
+    return net
+
+
+def _to_plain(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy().copy()
+    if isinstance(value, dict):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(item) for item in value]
+    return value
+
+
+def _to_tensors(value):
+    if isinstance(value, np.ndarray):
+        return torch.tensor(value)
+    if isinstance(value, dict):
+        return {key: _to_tensors(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_tensors(item) for item in value]
+    return value

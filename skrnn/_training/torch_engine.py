@@ -1,0 +1,66 @@
+"""The torch step: a batch is trained through torch's autograd and optimiser."""
+
+from torch import nn
+
+
+class TorchEngine:
+    """Trains one batch after the other with torch.
+
+    Parameters
+    ----------
+    net : RecurrentNet
+        Whose module, optimiser and loss are used.
+    """
+
+    name = "torch"
+
+    def __init__(self, net):
+        self.net = net
+
+    def train_step(self, batch):
+        """Take one step of the optimiser on a batch, and return its loss and output."""
+        step = self.compute_gradients(batch)
+        self.step_optimizer(batch)
+        return step
+
+    def compute_gradients(self, batch):
+        """Compute the loss of a batch and the gradients of all parameters.
+
+        Parameters
+        ----------
+        batch : tuple of (dict, tensor)
+            Inputs and encoded targets, as `SequenceDataset.batch` returns them.
+
+        Returns
+        -------
+        step : dict
+            'loss', a tensor, and 'y_pred', the raw outputs.
+        """
+        inputs, targets = batch
+        self.net.optimizer_.zero_grad()
+        output = self.compute_output(inputs)
+        loss = self.net.get_loss(output, targets, X=inputs, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": output}
+
+    def compute_output(self, inputs):
+        """Return the raw outputs of a batch, with their autograd graph."""
+        return self.net.infer(inputs)
+
+    def step_optimizer(self, batch):
+        """Show the gradients to callbacks, clip them, and step the optimiser."""
+        self.net.notify_gradients(batch)
+        self.clip_and_step()
+
+    def clip_and_step(self):
+        """Clip the gradients and take a step of torch's optimiser."""
+        net = self.net
+        if net.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(net.module_.parameters(), net.max_grad_norm)
+        net.optimizer_.step()
+
+    def finish_step(self):
+        """Prepare for the next batch, after all line searches on this one."""
+
+    def finish_epoch(self):
+        """Leave gradients and optimiser as torch would, after the last batch."""
