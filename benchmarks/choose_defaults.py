@@ -1,14 +1,14 @@
-"""What each default of the estimators is worth, within the training rows of the study.
+"""Effect of each default of the estimators, on the training rows of the study.
 
 In the environment of requirements.txt, from the root of the repository:
 
     OMP_NUM_THREADS=1 python benchmarks/choose_defaults.py [CANDIDATE ...]
 
-One parameter at a time is changed. A random quarter of the training rows validates. No
-test row of the study is looked at, and no data set that is kept apart. Errors are means
-over two cells and three seeds: shares of wrong labels, and the mean absolute error
-divided by that of the median. All fits of a column have the same splits. Takes about a
-minute for a candidate on one core.
+One parameter is changed at a time. A random quarter of the training rows is used for
+validation. The test rows of the study and the held-out data sets are not used. Errors
+are means over two cells and three seeds: error rates, and mean absolute errors divided
+by that of the median. All fits of a column use the same splits. One candidate takes
+about a minute on one core.
 """
 
 import sys
@@ -31,10 +31,10 @@ DATA = [
     "digits",
     "Covid3Month",
 ]
-LARGEST = 600  # rows of a data set, to be quick
+LARGEST = 600  # rows of a data set, to limit the time
 
 CANDIDATES = {
-    "as they are": {},
+    "defaults": {},
     "lr=3e-3": {"lr": 3e-3},
     "lr=2e-2": {"lr": 2e-2},
     "max_epochs=30": {"max_epochs": 30},
@@ -59,8 +59,8 @@ CANDIDATES = {
 }
 
 
-def parts(name):
-    """Yield a task within the training rows for each seed."""
+def splits(name):
+    """Yield `(seed, task)` with validation rows taken from the training rows."""
     for seed in SEEDS:
         task = study_data.load(name)
         rows = np.arange(len(task.y_train))
@@ -79,7 +79,7 @@ def parts(name):
 
 
 def unit(task):
-    """Return the error that errors are divided by."""
+    """Return the error by which the errors of a task are divided."""
     if task.kind == "labels":
         return 1.0
     return task.error(np.full(len(task.y_test), np.median(task.y_train)))
@@ -88,7 +88,7 @@ def unit(task):
 def error(name, parameters):
     """Return the mean error of a candidate on one data set."""
     errors = []
-    for seed, task in parts(name):
+    for seed, task in splits(name):
         cls = RNNClassifier if task.kind == "labels" else RNNRegressor
         for cell in CELLS:
             model = cls(cell_type=cell, random_state=seed, **parameters)
@@ -99,7 +99,7 @@ def error(name, parameters):
 
 
 def main():
-    """Print a line for each candidate."""
+    """Print a table row for each candidate."""
     chosen = sys.argv[1:] or list(CANDIDATES)
     print("| | " + " | ".join(DATA) + " | mean | seconds |")
     print("|---" * (len(DATA) + 3) + "|")

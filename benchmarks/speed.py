@@ -1,23 +1,23 @@
-"""How fast is training? Ours beside a bare torch loop and stock skorch.
+"""Training time, compared with a bare torch loop and plain skorch.
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py
     OMP_NUM_THREADS=1 python benchmarks/speed.py --fits 9 --sizes 0 1
     NUMBA_CACHE_DIR=$(mktemp -d) python benchmarks/speed.py --fits 1 --sizes
     python benchmarks/speed.py --device cuda
 
-The first command takes about six minutes on one idle core. The third one tells what
-compiling takes. The last one has only the table of whole fits, on a GPU. Contenders
-take turns in one process, on one thread; times are medians, and what counts is the
-ratio, the time of the bare loop divided by ours: above 1 we are the faster.
+The first command takes about six minutes on one idle core. The third measures the time
+of compilation. The last prints the table of whole fits only, on a GPU. Candidates run
+alternately in one process, on one thread. Times are medians. The ratio is the time of
+the bare loop divided by that of skrnn: above 1, skrnn is faster.
 
-*Recurrence* is one layer, forward and backward, through `nn.RNN`, `nn.GRU`, `nn.LSTM`,
-through the compiled loops as an operation of torch, and as training runs them, by hand.
-*Whole fit* is what a user waits for: the bare loop holds all data as tensors, shuffles,
-clips the gradient at 1 and uses Adam, as an expert writes it; skorch is
-`NeuralNetRegressor` with the same module, optimiser and clipping. *Other input* is the
-same for sequences that differ in length (which the expert pads and packs), for one-hot
-words, float64, and a DataFrame, which the expert turns into float32. *Profile* says
-where the time of our fits goes.
+*Recurrent layer* is the forward and backward pass of one layer: of `nn.RNN`, `nn.GRU`
+or `nn.LSTM`; of the compiled layer as an operation of torch's autograd; and of the
+compiled layer as training uses it, without autograd. *Whole fit* is the time of `fit`:
+the bare loop holds all data as tensors, shuffles, clips the gradient at 1 and uses
+Adam; skorch is `NeuralNetRegressor` with the same module, optimiser and clipping.
+*Other kinds of input* are sequences of different lengths (padded and packed in the bare
+loop), one-hot encoded words, float64 data, and a DataFrame (converted to float32 in the
+bare loop). *Profile* is the distribution of the time of our fits.
 """
 
 import argparse
@@ -38,8 +38,8 @@ from torch import nn
 import skrnn
 from skrnn import RNNRegressor
 from skrnn._kernels import availability
-from skrnn._nn.recurrence import recurrence as run_recurrence
-from skrnn._training.compiled import LayersByHand
+from skrnn._nn.layers import recurrence as run_recurrence
+from skrnn._training.compiled import CompiledLayers
 
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 SIZES = [(32, 50, 1, 16), (32, 50, 8, 64), (128, 100, 8, 64), (256, 50, 16, 128)]
@@ -47,7 +47,7 @@ BATCHES, EPOCHS, LR = 8, 3, 1e-2
 
 
 class BareModule(nn.Module):
-    """A layer and a linear head, as tutorials write it."""
+    """A recurrent layer and a linear head."""
 
     def __init__(self, cell_type, n_features, hidden_size):
         super().__init__()
@@ -61,7 +61,7 @@ class BareModule(nn.Module):
 
 
 def bare_fit(cell_type, X, y, hidden_size, batch_size, fused, device="cpu"):
-    """Train as an expert would by hand."""
+    """Train in a bare torch loop."""
     inputs = torch.from_numpy(X).to(device)
     targets = torch.from_numpy(y)[:, None].to(device)
     module = BareModule(cell_type, X.shape[2], hidden_size).to(inputs)
@@ -78,7 +78,7 @@ def bare_fit(cell_type, X, y, hidden_size, batch_size, fused, device="cpu"):
 
 
 def skorch_fit(cell_type, X, y, hidden_size, batch_size, device="cpu"):
-    """Train the same module in stock skorch."""
+    """Train the same module in plain skorch."""
     NeuralNetRegressor(
         BareModule,
         module__cell_type=cell_type,
@@ -97,7 +97,7 @@ def skorch_fit(cell_type, X, y, hidden_size, batch_size, device="cpu"):
 
 
 def our_fit(cell_type, X, y, hidden_size, batch_size, compiled, device="cpu"):
-    """Train with the same settings, X standardised besides."""
+    """Train skrnn with the same settings; it also standardises X."""
     availability.ENABLED = compiled
     RNNRegressor(
         hidden_size,
@@ -115,52 +115,52 @@ def our_fit(cell_type, X, y, hidden_size, batch_size, compiled, device="cpu"):
 
 
 def recurrence(cell_type, x, weights, compiled):
-    """Run one layer forward and backward from its last state."""
+    """Run a layer of skrnn forward and backward, with autograd."""
     availability.ENABLED = compiled
     _, (h_n, *_) = run_recurrence(cell_type, "tanh", x, weights)
     torch.autograd.grad(h_n, weights, 2 * h_n.detach())
     availability.ENABLED = True
 
 
-def by_hand(layers, x):
-    """Do so as training does."""
-    _, final = layers.run(x)
-    layers.go_back(None, 2 * final)
+def compiled_layer(layers, x):
+    """Run a compiled layer forward and backward, without autograd."""
+    _, final = layers.forward(x)
+    layers.backward(None, 2 * final)
 
 
-def layer_of_torch(layer, x):
-    """Run a layer of torch forward and backward from its last state."""
+def torch_layer(layer, x):
+    """Run a layer of torch forward and backward."""
     last = layer(x)[0][:, -1]
     torch.autograd.grad(last, list(layer.parameters()), 2 * last.detach())
 
 
-def interleaved(contenders, n_runs):
-    """Return the median seconds of each contender, all taking turns."""
-    times = {name: [] for name in contenders}
+def interleaved(candidates, n_runs):
+    """Return the median seconds of each candidate, in alternating runs."""
+    times = {name: [] for name in candidates}
     for run in range(n_runs + 1):
-        for name, contender in contenders.items():
+        for name, candidate in candidates.items():
             began = time.perf_counter()
-            contender()
+            candidate()
             if run > 0:
                 times[name].append(time.perf_counter() - began)
     return {name: statistics.median(of_one) for name, of_one in times.items()}
 
 
 def recurrence_row(cell_type, size, n_runs):
-    """Return a row of the table of recurrences."""
+    """Return a row of the table of recurrent layers."""
     batch_size, n_steps, n_features, hidden_size = size
     x = torch.randn(batch_size, n_steps, n_features)
     layer = LAYERS[cell_type](n_features, hidden_size, batch_first=True)
     weights = [p.detach().clone().requires_grad_() for p in layer.all_weights[0]]
     model = RNNRegressor(hidden_size, cell_type=cell_type, max_epochs=1)
     model.fit(x[:2].numpy(), [0.0, 1.0])
-    layers = LayersByHand(model.module_.train())
+    layers = CompiledLayers(model.module_.train())
     steps_first = x.transpose(0, 1).contiguous().numpy()
     found = interleaved(
         {
-            "torch": lambda: layer_of_torch(layer, x),
-            "compiled": lambda: recurrence(cell_type, x, weights, True),
-            "by hand": lambda: by_hand(layers, steps_first),
+            "torch": lambda: torch_layer(layer, x),
+            "autograd": lambda: recurrence(cell_type, x, weights, True),
+            "compiled": lambda: compiled_layer(layers, steps_first),
         },
         n_runs,
     )
@@ -168,8 +168,8 @@ def recurrence_row(cell_type, size, n_runs):
     return [
         cell_type,
         *(f"{of_one:.1f}" for of_one in per_step.values()),
-        f"{per_step['torch'] / per_step['compiled']:.2f}",
-        f"**{per_step['torch'] / per_step['by hand']:.2f}**",
+        f"{per_step['torch'] / per_step['autograd']:.2f}",
+        f"**{per_step['torch'] / per_step['compiled']:.2f}**",
     ]
 
 
@@ -203,7 +203,7 @@ def fit_row(cell_type, size, n_runs, device="cpu"):
 
 
 def ragged_fit(cell_type, X, y, hidden_size, batch_size):
-    """Train on sequences of different lengths as an expert would, padded and packed."""
+    """Train on padded and packed sequences of different lengths in a bare loop."""
     module = BareModule(cell_type, X[0].shape[1], hidden_size)
     optimizer = torch.optim.Adam(module.parameters(), lr=LR)
     inputs, targets = [torch.from_numpy(x) for x in X], torch.from_numpy(y)[:, None]
@@ -227,7 +227,7 @@ def ragged_fit(cell_type, X, y, hidden_size, batch_size):
 
 
 def input_rows(cell_type, n_runs):
-    """Yield the rows of the table of other input, for batches of 32 and 16 units."""
+    """Yield the rows of the table of other kinds of input: batches of 32, 16 units."""
     rng = np.random.default_rng(0)
     n, hidden_size, batch_size = 32 * BATCHES, 16, 32
     lengths = rng.integers(10, 101, n)
@@ -251,7 +251,7 @@ def input_rows(cell_type, n_runs):
             lambda: bare_fit(cell_type, double, y, **settings, fused=False),
             lambda: our_fit(cell_type, double, y, **settings, compiled=True),
         ),
-        "DataFrame of float64, 50 steps, the expert in float32": (
+        "DataFrame of float64, 50 steps, bare loop in float32": (
             lambda: bare_fit(
                 cell_type,
                 frame.to_numpy(np.float32)[:, :, None],
@@ -272,17 +272,17 @@ def input_rows(cell_type, n_runs):
         ]
 
 
-# What a function of ours or of torch counts as, in the profile.
+# Categories of the profile, by the endings of function names.
 PARTS = {
-    "loops": ("_forward", "_backward"),
-    "head and loss": ("loss_and_slope",),
+    "recurrent layer": ("_forward", "_backward"),
+    "head and loss": ("loss_and_gradient",),
     "Adam": ("adam_step",),
-    "gathering": ("take", "standardize"),
+    "batches": ("take", "standardize"),
 }
 
 
 def profile_row(cell_type, size):
-    """Return the shares of our fit's time, by cProfile, which adds to what is small."""
+    """Return the shares of the time of our fit, by cProfile."""
     batch_size, n_steps, n_features, hidden_size = size
     rng = np.random.default_rng(0)
     X = rng.normal(size=(BATCHES * batch_size, n_steps, n_features))
@@ -307,7 +307,7 @@ def profile_row(cell_type, size):
 
 
 def show(title, columns, rows):
-    """Print a Markdown table, a row as soon as it is there."""
+    """Print a Markdown table, each row as soon as it is computed."""
     print(f"\n{title}\n\n| " + " | ".join(columns) + " |", flush=True)
     print("|---" * len(columns) + "|")
     for row in rows:
@@ -315,9 +315,9 @@ def show(title, columns, rows):
 
 
 def compile_first():
-    """Return the seconds that the first fit of each cell takes more than the next."""
+    """Return by how many seconds the first fit of each cell exceeds the second."""
     X = np.random.default_rng(0).normal(size=(32, 5, 1)).astype(np.float32)
-    our_fit("rnn", X, X.sum(axis=(1, 2)), 4, 32, compiled=False)  # torch's own imports
+    our_fit("rnn", X, X.sum(axis=(1, 2)), 4, 32, compiled=False)  # imports of torch
     spent = {}
     for cell_type in LAYERS:
         took = []
@@ -347,19 +347,19 @@ def main():
     on_cpu = options.device == "cpu"
     if on_cpu:
         spent = ", ".join(f"{c} {s:.1f} s" for c, s in compile_first().items())
-        print(f"Loading, or compiling if nothing is on disk yet: {spent}")
+        print(f"Loading or, without a cache on disk, compilation: {spent}")
     for size in (SIZES[i] for i in options.sizes):
         name = "batch {}, steps {}, features {}, hidden {}".format(*size)
         if on_cpu:
             show(
-                f"Recurrence, microseconds a step: {name}",
+                f"Recurrent layer, microseconds per step: {name}",
                 [
                     "",
                     "torch",
+                    "autograd",
                     "compiled",
-                    "by hand",
+                    "torch / autograd",
                     "torch / compiled",
-                    "torch / by hand",
                 ],
                 (recurrence_row(cell, size, 4 * options.fits) for cell in LAYERS),
             )
@@ -383,13 +383,13 @@ def main():
     if not options.sizes:
         return
     show(
-        "Other input, whole fit, milliseconds for 24 batches of 32: hidden 16",
+        "Other kinds of input, whole fit, milliseconds for 24 batches of 32: hidden 16",
         ["", "", "bare", "ours", "bare / ours"],
         (row for cell in LAYERS for row in input_rows(cell, options.fits)),
     )
     show(
-        "Profile of our fits, whole time",
-        ["", "batch, steps, features, hidden", *PARTS, "fixed costs of Python"],
+        "Profile of our fits, shares of the total time",
+        ["", "batch, steps, features, hidden", *PARTS, "Python overhead"],
         (profile_row(cell, SIZES[i]) for i in options.sizes for cell in LAYERS),
     )
 

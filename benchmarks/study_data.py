@@ -1,7 +1,7 @@
-"""The real data sets of the study of defaults, loaded from installed packages.
+"""Real data sets of the study of defaults, from installed packages.
 
-Each loader returns a `Task`: rows to train on and rows to test on. Nothing is
-downloaded; `benchmarks/requirements.txt` names the packages.
+Each loader returns a `Task` with a training set and a test set. Nothing is downloaded;
+`benchmarks/requirements.txt` lists the packages.
 """
 
 import warnings
@@ -14,10 +14,10 @@ from skrnn import make_windows
 
 @dataclass
 class Task:
-    """One data set, split as its source splits it or in time.
+    """A data set, with the split of its source or a split in time.
 
-    `X` is 3-D or a ragged list, float32; `y` labels or numbers. A forecasting task
-    has windows of `series` and, in y, the value that follows.
+    `X` is 3-D or a ragged list, in float32; `y` holds labels or numbers. In a
+    forecasting task, X holds windows of a series and y the value after each window.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Task:
     X_test: object
     y_test: np.ndarray
     source: str
-    unit: object = None  # takes predictions to the units errors are measured in
+    unit: object = None  # transforms predictions to the units of the error
 
     def error(self, predicted):
-        """Return the share of wrong labels, or the mean absolute error."""
+        """Return the error rate, or the mean absolute error."""
         if self.kind == "labels":
             return float(np.mean(np.asarray(predicted) != self.y_test))
         truth = self.y_test
@@ -39,7 +39,7 @@ class Task:
         return float(np.abs(predicted - truth).mean())
 
     def part(self, rows, test_rows):
-        """Return a task within the training rows, to choose by."""
+        """Return a task with a split of the training rows."""
 
         def take(rows):
             X = self.X_train
@@ -75,7 +75,7 @@ def _aeon(name, kind):
 
 
 def _forecast(name, series, window_size, n_test, source):
-    """Cut a series into windows and the value after each; the last are for test."""
+    """Return windows of a series and the values after them, split in time."""
     series = np.asarray(series, dtype=np.float64)
     X, y = make_windows(series[:, None], window_size=window_size, horizon=1)
     y = y.ravel()
@@ -85,7 +85,7 @@ def _forecast(name, series, window_size, n_test, source):
 
 
 def digits(seed=0):
-    """1797 images of digits as 8 rows of 8 pixels, 70 % to train on."""
+    """1797 images of digits as 8 rows of 8 pixels, 70 % for training."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -97,7 +97,7 @@ def digits(seed=0):
 
 
 def airline():
-    """Monthly passengers, 13 values of history, the last 48 months for test."""
+    """Monthly passengers, windows of 13 values, the last 48 months for testing."""
     from skrnn.datasets import load_airline_passengers
 
     series = load_airline_passengers()["passengers"].to_numpy()
@@ -105,7 +105,7 @@ def airline():
 
 
 def airline_logs():
-    """The same in logarithms, with the month that follows each step as 12 flags."""
+    """The same in logarithms, with one-hot encoded calendar months after each step."""
     from skrnn.datasets import load_airline_passengers
 
     frame = load_airline_passengers()
@@ -117,7 +117,7 @@ def airline_logs():
 
 
 def taylor():
-    """Half-hourly demand for electricity, 48 values, the last fifth for test."""
+    """Half-hourly electricity demand, windows of 48 values, a fifth for testing."""
     from pmdarima.datasets import load_taylor
 
     series = load_taylor()
@@ -125,14 +125,14 @@ def taylor():
 
 
 def wineind():
-    """Monthly sales of wine in Australia, 13 values, the last 48 for test."""
+    """Monthly sales of wine in Australia, windows of 13 values, 48 for testing."""
     from pmdarima.datasets import load_wineind
 
     return _forecast("wineind", load_wineind(), 13, 48, "pmdarima")
 
 
 def ausbeer():
-    """Quarterly beer production in Australia, 9 values, the last 48 for test."""
+    """Quarterly beer production in Australia, windows of 9 values, 48 for testing."""
     from pmdarima.datasets import load_ausbeer
 
     series = np.asarray(load_ausbeer(), dtype=float)
@@ -140,7 +140,7 @@ def ausbeer():
 
 
 def sunspots():
-    """Monthly sunspots since 1749, 24 values, the last fifth for test."""
+    """Monthly sunspots since 1749, windows of 24 values, the last fifth for testing."""
     from pmdarima.datasets import load_sunspots
 
     series = load_sunspots()
@@ -148,7 +148,7 @@ def sunspots():
 
 
 def co2():
-    """Weekly carbon dioxide on Mauna Loa, 53 values, the last fifth for test.
+    """Weekly carbon dioxide on Mauna Loa, windows of 53 values, a fifth for testing.
 
     Missing weeks are interpolated.
     """
@@ -159,7 +159,7 @@ def co2():
 
 
 def elnino():
-    """Monthly temperature of the sea off Peru, 13 values, the last fifth for test."""
+    """Monthly sea temperature off Peru, windows of 13 values, a fifth for testing."""
     import statsmodels.datasets
 
     table = statsmodels.datasets.elnino.load_pandas().data.drop(columns="YEAR")
@@ -167,7 +167,7 @@ def elnino():
     return _forecast("elnino", series, 13, len(series) // 5, "statsmodels")
 
 
-# Looked at, within their training rows, while the defaults were chosen.
+# Their training rows were used to choose the defaults.
 STUDY = {
     "digits": digits,
     "JapaneseVowels": lambda: _aeon("JapaneseVowels", "labels"),
@@ -181,11 +181,11 @@ STUDY = {
     "wineind": wineind,
 }
 
-# The same data in other words, for the libraries that take more than one column.
+# Variants of these, for libraries that accept more than one column.
 VARIANTS = {"airline, logs and month": airline_logs}
 
-# Not looked at before the defaults stood.
-APART = {
+# Not used until the defaults were fixed.
+HELD_OUT = {
     "PickupGestureWiimoteZ": lambda: _aeon("PickupGestureWiimoteZ", "labels"),
     "CardanoSentiment": lambda: _aeon("CardanoSentiment", "numbers"),
     "ausbeer": ausbeer,
@@ -193,13 +193,13 @@ APART = {
 }
 
 TABLES = {
-    "Labels: share of wrong labels": [
+    "Classification: error rate": [
         "digits",
         "JapaneseVowels",
         "ItalyPowerDemand",
         "BasicMotions",
     ],
-    "Numbers and forecasts: mean absolute error": [
+    "Regression and forecasts: mean absolute error": [
         "Covid3Month",
         "airline",
         "airline, logs and month",
@@ -208,12 +208,12 @@ TABLES = {
         "co2",
         "wineind",
     ],
-    "Not looked at while the defaults were chosen": list(APART),
+    "Held out while the defaults were chosen": list(HELD_OUT),
 }
 
 
 def load(name):
     """Return the task of that name."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the packages, about themselves
-        return (STUDY | VARIANTS | APART)[name]()
+        warnings.simplefilter("ignore")  # from the packages
+        return (STUDY | VARIANTS | HELD_OUT)[name]()

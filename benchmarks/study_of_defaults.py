@@ -1,4 +1,4 @@
-"""Test errors of the estimators of skrnn, at their defaults, on real data.
+"""Test errors of the estimators of skrnn with default parameters, on real data.
 
 In the environment of requirements.txt, from the root of the repository:
 
@@ -6,11 +6,11 @@ In the environment of requirements.txt, from the root of the repository:
     OMP_NUM_THREADS=1 python benchmarks/study_peers.py --json peers.jsonl
     python benchmarks/study_of_defaults.py --table ours.jsonl peers.jsonl
 
-The first command takes about two hours on one core, with `--seeds 1` a third of it.
-Errors are 1 - accuracy for labels,
-and mean absolute errors in the units of the data otherwise; each is the mean over three
-seeds. Nothing but what a row names is set; X is float32. The last command writes the
-tables of benchmarks/README.md from what the other two found.
+The first command takes about two hours on one core, with `--seeds 1` a third of that.
+Errors are error rates for classification, and otherwise mean absolute errors in the
+units of the data; each is the mean over three seeds. All parameters have their default
+values, except those that a row names; X is float32. The last command prints the tables
+of benchmarks/README.md from the results of the other two.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 SEEDS = (0, 1, 2)
 CELLS = ("rnn", "gru", "lstm")
 NORMS = (None, "last", "standard", "difference")
-# What has no seed: one run is all there is.
-SEEDLESS = {
+# Deterministic models, which run once.
+DETERMINISTIC = {
     "constant",
     "naive",
     "seasonal naive",
@@ -43,9 +43,9 @@ SEEDLESS = {
 
 
 def ridge_on_differences(task):
-    """Predict the increment from the differences of a window, and its other features.
+    """Predict the next difference from those of a window, and from its other features.
 
-    What `ar_order` contains: the same inputs, linear.
+    These are the inputs of the linear model of `ar_order`.
     """
 
     def inputs(X):
@@ -60,7 +60,7 @@ def ridge_on_differences(task):
 
 
 def forecasters(task):
-    """Yield `(contender, estimator of a seed)` for a forecasting task."""
+    """Yield `(name, function from seed to estimator)` for a forecasting task."""
     window = task.X_train.shape[1]
     shared = {"target_feature": 0}
     linear = {"window_norm": "difference", "ar_order": window - 1}
@@ -81,22 +81,22 @@ def forecasters(task):
 
 
 def contenders(task):
-    """Yield `(name, estimator of a seed)` for any task."""
+    """Yield `(name, function from seed to estimator)` for any task."""
     if task.kind == "forecast":
         yield from forecasters(task)
         return
     classes = {"numbers": [RNNRegressor], "labels": [RNNClassifier, BiRNNClassifier]}
     for cls in classes[task.kind]:
-        way = "two-way " if cls is BiRNNClassifier else ""
+        prefix = "bidirectional " if cls is BiRNNClassifier else ""
         for cell in CELLS:
             yield (
-                way + cell,
+                prefix + cell,
                 lambda seed, cls=cls, cell=cell: cls(cell_type=cell, random_state=seed),
             )
 
 
 def as_float32(X):
-    """Return X for speed, as the README advises."""
+    """Return X in float32, for speed."""
     if isinstance(X, list):
         return [np.asarray(x, np.float32) for x in X]
     return np.asarray(X, np.float32)
@@ -126,7 +126,7 @@ def run(name, wanted, seeds=SEEDS):
 
 
 def table(records, names):
-    """Return a Markdown table of mean errors, ¹ where seeds are missing."""
+    """Return a Markdown table of mean errors, marked ¹ if seeds are missing."""
     errors = {}
     for record in records:
         key = record["contender"], record["data"]
@@ -140,8 +140,8 @@ def table(records, names):
         for name in names:
             of_seeds = errors.get((row, name), [])
             cell = f"{np.mean(of_seeds):.4g}" if of_seeds else ""
-            alone = 0 < len(of_seeds) < len(SEEDS) and row not in SEEDLESS
-            cells.append(cell + "¹" * alone)
+            incomplete = 0 < len(of_seeds) < len(SEEDS) and row not in DETERMINISTIC
+            cells.append(cell + "¹" * incomplete)
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -158,7 +158,7 @@ def read(paths):
 def main():
     """Run the study, or print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    everything = [*study_data.STUDY, *study_data.VARIANTS, *study_data.APART]
+    everything = [*study_data.STUDY, *study_data.VARIANTS, *study_data.HELD_OUT]
     parser.add_argument("--data", nargs="+", choices=everything, default=everything)
     parser.add_argument("--contender", nargs="+", default=None)
     parser.add_argument("--seeds", type=int, default=3)
@@ -170,7 +170,7 @@ def main():
         for title, names in study_data.TABLES.items():
             print(f"### {title}\n\n{table(records, names)}\n")
         return
-    warnings.simplefilter("ignore", FutureWarning)  # of the packages with the data
+    warnings.simplefilter("ignore", FutureWarning)  # from the packages with the data
     for name in options.data:
         for record in run(name, options.contender, SEEDS[: options.seeds]):
             record = {"data": name, **record}

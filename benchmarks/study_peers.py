@@ -1,23 +1,24 @@
-"""Test errors of other libraries, at their own defaults, on the data of study_data.py.
+"""Test errors of other libraries with default parameters, on the data of study_data.py.
 
 In the environment of requirements.txt, from the root of the repository:
 
     OMP_NUM_THREADS=1 python benchmarks/study_peers.py
     ... [--data NAME ...] [--contender NAME ...] [--limit SECONDS] [--json FILE]
 
-Every contender is trained on the training rows alone, or on the series they were cut
-from, and judged on the same test values: by 1 - accuracy for labels, and by the mean
-absolute error in the units of the data for numbers and forecasts. There are three
-seeds; on the digits a seed also draws the split. Seconds are of processor time.
+Each contender is trained on the training rows only, or on the part of the series that
+they come from, and evaluated on the same test values: by the error rate for labels, and
+by the mean absolute error in the units of the data for numbers and forecasts. There are
+three seeds; for the digits, the seed also determines the split. Seconds are of
+processor time.
 
-Network inputs, and numbers to be predicted, are standardised with the training rows.
-The forecasting libraries get the series and scale it as their guides do; none sees more
-values before a forecast than the window has, and none is fitted again. The recurrent
-estimators of sktime and aeon are for equally long rows, and are left out of forecasts;
-aeon has no recurrent classifier.
+Network inputs, and numeric targets, are standardised with statistics of the training
+rows. The forecasting libraries receive the series and scale it as their guides
+recommend. None uses more past values for a forecast than a window has, and none is
+refitted. The recurrent estimators of sktime and aeon require sequences of equal length,
+and are left out of forecasts; aeon has no recurrent classifier.
 
-A contender that would take longer than `--limit` seconds a fit, by the measured
-estimate beside it, is printed as skipped; one that raises, as failed.
+A contender that would take longer than `--limit` seconds per fit, by its estimate, is
+reported as skipped; one that raises an error, as failed.
 """
 
 import argparse
@@ -46,14 +47,14 @@ SEASONS = {
     "elnino": 12,
 }
 
-# What the training rows say, put in standard units.
+# Data in standardised units.
 
 
 @dataclass
 class Prepared:
-    """Rows as lists of (n_timesteps, n_features) float32 arrays in standard units.
+    """Rows as lists of standardised (n_timesteps, n_features) float32 arrays.
 
-    `y` holds codes of the labels, or numbers in standard units; `decode` goes back.
+    `y` holds class codes, or standardised numbers; `decode` is the inverse.
     """
 
     X: list
@@ -80,11 +81,11 @@ class Prepared:
 
 
 def series_of(task):
-    """The series that the windows of a forecasting task were cut from."""
+    """Return the series from which the windows of a forecasting task come."""
     return np.concatenate([task.X_train[0, :, 0], task.y_train, task.y_test])
 
 
-# Without a network.
+# Models without a network.
 
 
 def naive(task, seed):
@@ -132,7 +133,7 @@ def mlp(task, seed):
 
 
 def _windows(task):
-    """Training and test rows, each flattened, as float64."""
+    """Return the flattened training and test rows in float64."""
     rows = (task.X_train, task.X_test)
     return (X.reshape(len(X), -1).astype(np.float64) for X in rows)
 
@@ -144,11 +145,11 @@ def _scaled_fit(model, X, X_test, y):
     return make_pipeline(StandardScaler(), model).fit(X, y).predict(X_test)
 
 
-# torch by hand, and skorch with the same module.
+# A bare torch loop, and skorch with the same module.
 
 
 def last_state_network():
-    """The class of the module: a layer of 64 units, and a head on its last state."""
+    """Return a module class: a layer of 64 units, and a head on its last state."""
     import torch
 
     class LastState(torch.nn.Module):
@@ -165,7 +166,7 @@ def last_state_network():
 
 
 def padded(rows):
-    """Ragged rows as one tensor, zeros after their ends, and their lengths."""
+    """Return ragged rows as one zero-padded tensor, and their lengths."""
     import torch
 
     X = [torch.from_numpy(x) for x in rows]
@@ -235,7 +236,7 @@ def sktime_estimator(task, seed, module, classifier, regressor=None, **parameter
 
 
 def aeon_rnn(task, seed):
-    os.environ.setdefault("KERAS_HOME", os.getcwd())  # else in the home folder
+    os.environ.setdefault("KERAS_HOME", os.getcwd())  # instead of the home folder
     from aeon.regression.deep_learning import RecurrentRegressor
 
     return _panel_fit(RecurrentRegressor(random_state=seed), task)
@@ -247,7 +248,7 @@ def _panel_fit(model, task):
     return data.decode(np.asarray(model.fit(X, data.y).predict(X_test)).ravel())
 
 
-# Forecasting libraries: the series in, one step ahead, without fitting again.
+# Forecasting libraries: one step ahead on the series, without refitting.
 
 LIGHTNING = dict(
     accelerator="cpu",
@@ -265,7 +266,7 @@ def darts(task, seed, model, **parameters):
     window, n_test = task.X_train.shape[1], len(task.y_test)
     series = TimeSeries.from_values(series_of(task).astype(np.float32))
     scaler = Scaler().fit(series[:-n_test])
-    if model == "RNNModel":  # it asks for more than the window
+    if model == "RNNModel":  # it must exceed the window
         parameters["training_length"] = max(24, window + 1)
     else:
         parameters["output_chunk_length"] = 1
@@ -312,12 +313,12 @@ def skforecast(task, seed, regressor, differentiation=None):
     from sklearn.preprocessing import StandardScaler
 
     model = Ridge() if regressor == "ridge" else MLPRegressor(random_state=seed)
-    # Scaled after differencing: transformer_y would leave the differences small.
+    # Scaled after differencing, since transformer_y would scale before it.
     model = TransformedTargetRegressor(model, transformer=StandardScaler())
     y = pd.Series(series_of(task))
     forecaster = ForecasterRecursive(
         make_pipeline(StandardScaler(), model),
-        # Differences use up one of the values: the window is the same for everyone.
+        # Differences need one value more, and all models get the same window.
         lags=task.X_train.shape[1] - (differentiation or 0),
         differentiation=differentiation,
     )
@@ -341,17 +342,17 @@ def skforecast(task, seed, regressor, differentiation=None):
 
 @dataclass
 class Contender:
-    """What predicts, for which kinds of task, and what it takes.
+    """A model, the kinds of task it supports, and its estimated time.
 
     `predict(task, seed)` returns the test predictions. `seconds(N, L)` estimates, from
-    fits of a few epochs, what N rows of L time steps take, where that can be long.
+    fits of a few epochs, the time for N rows of L time steps, if it can be long.
     """
 
     predict: Callable
     kinds: Collection
     library: str = "sklearn"
     ragged: bool = False
-    only: Collection = tuple(study_data.STUDY | study_data.APART)
+    only: Collection = tuple(study_data.STUDY | study_data.HELD_OUT)
     seconds: Callable = lambda N, L: 0
 
     def applies(self, task):
@@ -399,7 +400,7 @@ CONTENDERS = {
             sktime_estimator,
             module="gru",
             classifier="GRUFCNNClassifier",
-            hidden_dim=64,  # these two have no default
+            hidden_dim=64,  # these two parameters have no default
             gru_layers=1,
         ),
         ["labels"],
@@ -457,12 +458,12 @@ CONTENDERS = {
 
 @contextlib.contextmanager
 def quiet():
-    """Let nothing be printed, and nothing be left in the working folder."""
+    """Suppress all output, and files in the working directory."""
     with contextlib.ExitStack() as stack:
         nowhere = stack.enter_context(open(os.devnull, "w"))
         stack.enter_context(contextlib.redirect_stdout(nowhere))
         stack.enter_context(contextlib.redirect_stderr(nowhere))
-        kept = os.dup(2)  # TensorFlow writes to the descriptor itself
+        kept = os.dup(2)  # TensorFlow writes to the file descriptor
         stack.callback(os.close, kept)
         stack.callback(os.dup2, kept, 2)
         os.dup2(nowhere.fileno(), 2)
@@ -491,7 +492,7 @@ def error_of(predicted, task):
 
 
 def outcome(contender, task, seed, limit):
-    """Error and seconds, or why there are none."""
+    """Return the error and the seconds, or the reason why there are none."""
     rows = task.X_train
     estimate = contender.seconds(len(rows), max(map(len, rows)))
     if estimate > limit:
@@ -507,7 +508,7 @@ def outcome(contender, task, seed, limit):
 
 
 def summary(outcomes):
-    """Mean and range of the errors over the seeds, or why there are none."""
+    """Return the mean and range of the errors, or the reason for none."""
     for reason in ("failed", "skipped"):
         if reasons := [row[reason] for row in outcomes if reason in row]:
             return f"{reason}: {' '.join(reasons[0].split())[:90]}"
@@ -517,7 +518,7 @@ def summary(outcomes):
 
 
 def main():
-    names = list(study_data.STUDY | study_data.APART)
+    names = list(study_data.STUDY | study_data.HELD_OUT)
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", nargs="+", choices=names, default=names)
     parser.add_argument(

@@ -1,11 +1,11 @@
-"""Steps one after the other: free running and streams beside bare torch.
+"""Time of recursive forecasts and streams, compared with bare torch.
 
-    OMP_NUM_THREADS=1 python benchmarks/stepping.py
+    OMP_NUM_THREADS=1 python benchmarks/streaming.py
 
-Medians of runs that take turns, on one thread, in float32, for one sequence of one
-feature and 64 units. Free running: `forecast` of 1000 steps from 30 against a bare
-torch loop that carries the state through the layer and a linear head. A step of a
-stream: `predict_step` against the bare cell and head on tensors that are there already.
+Medians of alternating runs, on one thread, in float32, for one sequence with one
+feature and 64 units. Forecast: `forecast` of 1000 steps from 30, compared with a bare
+torch loop over the layer and a linear head that keeps the hidden state. Stream:
+`predict_step`, compared with the bare cell and head on existing tensors.
 """
 
 import statistics
@@ -23,7 +23,7 @@ N_STEPS, N_RUNS = 1000, 15
 
 
 def bare_forecast(layer, head, known):
-    """Run free from `known` as one would by hand; return nothing."""
+    """Forecast recursively from `known` in a bare loop."""
     with torch.inference_mode():
         output, state = layer(known)
         x = head(output[:, -1:])
@@ -33,7 +33,7 @@ def bare_forecast(layer, head, known):
 
 
 def bare_steps(cell, head, x):
-    """Step a cell `N_STEPS` times."""
+    """Run `N_STEPS` steps of a cell."""
     state = None
     with torch.inference_mode():
         for _ in range(N_STEPS):
@@ -41,20 +41,20 @@ def bare_steps(cell, head, x):
             head(state[0] if isinstance(state, tuple) else state)
 
 
-def interleaved(*contenders):
-    """Return the median seconds of each, all taking turns."""
-    times = [[] for _ in contenders]
+def interleaved(*candidates):
+    """Return the median seconds of each candidate, in alternating runs."""
+    times = [[] for _ in candidates]
     for run in range(N_RUNS + 1):
-        for contender, of_one in zip(contenders, times, strict=True):
+        for candidate, of_one in zip(candidates, times, strict=True):
             began = time.perf_counter()
-            contender()
+            candidate()
             if run > 0:
                 of_one.append(time.perf_counter() - began)
     return [statistics.median(of_one) for of_one in times]
 
 
 def main():
-    """Print a table."""
+    """Print the table."""
     torch.set_num_threads(1)
     wave = np.sin(np.arange(2000) / 4).astype(np.float32)
     X, y = wave[None, :-1, None], wave[None, 1:]

@@ -1,9 +1,9 @@
-"""How fast is predict? Ours beside the bare module's forward.
+"""Time of predict, compared with the forward pass of the bare module.
 
-    OMP_NUM_THREADS=1 python benchmarks/predicting.py
+    OMP_NUM_THREADS=1 python benchmarks/prediction.py
 
-Medians of runs that take turns, on one thread, in float32: 10,000 rows, and a single
-one beside the forward of 16 rows, to which `predict` pads it.
+Medians of alternating runs, on one thread, in float32: 10,000 rows; and a single row,
+compared with the forward pass of 16 rows, to which `predict` pads it.
 """
 
 import statistics
@@ -20,14 +20,14 @@ SIZES = [(50, 1, 16), (50, 8, 64), (50, 16, 128)]
 N_ROWS, N_RUNS = 10_000, 7
 
 
-def interleaved(*contenders, repeat=1):
-    """Return the median seconds of each, all taking turns."""
-    times = [[] for _ in contenders]
+def interleaved(*candidates, repeat=1):
+    """Return the median seconds of each candidate, in alternating runs."""
+    times = [[] for _ in candidates]
     for run in range(N_RUNS + 1):
-        for contender, of_one in zip(contenders, times, strict=True):
+        for candidate, of_one in zip(candidates, times, strict=True):
             began = time.perf_counter()
             for _ in range(repeat):
-                contender()
+                candidate()
             if run > 0:
                 of_one.append((time.perf_counter() - began) / repeat)
     return [statistics.median(of_one) for of_one in times]
@@ -60,7 +60,7 @@ def row(cell_type, n_steps, n_features, hidden_size):
 
 
 def main():
-    """Print a table."""
+    """Print the table."""
     torch.set_num_threads(1)
     print("| cell, steps, features, hidden | predict, ms | bare, ms | ratio | ", end="")
     print("one row, us | bare, 16 rows, us |\n|---|---|---|---|---|---|")

@@ -1,14 +1,14 @@
-"""Fixed costs, searches, and a busy machine.
+"""Fixed costs, grid search, and a busy machine.
 
-    python benchmarks/searching.py
+    python benchmarks/search.py
 
 It takes about seven minutes on two idle cores.
 
-*Import*: `import skrnn` beside torch, skorch and scikit-learn, in new processes that
-take turns. *Fixed cost*: a fit of 100 rows for one epoch beside a bare torch loop.
-*Search*: 36 small fits in GridSearchCV with one and two workers, which have compiled or
-loaded before. *Busy*: a default fit while another process keeps a core busy, beside the
-same fit alone.
+*Import*: `import skrnn` compared with torch, skorch and scikit-learn, alternating in
+new processes. *Fixed cost*: a fit of 100 rows for one epoch compared with a bare torch
+loop. *Search*: 36 small fits in GridSearchCV with one and two workers, after
+compilation. *Busy*: a default fit while another process keeps a core busy, compared
+with the same fit alone.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def imports():
 
 
 def bare_epoch(X, y):
-    """Train a bare RNN of 64 units for an epoch."""
+    """Train a bare RNN with 64 units for one epoch."""
     layer, head = nn.RNN(2, 64, batch_first=True), nn.Linear(64, 1)
     parameters = [*layer.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
@@ -65,7 +65,7 @@ def bare_epoch(X, y):
 
 
 def fixed_cost():
-    """Return median seconds of a bare epoch on 100 rows, and of ours."""
+    """Return median seconds of an epoch on 100 rows: bare loop, skrnn."""
     X, y = draw(100)
     model = RNNRegressor(64, max_epochs=1, random_state=0)
     times = [[], []]
@@ -76,7 +76,7 @@ def fixed_cost():
 
 
 def search(n_jobs, scale):
-    """Run 12 settings in three folds; return the seconds."""
+    """Search 12 settings with three folds; return the seconds."""
     X, y = draw(int(600 * scale))
     grid = {
         "hidden_size": [16, 32],
@@ -88,13 +88,13 @@ def search(n_jobs, scale):
 
 
 def keep_busy():
-    """Work for ever."""
+    """Keep a core busy for ever."""
     while True:
         sum(range(1000))
 
 
 def busy():
-    """Return median seconds of a default fit alone, and beside a busy process."""
+    """Return median seconds of a default fit: alone, next to a busy process."""
     X, y = draw(1000)
     RNNRegressor(random_state=0).fit(X, y)
     alone, beside = [], []
@@ -102,7 +102,7 @@ def busy():
         alone.append(timed(RNNRegressor(random_state=0).fit, X, y))
         other = multiprocessing.get_context("spawn").Process(target=keep_busy)
         other.start()
-        time.sleep(8)  # until it has begun to work
+        time.sleep(8)  # until the process has started
         beside.append(timed(RNNRegressor(random_state=0).fit, X, y))
         other.terminate()
         other.join()
@@ -125,8 +125,8 @@ def main():
 
     show("import: torch, skorch, scikit-learn; skrnn; s", *imports(), unit=1)
     show("epoch on 100 rows: bare; ours; ms", *fixed_cost())
-    show("default fit on 1000 rows: alone; beside a busy process; s", *busy(), unit=1)
-    for n_jobs in (1, 2):  # what is compiled is loaded, the workers have begun
+    show("default fit on 1000 rows: alone; next to a busy process; s", *busy(), unit=1)
+    for n_jobs in (1, 2):  # warm up: compilation, start of the workers
         search(n_jobs, 0.1)
     times = [search(n_jobs, scale) for n_jobs in (1, 2, 1, 2)]
     one, two = min(times[::2]), min(times[1::2])

@@ -1,17 +1,17 @@
-"""How do time and memory grow? Rows, steps, units, layers; windows; many images.
+"""Scaling of time and memory with rows, steps, units and layers; windows; images.
 
-    OMP_NUM_THREADS=1 python benchmarks/growing.py
-    OMP_NUM_THREADS=1 python benchmarks/growing.py images
+    OMP_NUM_THREADS=1 python benchmarks/scaling.py
+    OMP_NUM_THREADS=1 python benchmarks/scaling.py images
 
-The first command takes about four minutes on one idle core, the second one alone two.
+The first command takes about four minutes on one idle core, the second two.
 
-*Growth*: time of an epoch over a range of one size, the others held; the slope of its
-logarithm over that of the size, by least squares: 1 is linear. *Windows*: peak memory
-of a fit on windows of 100 steps of a long series, beside that of the series and of the
-windows as they would be if copied. *Images*: 60,000 generated images of 28 x 28, read
-row by row, by a GRU of 64 units: seconds and memory of an epoch, beside a bare torch
-loop. Memory is the resident set's peak of a process of its own, less what it was
-before.
+*Scaling*: time per epoch for a range of one size, with the others fixed, and the
+least-squares slope of its logarithm over the logarithm of the size: 1 is linear.
+*Windows*: peak memory of a fit on windows of 100 steps of a long series, compared with
+the memory of the series, and of the windows if they were copied. *Images*: 60,000
+generated images of 28 x 28, read row by row by a GRU with 64 units: seconds and memory
+of an epoch, compared with a bare torch loop. Memory is the increase of the peak of the
+resident set in a separate process.
 """
 
 import argparse
@@ -36,7 +36,7 @@ RANGES = {
 
 
 def epoch_time(cell_type, rows, steps, units, layers):
-    """Return the seconds of an epoch, the least of three, X there already."""
+    """Return the minimum seconds of three epochs."""
     X = np.random.default_rng(0).normal(size=(rows, steps, 2)).astype(np.float32)
     model = RNNRegressor(
         units, cell_type=cell_type, num_layers=layers, max_epochs=3, random_state=0
@@ -45,9 +45,9 @@ def epoch_time(cell_type, rows, steps, units, layers):
     return model.history_["train_seconds"].min()
 
 
-def growth():
+def scaling():
     """Print a table of slopes."""
-    print("\nGrowth of an epoch's time: slope, and seconds at both ends\n")
+    print("\nScaling of the time per epoch: slope, and seconds at both ends\n")
     print(
         "| | " + " | ".join(f"{name} {r[0]} to {r[-1]}" for name, r in RANGES.items())
     )
@@ -67,7 +67,7 @@ def peak():
 
 
 def windows(n_steps, results):
-    """Fit on windows of a series and report MB."""
+    """Fit on windows of a series, and report the memory in MB."""
     torch.set_num_threads(1)
     model = RNNRegressor(16, max_epochs=1, batch_size=256, random_state=0)
     warm = np.random.default_rng(0).normal(size=1000).astype(np.float32)
@@ -80,7 +80,7 @@ def windows(n_steps, results):
 
 
 def images_by_us(X, y, results):
-    """Fit one epoch and report seconds and MB."""
+    """Fit skrnn, and report the seconds and MB."""
     model = RNNClassifier(64, cell_type="gru", max_epochs=1, batch_size=128)
     model.fit(X[:256], y[:256])
     before, began = peak(), time.perf_counter()
@@ -90,7 +90,7 @@ def images_by_us(X, y, results):
 
 
 def images_by_torch(X, y, results):
-    """Do so by a bare loop, the data as tensors."""
+    """Fit a bare torch loop, and report the seconds and MB."""
     layer, head = nn.GRU(28, 64, batch_first=True), nn.Linear(64, 10)
     parameters = [*layer.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
@@ -110,7 +110,7 @@ def images_by_torch(X, y, results):
 
 
 def draw_images(n=60_000):
-    """Return images `(n, 28, 28)` of float32, and which of their rows is bright."""
+    """Return float32 images `(n, 28, 28)`, and which of their rows is bright."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 10, n)
     X = rng.random((n, 28, 28), dtype=np.float32)
@@ -118,14 +118,14 @@ def draw_images(n=60_000):
     return X, y
 
 
-def run_images(contender, results):
-    """Draw the images in this process and run a contender."""
+def run_images(candidate, results):
+    """Generate the images in this process and run a candidate."""
     torch.set_num_threads(1)
-    contender(*draw_images(), results)
+    candidate(*draw_images(), results)
 
 
 def in_process(function, *arguments):
-    """Return what a function reports from a process of its own."""
+    """Return the result of a function that runs in a separate process."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     process = context.Process(target=function, args=(*arguments, results))
@@ -138,15 +138,15 @@ def in_process(function, *arguments):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = ("growth", "windows", "images")
+    names = ("scaling", "windows", "images")
     parser.add_argument("parts", nargs="*", help=f"some of {names}; all if none")
     parts = parser.parse_args().parts or names
     torch.set_num_threads(1)
-    if "growth" in parts:
-        growth()
+    if "scaling" in parts:
+        scaling()
     if "windows" in parts:
         print("\nWindows of 100 steps, MB\n")
-        print("| steps of the series | series | windows if copied | peak of fit |")
+        print("| steps of the series | series | windows, if copied | peak of the fit |")
         print("|---|---|---|---|")
         for n_steps in (100_000, 300_000, 1_000_000):
             found = " | ".join(f"{mb:.1f}" for mb in in_process(windows, n_steps))
@@ -155,8 +155,8 @@ def main():
         print("\n60,000 images of 28 x 28 by rows, GRU of 64 units\n")
         print("| | epoch, s | fit of two epochs, s | memory, MB (images: 179) |")
         print("|---|---|---|---|")
-        for name, contender in (("bare", images_by_torch), ("ours", images_by_us)):
-            epoch, fit, memory = in_process(run_images, contender)
+        for name, candidate in (("bare", images_by_torch), ("ours", images_by_us)):
+            epoch, fit, memory = in_process(run_images, candidate)
             print(f"| {name} | {epoch:.1f} | {fit:.1f} | {memory:.0f} |", flush=True)
 
 
