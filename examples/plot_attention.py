@@ -1,18 +1,19 @@
 """
-Which words does the network look at?
-=====================================
+Inspect the attention weights of words
+======================================
 
-The state after the last word has to hold everything the network wants to know of a
-sentence. With `pooling="attention"` it keeps the states after all words, and learns
-which of them to look at. The weights it gives to the words can be read.
+With the default pooling, the hidden state after the last word must contain all that the
+network needs to know about a sentence. With `pooling="attention"`, the network uses a
+weighted mean of the hidden states after all words, and learns the weights.
+`attention_weights` returns them.
 """
 
 # %%
 # The data
 # --------
-# Sentences which say that something went from good to bad or from bad to good; both
-# classes hold the same words, only their order differs. A quarter of the pairs of
-# adjectives is kept for the test.
+# The sentences say that something went from good to bad or from bad to good. Both
+# classes contain the same words; only their order differs. A quarter of the pairs of
+# adjectives is held out for the test set.
 
 import os
 from pathlib import Path
@@ -26,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from skrnn import BiRNNClassifier, TokenEncoder
 from skrnn.datasets import make_order_sentences
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 
 X, y, pair = make_order_sentences(
     200 if SMALL else 1500, return_groups=True, random_state=0
@@ -34,19 +35,20 @@ X, y, pair = make_order_sentences(
 apart = np.isin(pair, np.random.default_rng(0).permutation(49)[:12])
 X_train, y_train = [x for x, out in zip(X, apart, strict=True) if not out], y[~apart]
 X_test, y_test = [x for x, out in zip(X, apart, strict=True) if out], y[apart]
-print(f"{len(X_train)} sentences to train on, {len(X_test)} to test on. One of them:")
+print(f"{len(X_train)} training sentences, {len(X_test)} test sentences. Example:")
 print(f"    {X_train[0]}: {y_train[0]}")
 
 # %%
 # The models
 # ----------
-# Words as ids, a vector of 8 numbers for each, and a two-way network, whose state at a
-# word knows what stands on either side of it.
+# `TokenEncoder` turns words into ids, and the network learns an embedding of dimension
+# 8. The network is bidirectional, so that its hidden state at a word depends on the
+# words on both sides.
 
 models = {
     "bag of words": make_pipeline(CountVectorizer(), LogisticRegression()),
     **{
-        f"two-way RNN, pooling={pooling!r}": make_pipeline(
+        f"bidirectional RNN, pooling={pooling!r}": make_pipeline(
             TokenEncoder(),
             BiRNNClassifier(
                 32,
@@ -62,26 +64,26 @@ models = {
 print("\nAccuracy on the test sentences:")
 for name, model in models.items():
     model.fit(X_train, y_train)
-    print(f"    {name:32} {model.score(X_test, y_test):.3f}")
+    print(f"    {name:38} {model.score(X_test, y_test):.3f}")
 
 # %%
-# What it looks at
-# ----------------
-# The mean weight of each word over all test sentences in which it occurs, in shares of
-# what each word would get if all were looked at alike.
+# The attention weights
+# ---------------------
+# The mean attention weight of each word over the test sentences in which it occurs,
+# relative to uniform weights: 1 means as much as with mean pooling.
 
-encoder, network = models["two-way RNN, pooling='attention'"]
+encoder, network = models["bidirectional RNN, pooling='attention'"]
 weights = network.attention_weights(encoder.transform(X_test))
 of_word = {}
 for sentence, of_steps in zip(X_test, weights, strict=True):
     for word, weight in zip(sentence.split(), of_steps, strict=True):
         of_word.setdefault(word, []).append(weight * len(of_steps))
-looked_at = sorted(
-    ((np.mean(shares), word) for word, shares in of_word.items() if len(shares) >= 5),
+ranking = sorted(
+    ((np.mean(ratios), word) for word, ratios in of_word.items() if len(ratios) >= 5),
     reverse=True,
 )
-print("\nLooked at most: ", ", ".join(f"{w} ({s:.1f})" for s, w in looked_at[:8]))
-print("Looked at least:", ", ".join(f"{w} ({s:.1f})" for s, w in looked_at[-8:]))
+print("\nHighest attention:", ", ".join(f"{w} ({r:.1f})" for r, w in ranking[:8]))
+print("Lowest attention: ", ", ".join(f"{w} ({r:.1f})" for r, w in ranking[-8:]))
 
 # %%
 # The figure
@@ -103,7 +105,7 @@ for row, i in enumerate(shown):
     axis.text(-0.7, -row, y_test[i], ha="right", va="center", fontweight="bold")
 longest = max(len(X_test[i].split()) for i in shown)
 axis.set(xlim=(-2.2, longest), ylim=(-len(shown) + 0.4, 0.6), xticks=[], yticks=[])
-axis.set_title("The weight of each word, from none (light) to all (dark)")
+axis.set_title("Attention weight of each word, from 0 (light) to 1 (dark)")
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)
 print("\nFigure:", path)
@@ -111,7 +113,7 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# The network looks at a single word of most sentences: the good adjective, or the word
-# before it. The state there has read both sides, and so it knows on which of them the
-# bad one stands. A high weight says where the network looks, not that the word beneath
-# it decides.
+# In most sentences, nearly all attention is on a single word: the good adjective, or
+# the word before it. The hidden state there depends on the words on both sides, and so
+# tells on which side the bad adjective is. A high weight shows which hidden state the
+# network uses, not that the word at this position is the cause of the prediction.

@@ -1,17 +1,18 @@
 """
-Add binary numbers, and find the carry
-======================================
+Add binary numbers and find the carry in the hidden state
+=========================================================
 
-Two numbers are added by hand from their lowest digits on: write down a digit, remember
-the one that is carried over. A recurrent network reads the two bits of each place and
-answers with a bit of the sum. Nobody tells it about the carry. It has to invent it, and
-we can look where it keeps it.
+In a written addition, two numbers are added from the least significant digit on, and a
+carry is passed to the next digit. Here, a recurrent network reads the two bits of each
+position and predicts a bit of the sum. The carry is not part of the data: the network
+has to learn it, and `hidden_states` shows which unit stores it.
 """
 
 # %%
 # The data
 # --------
-# Pairs of 8-bit numbers, lowest bits first; the ninth step lets the last carry out.
+# Pairs of 8-bit numbers, least significant bits first. A ninth step outputs the last
+# carry.
 
 import os
 from pathlib import Path
@@ -24,16 +25,16 @@ from skrnn import RNNClassifier
 from skrnn.datasets import make_binary_addition
 from skrnn.metrics import sequence_accuracy_score
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 
 X, y = make_binary_addition(1000, random_state=0)
-print(f"X {X.shape}: pairs, places, bits;  y {y.shape}: a bit of the sum each place")
+print(f"X {X.shape}: pairs, positions, bits;  y {y.shape}: bits of the sum")
 
 # %%
-# The network, and one without a memory
-# -------------------------------------
-# With `return_sequences=True` there is an answer for each step. The baseline is a tree
-# that sees the two bits of a place: the best that can be done without the carry.
+# The network, and a baseline without memory
+# ------------------------------------------
+# With `return_sequences=True`, the network predicts at each step. The baseline is a
+# decision tree on the two bits of a position, the best possible model without a carry.
 
 model = RNNClassifier(
     16, return_sequences=True, max_epochs=3 if SMALL else 30, random_state=0
@@ -49,22 +50,22 @@ tests = {
     "16 bits": make_binary_addition(1000, n_bits=16, random_state=2),
     "64 bits": make_binary_addition(1000, n_bits=64, random_state=3),
 }
-print("\nRight bits, and sums with every bit right:")
+print("\nAccuracy of bits, and of whole sums:")
 for name, (pairs, sums) in tests.items():
     answer = model.predict(pairs)
     of_tree = tree.predict(pairs.reshape(-1, 2)).reshape(sums.shape)
     print(
         f"    {name:22} network {model.score(pairs, sums):.4f}, "
         f"{sequence_accuracy_score(sums, answer):.4f}    "
-        f"without memory {np.mean(of_tree == sums):.4f}, "
+        f"tree {np.mean(of_tree == sums):.4f}, "
         f"{sequence_accuracy_score(sums, of_tree):.4f}"
     )
 
 # %%
-# Where the carry is kept
-# -----------------------
-# `hidden_states` gives the state after each step. The carry out of a place is known,
-# so each unit can be asked how well it goes with it.
+# The carry in the hidden state
+# -----------------------------
+# `hidden_states` returns the hidden state after each step. The true carry is known, so
+# that its correlation with the state of each unit can be computed.
 
 pairs, sums = tests["16 bits"]
 carry = np.zeros(sums.shape, dtype=int)
@@ -75,7 +76,7 @@ states, _ = model.hidden_states(pairs)
 flat = states.reshape(-1, states.shape[-1])
 correlation = np.array([np.corrcoef(unit, carry.ravel())[0, 1] for unit in flat.T])
 best = np.abs(correlation).argmax()
-print(f"\nUnit {best} goes with the carry: correlation {correlation[best]:+.3f}")
+print(f"\nHighest correlation with the carry: unit {best}, {correlation[best]:+.3f}")
 
 # %%
 # The figure
@@ -91,7 +92,7 @@ panels[0].plot(
     (1 + sign * states[longest, :, best]) / 2,
     "o-",
     color="tab:orange",
-    label=f"unit {best}" + (" (turned over)" if sign < 0 else ""),
+    label=f"unit {best}" + (" (sign reversed)" if sign < 0 else ""),
 )
 for place in places:
     a, b = pairs[longest, place].astype(int)
@@ -100,8 +101,8 @@ for place in places:
     )
 panels[0].annotate("1st\n2nd\nsum", (-1.2, 1.18), ha="center", va="bottom")
 panels[0].set(
-    xlabel="place, lowest first",
-    ylabel="carry, or state from -1 to 1 as 0 to 1",
+    xlabel="position, least significant first",
+    ylabel="carry, or hidden state\n(scaled from [-1, 1] to [0, 1])",
     ylim=(-0.1, 1.6),
     xlim=(-1.8, len(places) - 0.3),
     xticks=places,
@@ -110,13 +111,13 @@ panels[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 order = np.argsort(-np.abs(correlation))
 panels[1].bar(np.arange(len(order)), np.abs(correlation[order]), color="tab:orange")
 panels[1].set(
-    xlabel="unit, sorted",
-    ylabel="correlation with the carry\n(without its sign)",
+    xlabel="hidden unit, sorted by correlation",
+    ylabel="absolute correlation with the carry",
     ylim=(0, 1),
     xticks=np.arange(len(order)),
     xticklabels=order,
 )
-figure.suptitle("An addition of 16 bits, and who remembers the carry")
+figure.suptitle("Addition of two 16-bit numbers, and the carry in the hidden state")
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)
 print("\nFigure:", path)
@@ -124,6 +125,7 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# Trained on eight places, the network adds 64: the rule does not depend on how far one
-# has come, and neither does the cell that applies it. Without a memory about every
-# second bit is wrong. One unit goes with the carry, but several share the work.
+# Trained on 8-bit numbers, the network also adds 64-bit numbers, since the rule is the
+# same at each position, and so is the recurrent cell. Without memory, about half of the
+# bits are wrong. One unit follows the carry closely, and several others are correlated
+# with it.

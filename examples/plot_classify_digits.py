@@ -2,19 +2,19 @@
 Classify handwritten digits row by row
 ======================================
 
-An image can be read like a page, one row after the other. scikit-learn's digits become
-sequences of 8 rows with 8 pixels each, and a recurrent network names the digit after
-the last row. The three cells are compared with each other, with a linear model and an
-`MLPClassifier` that see all 64 pixels at once, and with always naming the most frequent
-digit.
+An image can be read as a sequence of rows. scikit-learn's digits become sequences of 8
+rows with 8 pixels each, and a recurrent network predicts the digit after the last row.
+The three cell types are compared with each other, with a linear model and an
+`MLPClassifier` that receive all 64 pixels at once, and with a constant prediction of
+the most frequent digit.
 """
 
 # %%
 # The data
 # --------
 # 1797 images of 8 by 8 pixels, from 0 (paper) to 16 (ink). `images` already has the
-# shape `(n_samples, n_timesteps, n_features)` that the estimators want, with the top
-# row as the first time step. Three tenths of the images are set aside for the test.
+# shape `(n_samples, n_timesteps, n_features)` that the estimators expect, with the top
+# row as the first time step. 30 % of the images are held out for the test set.
 
 import os
 from pathlib import Path
@@ -31,7 +31,7 @@ from sklearn.neural_network import MLPClassifier
 
 from skrnn import RNNClassifier
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 MAX_EPOCHS = 2 if SMALL else 12  # the default is 60
 
 digits = load_digits()
@@ -39,16 +39,16 @@ X = digits.images.astype("float32")  # float32 for speed
 X_train, X_test, y_train, y_test = train_test_split(
     X, digits.target, test_size=0.3, stratify=digits.target, random_state=0
 )
-print("Images to train on:", X_train.shape, "and to test on:", X_test.shape)
+print("Training set:", X_train.shape, " test set:", X_test.shape)
 
 # %%
-# What sees all pixels at once
-# ----------------------------
-# For these models the order of the 64 pixels means nothing.
+# Baselines on all pixels at once
+# -------------------------------
+# These models do not use the order of the 64 pixels.
 
 
 def flat(images):
-    """Return each image as one row of 64 pixels between 0 and 1."""
+    """Return each image as a vector of 64 pixels between 0 and 1."""
     return images.reshape(len(images), -1) / 16
 
 
@@ -62,11 +62,11 @@ for model in (
     accuracy[type(model).__name__] = model.score(flat(X_test), y_test)
 
 # %%
-# The three cells
-# ---------------
-# Everything but the cell and the number of epochs, which is kept low to be quick, is
-# left at its default. These defaults were chosen on splits of the same digits, so the
-# figures flatter them.
+# The three cell types
+# --------------------
+# All parameters but the cell type and the number of epochs, which is reduced to save
+# time, have their default values. These defaults were chosen on splits of the same data
+# set, so that the results are optimistic.
 
 cells = {}
 for cell_type in ("rnn", "gru", "lstm"):
@@ -75,24 +75,25 @@ for cell_type in ("rnn", "gru", "lstm"):
     accuracy[f"RNNClassifier, {cell_type!r}"] = model.score(X_test, y_test)
 
 # %%
-# Answers before the last row
-# ---------------------------
-# A network can be asked after any row: `predict` takes sequences of another length than
-# `fit` did. Yet it has only been taught what to say after eight rows. So one more
-# network, with the same parameters, learns from images that end early: each is cut
-# after a random number of rows, and X is then a list of arrays of different lengths.
+# Predictions before the last row
+# -------------------------------
+# A network can predict after any row, since `predict` accepts sequences of a different
+# length than those in `fit`. However, it has been trained to predict after eight rows
+# only. Therefore, another network with the same parameters is trained on truncated
+# images: each ends after a random number of rows, and X is then a list of arrays of
+# different lengths.
 
 rng = np.random.default_rng(0)
 n_rows = rng.integers(1, 9, size=len(X_train))
-cut = [image[:n] for image, n in zip(X_train, n_rows, strict=True)]
+truncated = [image[:n] for image, n in zip(X_train, n_rows, strict=True)]
 early = RNNClassifier(cell_type="lstm", max_epochs=MAX_EPOCHS, random_state=0)
-early.fit(cut, y_train)
-accuracy["RNNClassifier, 'lstm', on cut images"] = early.score(X_test, y_test)
+early.fit(truncated, y_train)
+accuracy["RNNClassifier, 'lstm', truncated images"] = early.score(X_test, y_test)
 
 after_rows = pd.DataFrame(
     {
         name: [model.score(X_test[:, :n], y_test) for n in range(1, 9)]
-        for name, model in {**cells, "lstm, on cut images": early}.items()
+        for name, model in {**cells, "lstm, truncated images": early}.items()
     },
     index=pd.RangeIndex(1, 9, name="rows read"),
 )
@@ -111,9 +112,9 @@ ConfusionMatrixDisplay.from_estimator(
     cells["rnn"], X_test, y_test, ax=left, cmap="Blues", colorbar=False
 )
 left.set(
-    xlabel="digit named by the network",
+    xlabel="predicted digit",
     ylabel="true digit",
-    title=f"Images of the test part ({len(X_test)}), cell 'rnn'",
+    title=f"Confusion matrix of the test set ({len(X_test)} images), cell 'rnn'",
 )
 for name, style in zip(after_rows, ("-o", "-s", "-^", "--^"), strict=True):
     right.plot(after_rows.index, after_rows[name], style, label=name)
@@ -121,9 +122,9 @@ for name, style in (("MLPClassifier", "-."), ("DummyClassifier", ":")):
     label = f"{name}, all rows"
     right.axhline(accuracy[name], color="gray", linestyle=style, label=label)
 right.set(
-    xlabel="rows read, from the top",
-    ylabel="accuracy (share of test images)",
-    title="Answers before the last row",
+    xlabel="number of rows read, from the top",
+    ylabel="accuracy on the test set",
+    title="Predictions before the last row",
     ylim=(0, 1.03),
 )
 figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=6)
@@ -134,8 +135,9 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# The three cells and the `MLPClassifier` are about equally good, a little ahead of the
-# linear model: for images that all have eight rows, reading them row by row gains
-# nothing. What it adds is the freedom to stop early. The networks taught on whole
-# images are still guessing after four rows. The one taught on cut images then names
-# four digits out of five, and pays for it with some of its accuracy on whole ones.
+# The three cell types and the `MLPClassifier` have about the same accuracy, slightly
+# higher than that of the linear model: if all images have eight rows, reading them row
+# by row has no advantage in accuracy. It does allow for early predictions. After four
+# rows, the networks trained on whole images are not much better than chance, whereas
+# the network trained on truncated images classifies about 80 % of the digits correctly,
+# at the cost of some accuracy on whole images.

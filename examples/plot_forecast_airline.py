@@ -1,21 +1,21 @@
 """
-Forecast airline passengers with a searched pipeline
-====================================================
+Forecast airline passengers with a pipeline and a grid search
+=============================================================
 
 How many passengers will fly next month? The series is the classic one of Box and
-Jenkins: 144 months of international airline passengers, 1949 to 1960, in thousands.
-From the values of the months before, and the name of the month to come, a recurrent
-network forecasts one month ahead. Its cell, and whether a linear model stands beside
-it, are searched by `GridSearchCV`, split in time. Last year's value and Ridge
-regressions on the same inputs are the baselines.
+Jenkins: 144 months of international airline passengers, 1949 to 1960, in thousands. A
+recurrent network forecasts one month ahead from the previous values and the calendar
+month of the forecast. `GridSearchCV` with a time series split chooses its cell type,
+and whether to add a linear model. The baselines are naive forecasts and Ridge
+regressions on the same inputs.
 """
 
 # %%
 # The data
 # --------
-# Each row knows what is known at the end of a month: the passengers of that month, and
-# which month comes next. The target is the next month's passengers. The last 48 months
-# are set aside; nothing is chosen by looking at them.
+# Each row holds what is known at the end of a month: the number of passengers in that
+# month, and which calendar month comes next. The target is the number of passengers in
+# the next month. The last 48 months are the test set, which is not used for any choice.
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from skrnn import RNNRegressor, SlidingWindow
 from skrnn.datasets import load_airline_passengers
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 N_TEST = 48
 
 passengers = load_airline_passengers()["passengers"].astype(float)
@@ -47,17 +47,17 @@ y = passengers[months]
 # %%
 # The pipeline
 # ------------
-# `SlidingWindow` turns each row into the window of 13 rows that ends with it: this
-# month, the same month a year ago, and those between. With `carry_over` the first
-# windows of the test part reach back into the training part. The series leaves the
-# range it was trained on, and so `window_norm="difference"` expresses each window by
-# its 12 changes from month to month and forecasts the next change. `ar_order=12` sets a
-# linear model of these, and of the month to come, beside the network. All are ordinary
-# scikit-learn steps, and so the search can reach into them.
+# `SlidingWindow` replaces each row by the window of 13 rows that ends with it: from the
+# same month a year ago to this month. With `carry_over`, the first windows of the test
+# set include the last rows of the training set. Since the series has a trend,
+# `window_norm="difference"` takes the 12 first differences of each window and forecasts
+# the next one. `ar_order=12` adds a linear model of these differences and of the
+# calendar month to the network. All are ordinary scikit-learn steps, whose parameters
+# can be searched.
 
 
 def with_windows(model, window_size=13):
-    """Return a pipeline of one-hot months, windows, and a model of these."""
+    """Return a pipeline of one-hot encoded months, windows and a model."""
     columns = make_column_transformer(
         ("passthrough", ["passengers"]),
         (OneHotEncoder(sparse_output=False), ["month"]),
@@ -85,85 +85,87 @@ search = GridSearchCV(
     scoring="neg_mean_absolute_error",
 )
 search.fit(X[:-N_TEST], y[:-N_TEST])
-print("Chosen by the search:")
+print("Best parameters:")
 for name, value in search.best_params_.items():
     print(f"    {name.split('__')[-1]} = {value!r}")
 
 # %%
 # The baselines
 # -------------
-# Ridge gets the same windows, flattened, in two forms: as they are, and as changes that
-# forecast the next change, the linear model that `ar_order` contains.
+# Ridge receives the same windows, flattened, in two forms: the original values, and
+# first differences to forecast the next difference, like the linear model of
+# `ar_order`.
 
 
-def changes(window):
-    """Lay the changes within a window, and the month to come, side by side."""
+def differences(window):
+    """Return the first differences of a window and the next calendar month."""
     return np.hstack([np.diff(window[:, :, 0]), window[:, -1, 1:]])
 
 
 def values(window):
-    """Lay the values of a window, and the month to come, side by side."""
+    """Return the values of a window and the next calendar month."""
     return np.hstack([window[:, :, 0], window[:, -1, 1:]])
 
 
 def ridge_on(inputs):
-    """Return a Ridge regression of standardised inputs and target."""
+    """Return a Ridge regression with standardised inputs and target."""
     model = make_pipeline(FunctionTransformer(inputs), StandardScaler(), Ridge())
     return TransformedTargetRegressor(model, transformer=StandardScaler())
 
 
-class NextChange(RegressorMixin, BaseEstimator):
-    """Forecast by a model of the change from a window's last value."""
+class NextDifference(RegressorMixin, BaseEstimator):
+    """Forecast the difference to the last value of a window."""
 
     def __init__(self, model):
         self.model = model
 
     def fit(self, window, target):
-        """Fit a copy of the model to the change."""
+        """Fit a copy of the model to the differences."""
         self.model_ = clone(self.model).fit(window, target - window[:, -1, 0])
         return self
 
     def predict(self, window):
-        """Add the change to the last value."""
+        """Add the predicted difference to the last value."""
         return window[:, -1, 0] + self.model_.predict(window)
 
 
 plain = clone(search.best_estimator_).set_params(model__window_norm=None)
 models = {
     "Ridge": with_windows(ridge_on(values)),
-    "Ridge on changes": with_windows(NextChange(ridge_on(changes))),
+    "Ridge on differences": with_windows(NextDifference(ridge_on(differences))),
     "network without window_norm and ar_order": plain.set_params(model__ar_order=0),
-    "network, as searched": clone(search.best_estimator_),
+    "network, best parameters": clone(search.best_estimator_),
 }
 truth = y[-N_TEST:]
 forecasts = {
-    "naive: as the month before": passengers.shift(1)[truth.index],
-    "seasonal naive: as a year before": passengers.shift(12)[truth.index],
+    "naive: previous month": passengers.shift(1)[truth.index],
+    "seasonal naive: same month a year ago": passengers.shift(12)[truth.index],
 }
 for name, model in models.items():
     forecasts[name] = model.fit(X[:-N_TEST], y[:-N_TEST]).predict(X[-N_TEST:])
 
 errors = pd.Series({n: mean_absolute_error(truth, f) for n, f in forecasts.items()})
-print("\nMean absolute error over the last 48 months, thousand passengers:")
+print("\nMean absolute error on the test set, in thousands of passengers:")
 print(errors.round(1).to_string(), "\n")
 
 # %%
-# Training and validation error
-# -----------------------------
-# The chosen network once more, with the last year before the test part as validation
-# data, to see the error after each epoch, with the linear model beside it and without.
-# Losses are in standardised units, which are the same for both.
+# Learning curves
+# ---------------
+# The training and validation errors after each epoch, with and without the linear
+# model. The network has the best parameters of the search, and the last year of the
+# training set is held out for validation. Both losses are in the same standardised
+# units.
 
 histories = {}
 for ar_order in (12, 0):
-    watched = clone(search.best_estimator_).set_params(
+    model = clone(search.best_estimator_).set_params(
         model__ar_order=ar_order,
         model__early_stopping=True,
         model__validation_fraction=12 / (len(X) - N_TEST),
-        model__patience=1000,  # only watched, not stopped
+        model__patience=1000,  # never stops
     )
-    watched.fit(X[:-N_TEST], y[:-N_TEST])
-    histories[f"ar_order={ar_order}"] = watched["model"].history_
+    model.fit(X[:-N_TEST], y[:-N_TEST])
+    histories[f"ar_order={ar_order}"] = model["model"].history_
 
 # %%
 # The figure
@@ -172,25 +174,25 @@ for ar_order in (12, 0):
 figure, (above, below) = plt.subplots(
     2, 1, figsize=(9, 8), height_ratios=[2, 1], layout="constrained"
 )
-above.plot(passengers.index, passengers, color="black", label="truth")
+above.plot(passengers.index, passengers, color="black", label="observed")
 for name, style in (
-    ("network, as searched", "-"),
+    ("network, best parameters", "-"),
     ("network without window_norm and ar_order", ":"),
 ):
-    above.plot(truth.index, forecasts[name], style, label=f"{name}, one month ahead")
-above.axvline(truth.index[0], color="gray", linestyle="--", label="trained before")
-above.set(xlabel="month", ylabel="passengers (thousands)", title="Airline passengers")
+    above.plot(truth.index, forecasts[name], style, label=name)
+above.axvline(truth.index[0], color="gray", linestyle="--", label="test set begins")
+above.set(xlabel="month", ylabel="passengers (thousands)", title="One month ahead")
 above.legend()
 for (name, history), color in zip(histories.items(), ("C0", "C2"), strict=True):
     epoch = history["epoch"]
     below.plot(epoch, history["train_loss"], color=color, label=f"{name}, training")
     below.plot(
-        epoch, history["valid_loss"], "--", color=color, label=f"{name}, last year"
+        epoch, history["valid_loss"], "--", color=color, label=f"{name}, validation"
     )
 below.set(
     xlabel="epoch",
-    ylabel="mean squared error\n(standardised change)",
-    title="Error after each epoch",
+    ylabel="mean squared error\n(standardised difference)",
+    title="Learning curves",
     yscale="log",
 )
 below.legend(ncols=2)
@@ -201,9 +203,9 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# Given passengers as they are, the network is about as far off as repeating last year's
-# value, for it cannot follow into a range it has not seen. Told to express each window
-# by its changes, beside the linear model, it is ahead of both guesses and of the Ridge
-# regressions on the same windows. Most of that is the linear model: the errors after
-# each epoch begin where it stands, and the network adds little on 82 months, which are
-# too few to learn more from.
+# On the original values, the network is about as inaccurate as the seasonal naive
+# forecast, since it cannot extrapolate beyond the range of the training set. On
+# differences and with the linear model, it is better than both naive forecasts and the
+# Ridge regressions on the same windows. Most of this is due to the linear model: the
+# learning curves start at its error, and the network improves little on it with only 82
+# months to learn from.

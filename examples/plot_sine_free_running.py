@@ -1,18 +1,18 @@
 """
-Follow a sine wave, then let it run free
-========================================
+Predict a sine wave, step by step and free-running
+==================================================
 
-The first exercise of most courses on recurrent networks: read a wave step by step and
-say at each step what comes next. A network that has learned it can then be left alone.
-Each prediction becomes the next step, and the wave goes on for as long as one likes,
-from ten points or from a single one.
+The first exercise of most courses on recurrent networks is to read a wave step by step
+and to predict the next value at each step. A trained network can then continue the wave
+by itself, in a free-running (recursive) forecast: each prediction becomes the input of
+the next step. Here it starts from ten values, or from a single one.
 """
 
 # %%
 # The data
 # --------
-# A hundred waves of random phase, 60 steps each, with a period of 25 steps. The target
-# of a step is the value that follows, so that y has a value for each step of X.
+# A hundred sine waves of random phase, with 60 steps each and a period of 25 steps. The
+# target of a step is the next value, so that y has one value for each step of X.
 
 import os
 from pathlib import Path
@@ -23,17 +23,17 @@ import numpy as np
 from skrnn import RNNRegressor
 from skrnn.datasets import make_sine_waves
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 
 X, y = make_sine_waves(100, n_timesteps=60, random_state=0)
 print(f"X {X.shape}: waves, steps, features;  y {y.shape}: a target for each step")
 
 # %%
-# Next steps
-# ----------
-# With `return_sequences=True` the network has an output for each step. `ar_order=2`
-# puts a linear model of the last two values beside it, which is all a pure sine needs
-# from its second step on; what is left to the network is the first.
+# One-step predictions
+# --------------------
+# With `return_sequences=True`, the network has an output at each step. `ar_order=2`
+# adds a linear model of the last two values, which determine the next value of a sine
+# wave exactly. Only the first step, with a single value, is left to the network.
 
 model = RNNRegressor(
     32,
@@ -49,25 +49,26 @@ naive = np.abs(X_test[:, :, 0] - y_test).mean()
 print("\nMean absolute error of the next value on new waves (amplitude 1):")
 print(f"    at the first step, where the direction is unknown   {error[0]:.3f}")
 print(f"    from the second step on                             {error[1:].mean():.3f}")
-print(f"    naive: the value stays as it is                     {naive:.3f}")
+print(f"    naive: same as the previous value                   {naive:.3f}")
 
 # %%
-# Running free from ten points
-# ----------------------------
-# `forecast` carries the state of the network from step to step and feeds each
-# prediction back.
+# Free-running forecast from ten values
+# -------------------------------------
+# `forecast` keeps the hidden state of the network from step to step, and feeds each
+# prediction back as the next input.
 
 known, _ = make_sine_waves(1, n_timesteps=510, random_state=2)
 free = model.forecast(known[:, :10], n_steps=500)[0]
 truth = known[0, 10:, 0]
 for n in (50, 500):
-    print(f"Error over {n} free steps: {np.abs(free - truth)[:n].mean():.3f}")
+    print(f"Mean absolute error over {n} steps: {np.abs(free - truth)[:n].mean():.3f}")
 
 # %%
-# Running free from one point
-# ---------------------------
-# One point does not say whether the wave rises or falls, unless the start is known. A
-# network that has only seen waves which begin at zero and rise knows.
+# Free-running forecast from one value
+# ------------------------------------
+# One value does not determine whether the wave rises or falls, unless the phase of the
+# first step is always the same. This network is trained on a wave that starts at zero
+# and rises.
 
 start = np.sin(2 * np.pi * np.arange(101) / 25)
 from_zero = RNNRegressor(
@@ -75,15 +76,15 @@ from_zero = RNNRegressor(
 )
 from_zero.fit(start[None, :-1, None], start[None, 1:])
 alone = from_zero.forecast([[[0.0]]], n_steps=100)[0]
-print(f"\nFrom a single point, 100 steps: error {np.abs(alone - start[1:]).mean():.3f}")
+print(f"\nFrom one value, over 100 steps: {np.abs(alone - start[1:]).mean():.3f}")
 
 # %%
-# The state carried from piece to piece
-# -------------------------------------
-# A long wave may come in pieces, one after the other. With `initial_state="carry"`
-# the state at the end of a piece, cut off from its past, is the start of the next, and
-# each piece goes on where the last one ended. From zeros the network has to find its
-# phase in each piece anew.
+# Stateful training
+# -----------------
+# A long wave may be split into consecutive pieces. With `initial_state="carry"`, the
+# final hidden state of a piece, detached from the graph of gradients, is the initial
+# state of the next. With zeros as the initial state, the network has to infer the phase
+# anew in each piece.
 
 long_wave = np.sin(2 * np.pi * np.arange(2001) / 25)
 pieces = long_wave[:-1].reshape(200, 10, 1), long_wave[1:].reshape(200, 10)
@@ -98,7 +99,7 @@ for initial_state in ("zeros", "carry"):
         random_state=0,
     )
     curves[initial_state] = in_pieces.fit(*pieces).loss_curve_
-    print(f"Last training loss from {initial_state}: {curves[initial_state][-1]:.2g}")
+    print(f"Final loss, {initial_state=}: {curves[initial_state][-1]:.2g}")
 
 # %%
 # The figure
@@ -107,17 +108,21 @@ for initial_state in ("zeros", "carry"):
 figure, panels = plt.subplots(3, 1, figsize=(10, 9), layout="constrained")
 steps = np.arange(-10, 500)
 panels[0].plot(steps, known[0, :, 0], color="0.7", label="true wave")
-panels[0].plot(np.arange(500), free, "--", color="tab:orange", label="running free")
+panels[0].plot(np.arange(500), free, "--", color="tab:orange", label="free-running")
 panels[0].axvline(0, color="black", linewidth=1)
-panels[0].set(title="From ten points", xlabel="step", ylabel="value", xlim=(-10, 499))
+panels[0].set(
+    title="Forecast from ten values", xlabel="step", ylabel="value", xlim=(-10, 499)
+)
 panels[1].plot(np.arange(1, 101), start[1:], color="0.7", label="true wave")
-panels[1].plot(np.arange(1, 101), alone, "--", color="tab:orange", label="running free")
-panels[1].plot(0, 0, "ko", label="the point given")
-panels[1].set(title="From one point of a known start", xlabel="step", ylabel="value")
+panels[1].plot(np.arange(1, 101), alone, "--", color="tab:orange", label="free-running")
+panels[1].plot(0, 0, "ko", label="known value")
+panels[1].set(title="Forecast from one value", xlabel="step", ylabel="value")
 for name, curve in curves.items():
-    panels[2].semilogy(np.arange(1, len(curve) + 1), curve, label=f"from {name}")
+    panels[2].semilogy(
+        np.arange(1, len(curve) + 1), curve, label=f"initial_state={name!r}"
+    )
 panels[2].set(
-    title="A long wave in pieces of ten steps",
+    title="Training on consecutive pieces of ten steps",
     xlabel="epoch",
     ylabel="training loss\n(standardised squared error)",
 )
@@ -132,6 +137,7 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# The wave neither dies nor grows over twenty periods. What goes wrong first is its
-# phase: towards the end one can see it run ahead by a step or two. Carried states pay
-# off where pieces are short against what is to be remembered, as here.
+# The free-running wave neither decays nor grows over twenty periods. The error comes
+# from the phase, which is a step or two ahead at the end. Stateful training helps if
+# the pieces are short compared with the time over which the network must remember, as
+# here.

