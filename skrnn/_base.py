@@ -3,8 +3,7 @@
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -14,36 +13,39 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WindowNormalizer
-from skrnn._data.samples import SampleEncoder, Samples
+from skrnn._data.samples import SampleEncoder
 from skrnn._data.scaling import feature_scaling
-from skrnn._data.sequences import UNKNOWN
-from skrnn._data.splits import check_groups, kfold, train_validation_split
+from skrnn._data.splits import kfold, train_validation_split
 from skrnn._data.step_targets import (
     StepValues,
     StepwiseTarget,
-    check_step_targets,
     check_step_weights,
     unwrap_target,
 )
-from skrnn._data.targets import check_weights
-from skrnn._data.validation import check_sequences, compute_dtype, read_token_ids
+from skrnn._data.validation import compute_dtype
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
+    check_finite_outputs,
     predict_attention,
     predict_outputs,
     predict_states,
+    to_torch_layout,
 )
 from skrnn._inference.streaming import open_stream
+from skrnn._inputs import InputValidationMixin
 from skrnn._nn.config import ModuleConfig
 from skrnn._nn.states import check_states
-from skrnn._parameters import check_parameters, hidden_sizes
+from skrnn._parameters import (
+    PARAMETER_CONSTRAINTS,
+    check_same_network,
+    hidden_sizes,
+)
 from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
 from skrnn._training.config import TrainingConfig
 from skrnn._training.linear_start import LinearStart, shrinkage_factor
 from skrnn._training.net import build_net
-from skrnn._training.optimizers import OPTIMIZERS
+from skrnn._training.plan import FitPlan
 from skrnn._training.state import export_state, import_state
 
 
@@ -56,85 +58,14 @@ def _pools_by_attention(estimator):
     )
 
 
-@dataclass(frozen=True)
-class FitPlan:
-    """What a fit will do, decided from the parameters and the samples.
-
-    Attributes
-    ----------
-    train, valid : ndarray of int
-        The rows to train on, and those set aside for validation, if any.
-
-    folds : list of (train, valid)
-        For cross-validation of the network's correction of the linear model; with a
-        single training it is empty.
-
-    config : TrainingConfig
-        Of the training.
-
-    callbacks : list
-        skorch callbacks.
-
-    device : torch device
-        Where to train.
-
-    seed : int
-        Of weights, order of batches and dropout.
-    """
-
-    train: np.ndarray
-    valid: np.ndarray
-    folds: list
-    config: TrainingConfig
-    callbacks: list
-    device: torch.device
-    seed: int
-
-
-class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
+class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     """The whole of `fit`, and raw outputs for `predict`; subclasses define the target.
 
     A subclass lists its parameters in `__init__`, sets `_parameter_constraints`, and
     defines by `_make_target` what y means.
     """
 
-    _parameter_constraints: dict = {
-        "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple],
-        "num_layers": [Interval(Integral, 1, None, closed="left")],
-        "cell_type": [StrOptions({"rnn", "gru", "lstm"})],
-        "nonlinearity": [StrOptions({"tanh", "relu"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "bidirectional": ["boolean"],
-        "pooling": [StrOptions({"last", "mean", "max", "attention"})],
-        "initial_state": [StrOptions({"zeros", "normal", "learned", "carry"})],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "return_sequences": ["boolean"],
-        "standardize": ["boolean"],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "optimizer_params": [dict, None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "lr_schedule": [StrOptions({"one_cycle", "cosine", "plateau"}), None],
-        "tbptt_steps": [Interval(Integral, 1, None, closed="left"), None],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "callbacks": [list, None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "validation_strategy": [StrOptions({"random", "last"})],
-        "warm_start": ["boolean"],
-        "device": [str, torch.device],
-        "n_jobs": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(Integral, None, -1, closed="right"),
-            None,
-        ],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
     # -- hooks of subclasses
 
@@ -257,7 +188,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         self._validate_params()
         self._check_arguments(y, X_val, y_val)
         if continuing:
-            self._check_same_network()
+            check_same_network(self)
         with unchanged_on_failure(self), limited_threads(self.n_jobs):
             samples = self._check_samples(X, y, sample_weight, groups, not continuing)
             external = self._check_validation(X_val, y_val, samples)
@@ -477,89 +408,6 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         net.verbose = int(self.verbose)  # for callbacks that print
         return net
 
-    # -- validation of arguments
-
-    def _check_same_network(self):
-        """Refuse parameters of another network while training continues."""
-        for name, value in self._network_parameters().items():
-            before = getattr(self._module_config, name)
-            if value != before:
-                name = "hidden_size" if name == "hidden_sizes" else name
-                raise ValueError(
-                    f"The '{name}' parameter must stay as it was while training "
-                    f"continues with warm_start or partial_fit. Got {value!r} after "
-                    f"{before!r}. Set warm_start=False and call fit."
-                )
-
-    def _check_arguments(self, y, X_val, y_val):
-        """Check the parameters together, and which arguments of `fit` are there."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
-        if (X_val is None) != (y_val is None):
-            raise ValueError(
-                "X_val and y_val must be passed together. Got only "
-                f"{'y_val' if X_val is None else 'X_val'}."
-            )
-        check_parameters(self)
-
-    def _check_samples(self, X, y, sample_weight, groups, reset):
-        """Validate what is passed to `fit`."""
-        sequences = self._check_X(X, reset=reset)
-        check_consistent_length(sequences, y)
-        return Samples(
-            sequences,
-            self._check_y(y, sequences),
-            self._check_sample_weight(sample_weight, sequences),
-            check_groups(groups, len(sequences)),
-        )
-
-    def _check_validation(self, X_val, y_val, samples):
-        """Validate `X_val` and `y_val`, whose precision is that of X; None for None."""
-        if X_val is None:
-            return None
-        dtype = compute_dtype(samples.sequences.dtype)
-        sequences = self._check_X(X_val, name="X_val", dtype=dtype)
-        check_consistent_length(sequences, y_val)
-        return Samples(sequences, self._check_y(y_val, sequences, "y_val", "X_val"))
-
-    def _check_X(self, X, *, reset=False, name="X", dtype=None):
-        """Return X as `Sequences`; token ids without their padding."""
-        if dtype is None and not reset:
-            dtype = self._input_dtype()
-        sequences = check_sequences(self, X, reset=reset, dtype=dtype, name=name)
-        if self.embedding_dim is None:
-            return sequences
-        sequences, highest = read_token_ids(sequences, name)
-        if reset:
-            self._n_tokens = max(highest, UNKNOWN) + 1
-            self._has_padding = sequences.padded_steps is not None
-        elif highest >= self._n_tokens:
-            raise ValueError(
-                f"{name} must hold token ids below {self._n_tokens}, as the X in fit. "
-                f"Got {highest}. Give unknown tokens the id {UNKNOWN}, as TokenEncoder "
-                "does."
-            )
-        # It must not matter whether a subset of padded rows happens to have no padding.
-        sequences.ragged |= self._has_padding
-        return sequences
-
-    def _check_y(self, y, sequences, name="y", of="X"):
-        if not self.return_sequences:
-            return y
-        return check_step_targets(y, sequences, name, of)
-
-    def _check_sample_weight(self, sample_weight, sequences):
-        if not self.return_sequences:
-            return check_weights(sample_weight, len(sequences))
-        return check_step_weights(sample_weight, sequences)
-
-    def _input_dtype(self):
-        """Return the numpy dtype of the network's input."""
-        return np.dtype(self._module_config.input_dtype)
-
     # -- predict
 
     def _predict(self, X, decode):
@@ -575,16 +423,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
         if self._module_config.return_sequences:
             output = output.reshape(-1, output.shape[-1])
             steps = StepValues(output, sequences.n_steps())
-        finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
-        if not finite.all():
-            row = finite.argmin()
-            if steps is not None:
-                row = np.searchsorted(steps.starts, row, side="right") - 1
-            raise ValueError(
-                "The output of the network must be finite. Got NaN or infinity for "
-                f"row {row} of X. Compare its scale with that of the X "
-                f"in fit, or fit again with a lower lr (now {self.lr})."
-            )
+        check_finite_outputs(output, steps, self.lr)
         prediction = decode(target, output, sequences.reference())
         if steps is None:
             return prediction
@@ -675,12 +514,7 @@ class BaseRecurrent(BaseEstimator, metaclass=ABCMeta):
             output.reshape(-1, output.shape[-1]), sequences.n_batch_steps()
         )
         output = steps.unflatten(steps.flat, ragged=sequences.ragged)
-        equal_sizes = len(set(self._module_config.hidden_sizes)) == 1
-        parts = [
-            np.concatenate(of_layers) if equal_sizes else list(of_layers)
-            for of_layers in zip(*final, strict=True)
-        ]
-        return output, parts[0] if len(parts) == 1 else tuple(parts)
+        return output, to_torch_layout(final)
 
     @available_if(_pools_by_attention)
     def attention_weights(self, X):

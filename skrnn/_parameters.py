@@ -1,9 +1,53 @@
-"""Rules between the parameters of an estimator, checked at the start of `fit`."""
+"""The parameters that the estimators share: what each may be, and rules between them.
 
-from numbers import Integral
+Both are checked at the start of `fit`.
+"""
+
+from numbers import Integral, Real
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
+
+from skrnn._compat import Interval, StrOptions
+from skrnn._training.optimizers import OPTIMIZERS
+
+PARAMETER_CONSTRAINTS = {
+    "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple],
+    "num_layers": [Interval(Integral, 1, None, closed="left")],
+    "cell_type": [StrOptions({"rnn", "gru", "lstm"})],
+    "nonlinearity": [StrOptions({"tanh", "relu"})],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "bidirectional": ["boolean"],
+    "pooling": [StrOptions({"last", "mean", "max", "attention"})],
+    "initial_state": [StrOptions({"zeros", "normal", "learned", "carry"})],
+    "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
+    "return_sequences": ["boolean"],
+    "standardize": ["boolean"],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+    "optimizer_params": [dict, None],
+    "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "lr_schedule": [StrOptions({"one_cycle", "cosine", "plateau"}), None],
+    "tbptt_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "patience": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "callbacks": [list, None],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "validation_strategy": [StrOptions({"random", "last"})],
+    "warm_start": ["boolean"],
+    "device": [str, torch.device],
+    "n_jobs": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Integral, None, -1, closed="right"),
+        None,
+    ],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 def check_parameters(estimator):
@@ -26,6 +70,30 @@ def check_parameters(estimator):
     _check_optimizer(estimator)
     for callback in estimator.callbacks or []:
         _check_callback(callback, estimator)
+
+
+def check_same_network(estimator):
+    """Refuse parameters of another network while training continues.
+
+    Parameters
+    ----------
+    estimator : BaseRecurrent
+        Fitted, with parameters that may have changed since.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the network has changed.
+    """
+    for name, value in estimator._network_parameters().items():
+        before = getattr(estimator._module_config, name)
+        if value != before:
+            name = "hidden_size" if name == "hidden_sizes" else name
+            raise ValueError(
+                f"The '{name}' parameter must stay as it was while training "
+                f"continues with warm_start or partial_fit. Got {value!r} after "
+                f"{before!r}. Set warm_start=False and call fit."
+            )
 
 
 def hidden_sizes(estimator):

@@ -25,6 +25,7 @@ FLOORS = [
     {"_training"},
     {"_inference"},
     {"_parameters"},
+    {"_inputs"},
     {"_base"},
     {"_regressor", "_classifier"},
     {"__init__"},

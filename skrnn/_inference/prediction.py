@@ -91,6 +91,58 @@ def predict_states(module, sequences, initial_states=None):
     return _collect(module, sequences, compute, per_step=True), final
 
 
+def to_torch_layout(final):
+    """Return the last states as torch does: `h_n`, or `(h_n, c_n)` of an LSTM.
+
+    Parameters
+    ----------
+    final : list of tuples of ndarrays of shape (D, n_samples, H)
+        Of each layer, see `predict_states`.
+
+    Returns
+    -------
+    states : ndarray of shape (layers * D, n_samples, H), or a tuple of two
+        With a list of one array per layer instead, if the layers differ in size.
+    """
+    states = []
+    for of_layers in zip(*final, strict=True):
+        equal_sizes = len({part.shape[2] for part in of_layers}) == 1
+        states.append(np.concatenate(of_layers) if equal_sizes else list(of_layers))
+    return states[0] if len(states) == 1 else tuple(states)
+
+
+def check_finite_outputs(output, steps, lr):
+    """Refuse outputs of the network that are not finite.
+
+    Parameters
+    ----------
+    output : ndarray of shape (n, K)
+        Of sequences or of all time steps.
+
+    steps : StepValues or None
+        To which row each time step belongs; None if the outputs are of sequences.
+
+    lr : float
+        The learning rate of the fit, for the message.
+
+    Raises
+    ------
+    ValueError
+        If an output is NaN or infinite; it names the first such row of X.
+    """
+    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+    if finite.all():
+        return
+    row = finite.argmin()
+    if steps is not None:
+        row = np.searchsorted(steps.starts, row, side="right") - 1
+    raise ValueError(
+        "The output of the network must be finite. Got NaN or infinity for "
+        f"row {row} of X. Compare its scale with that of the X "
+        f"in fit, or fit again with a lower lr (now {lr})."
+    )
+
+
 def _collect(module, sequences, compute, per_step):
     """Return `compute(rows, values, lengths)` of all batches, rows in their order."""
     n, result, ends = len(sequences), None, None

@@ -1,0 +1,89 @@
+"""How the estimators validate the data that they are passed."""
+
+import numpy as np
+from sklearn.utils.validation import check_consistent_length
+
+from skrnn._data.samples import Samples
+from skrnn._data.sequences import UNKNOWN
+from skrnn._data.splits import check_groups
+from skrnn._data.step_targets import check_step_targets, check_step_weights
+from skrnn._data.targets import check_weights
+from skrnn._data.validation import check_sequences, compute_dtype, read_token_ids
+from skrnn._parameters import check_parameters
+
+
+class InputValidationMixin:
+    """The arguments of `fit` and `predict` as `Samples` and `Sequences`.
+
+    It sets what a fit learns about the form of X: `n_features_in_` and the like and,
+    for token ids, their number and whether they are padded.
+    """
+
+    def _check_arguments(self, y, X_val, y_val):
+        """Check the parameters together, and which arguments of `fit` are there."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        if (X_val is None) != (y_val is None):
+            raise ValueError(
+                "X_val and y_val must be passed together. Got only "
+                f"{'y_val' if X_val is None else 'X_val'}."
+            )
+        check_parameters(self)
+
+    def _check_samples(self, X, y, sample_weight, groups, reset):
+        """Validate what is passed to `fit`."""
+        sequences = self._check_X(X, reset=reset)
+        check_consistent_length(sequences, y)
+        return Samples(
+            sequences,
+            self._check_y(y, sequences),
+            self._check_sample_weight(sample_weight, sequences),
+            check_groups(groups, len(sequences)),
+        )
+
+    def _check_validation(self, X_val, y_val, samples):
+        """Validate `X_val` and `y_val`, whose precision is that of X; None for None."""
+        if X_val is None:
+            return None
+        dtype = compute_dtype(samples.sequences.dtype)
+        sequences = self._check_X(X_val, name="X_val", dtype=dtype)
+        check_consistent_length(sequences, y_val)
+        return Samples(sequences, self._check_y(y_val, sequences, "y_val", "X_val"))
+
+    def _check_X(self, X, *, reset=False, name="X", dtype=None):
+        """Return X as `Sequences`; token ids without their padding."""
+        if dtype is None and not reset:
+            dtype = self._input_dtype()
+        sequences = check_sequences(self, X, reset=reset, dtype=dtype, name=name)
+        if self.embedding_dim is None:
+            return sequences
+        sequences, highest = read_token_ids(sequences, name)
+        if reset:
+            self._n_tokens = max(highest, UNKNOWN) + 1
+            self._has_padding = sequences.padded_steps is not None
+        elif highest >= self._n_tokens:
+            raise ValueError(
+                f"{name} must hold token ids below {self._n_tokens}, as the X in fit. "
+                f"Got {highest}. Give unknown tokens the id {UNKNOWN}, as TokenEncoder "
+                "does."
+            )
+        # It must not matter whether a subset of padded rows happens to have no padding.
+        sequences.ragged |= self._has_padding
+        return sequences
+
+    def _check_y(self, y, sequences, name="y", of="X"):
+        if not self.return_sequences:
+            return y
+        return check_step_targets(y, sequences, name, of)
+
+    def _check_sample_weight(self, sample_weight, sequences):
+        if not self.return_sequences:
+            return check_weights(sample_weight, len(sequences))
+        return check_step_weights(sample_weight, sequences)
+
+    def _input_dtype(self):
+        """Return the numpy dtype of the network's input."""
+        return np.dtype(self._module_config.input_dtype)
