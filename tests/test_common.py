@@ -180,13 +180,19 @@ PAIRWISE = pd.DataFrame(
     ],
 )
 
-# Small networks and large batches, which are quick: what is checked is behaviour. The
-# classifiers share all but the target with the regressor, so that a few of them do.
+# A configuration takes ten seconds to two minutes, so most are marked slow. Small
+# networks and large batches are quick: what is checked is behaviour. The classifiers
+# share all but the target with the regressor, so that a few of them suffice.
 QUICK = {"hidden_size": 16, "batch_size": 64, "lr": 0.03}
 # The gradient of an absolute error jumps where the error changes its sign. At a high
 # rate differences of the last digit then grow, to 3e-7 on some processors.
 CALM = {"hidden_size": 16}
-CONFIGURATIONS = [
+QUICK_CONFIGURATIONS = [
+    BiRNNClassifier(8, cell_type="lstm", pooling="mean"),
+    RNNRegressor(8, early_stopping=True, warm_start=True),
+    RNNClassifier(8, early_stopping=True, validation_strategy="last"),
+]
+SLOW_CONFIGURATIONS = [
     *(
         RNNRegressor(**CALM if row["loss"] == "absolute_error" else QUICK, **row)
         for row in PAIRWISE.to_dict("records")
@@ -195,11 +201,8 @@ CONFIGURATIONS = [
     RNNClassifier(8, cell_type="gru", lr_schedule=None, pooling="max"),
     RNNClassifier(8, num_layers=2, lr_schedule="plateau"),
     RNNClassifier(8, optimizer="rmsprop"),
-    BiRNNClassifier(8, cell_type="lstm", pooling="mean"),
     RNNClassifier(8, dropout=0.2, class_weight="balanced"),
     RNNRegressor(8, batch_size=8, standardize=False, max_epochs=20),
-    RNNRegressor(8, early_stopping=True, warm_start=True),
-    RNNClassifier(8, early_stopping=True, validation_strategy="last"),
     RNNRegressor(**QUICK, ar_order=3),
     RNNRegressor(**QUICK, window_norm="last", cell_type="gru"),
     RNNRegressor(**QUICK, window_norm="standard", loss="huber"),
@@ -280,9 +283,15 @@ def test_default_passes_check(estimator, check):
     run(check, estimator, check.func.__name__)
 
 
-# The data of the checks is no continuation of anything, and window_norm says so.
+@pytest.mark.parametrize(("estimator", "check"), checks_of(QUICK_CONFIGURATIONS))
+def test_quick_configuration_passes_check(estimator, check):
+    run(check, estimator, check.func.__name__)
+
+
+@pytest.mark.slow
+# In the data of the checks y does not continue X, of which window_norm warns.
 @pytest.mark.filterwarnings("ignore:window_norm=:UserWarning")
-@pytest.mark.parametrize(("estimator", "check"), checks_of(CONFIGURATIONS))
+@pytest.mark.parametrize(("estimator", "check"), checks_of(SLOW_CONFIGURATIONS))
 def test_configuration_passes_check(estimator, check):
     run(check, estimator, check.func.__name__)
 
