@@ -26,15 +26,6 @@ without_gpu = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def three_threads():
-    """Let torch have three threads, a number that no test asks for."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
 # -- devices
 
 
