@@ -24,7 +24,7 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture
 def ctrl_c_raises():
-    """Make Ctrl-C raise KeyboardInterrupt, as it does in a program of its own."""
+    """Make Ctrl-C raise KeyboardInterrupt, as it does outside of pytest."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -40,7 +40,7 @@ def three_threads():
 
 
 @pytest.fixture
-def untouched():
+def assert_generators_unused():
     """Return a function that asserts that no global generator has been used."""
     numpy_before = check_random_state(None).get_state(legacy=False)["state"]
     key, position = numpy_before["key"].copy(), numpy_before["pos"]

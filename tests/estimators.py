@@ -1,6 +1,6 @@
 """Small estimators, data to fit them on, and callbacks that observe a fit."""
 
-import re
+import signal
 
 import numpy as np
 import pytest
@@ -8,43 +8,44 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from skrnn import (
-    BiRNNClassifier,
-    RNNClassifier,
-    RNNRegressor,
-)
+from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 
 N_ROWS = 20
 TINY = dict(hidden_size=4, max_epochs=3, batch_size=8, random_state=0)
+# Steps of the optimiser that change no weight.
+FROZEN = dict(optimizer="sgd", weight_decay=0.0, lr=1e-300, lr_schedule=None)
 
-
-# A step of the optimiser that moves no weight.
-STILL = dict(optimizer="sgd", weight_decay=0.0, lr=1e-300, lr_schedule=None)
 rng = np.random.default_rng(0)
 X = rng.normal(size=(N_ROWS, 4, 2))
-X[:, -1, 0] = np.arange(N_ROWS) / 10  # the last step tells the row
-
-
+X[:, -1, 0] = np.arange(N_ROWS) / 10  # the last step identifies the row
 RAGGED = [row[i % 4 :] for i, row in enumerate(X)]
 y = rng.normal(5, 3, size=N_ROWS)
 labels = np.array(["b", "a", "a", "c", "b"] * 4)
 indicator = rng.integers(0, 2, size=(N_ROWS, 3))
 WEIGHTS = rng.uniform(0.5, 2, size=N_ROWS)
 
-
-# An estimator, with sequences and targets it can be fitted on.
+# An estimator with sequences and targets to fit it on. Together they take every path
+# through a fit: both engines' inputs, all pooling, kinds of targets and precisions.
 CASES = {
     "regressor": (RNNRegressor(**TINY, dropout=0.3), X, y),
-    "two outputs": (RNNRegressor(**TINY, cell_type="gru"), RAGGED, np.c_[y, y**2]),
+    "float32": (
+        RNNRegressor(**TINY, cell_type="gru", num_layers=2),
+        [row.astype(np.float32) for row in RAGGED],
+        np.c_[y, y**2],
+    ),
     "classifier": (RNNClassifier(**TINY, cell_type="lstm"), RAGGED, labels),
-    "two classes": (RNNClassifier(**TINY, num_layers=2, dropout=0.3), X, labels == "a"),
     "multilabel": (RNNClassifier(**TINY, pooling="mean"), X, indicator),
-    "two-way": (BiRNNClassifier(**TINY, pooling="max", dropout=0.3), RAGGED, labels),
-    "float32": (RNNRegressor(**TINY, dropout=0.3), X.astype(np.float32), y),
+    "bidirectional": (
+        BiRNNClassifier(**TINY, pooling="max", dropout=0.3),
+        RAGGED,
+        labels == "a",
+    ),
 }
 
 
-cases = pytest.mark.parametrize("case", CASES)
+def over_cases(*names):
+    """Parametrise a test over some of `CASES`, or all."""
+    return pytest.mark.parametrize("case", names or CASES)
 
 
 def make_case(case, **params):
@@ -52,12 +53,12 @@ def make_case(case, **params):
     return clone(model).set_params(**params), sequences, target
 
 
-def whole(message):
-    return f"^{re.escape(message)}$"
+def tiny(cls=RNNRegressor, **params):
+    return cls(**TINY | params)
 
 
 def outputs(model, sequences):
-    """Return the finest answer there is."""
+    """Return probabilities if there are any, else predictions."""
     return getattr(model, "predict_proba", model.predict)(sequences)
 
 
@@ -68,66 +69,80 @@ def assert_same_model(one, other, sequences=X):
         assert torch.equal(value, other.module_.state_dict()[name]), name
 
 
-class Probe(Callback):
-    """Notes which rows were trained and validated on, and the number of threads."""
+def take(sequences, rows):
+    """Return some rows of sequences, in the container that they are in."""
+    if isinstance(sequences, np.ndarray):
+        return sequences[rows]
+    return [sequences[row] for row in rows]
+
+
+class RecordBatches(Callback):
+    """Keep the rows, targets and number of threads of every batch."""
 
     def on_train_begin(self, net, **kwargs):
-        self.rows_ = {True: set(), False: set()}
+        self.epochs_ = []
         self.targets_ = {True: [], False: []}
-        self.n_threads_ = []
+        self.n_threads_ = set()
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.epochs_.append({True: [], False: []})
 
     def on_batch_begin(self, net, batch, training, **kwargs):
-        values = batch[0]["values"][:, -1, 0].numpy()
-        self.rows_[training] |= set(np.rint(values * 10).astype(int).tolist())
+        rows = np.rint(batch[0]["values"][:, -1, 0].numpy() * 10).astype(int)
+        self.epochs_[-1][training].append(rows.tolist())
         self.targets_[training] += batch[1].tolist()
-        self.n_threads_.append(torch.get_num_threads())
+        self.n_threads_.add(torch.get_num_threads())
 
 
-def probe_of(model):
-    return next(cb for _, cb in model.net_.callbacks_ if isinstance(cb, Probe))
+def recorded(model):
+    """Return the `RecordBatches` of a fitted model."""
+    callbacks = (callback for _, callback in model.net_.callbacks_)
+    return next(each for each in callbacks if isinstance(each, RecordBatches))
+
+
+def rows_of(model, epoch=0):
+    """Return the rows that a model was trained and validated on, as two lists."""
+    batches = recorded(model).epochs_[epoch]
+    return tuple([row for rows in batches[part] for row in rows] for part in batches)
 
 
 class Fail(Callback):
-    """Fails in the second batch of an epoch."""
+    """Raise in the second batch of an epoch."""
 
     def __init__(self, epoch=2):
         self.epoch = epoch
 
     def on_batch_end(self, net, **kwargs):
         if len(net.history) == self.epoch and len(net.history[-1]["batches"]) == 2:
-            raise RuntimeError("as planned")
+            raise RuntimeError("planned failure")
 
 
-CELLS = ["rnn", "gru", "lstm"]
-ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
-N_SAMPLES, N_TIMESTEPS, N_FEATURES = 20, 6, 3
-over_cells = pytest.mark.parametrize("cell_type", CELLS)
-over_estimators = pytest.mark.parametrize("cls", ESTIMATORS)
-over_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+class Interrupt(Callback):
+    """Press Ctrl-C in a hook of some epoch, counted from 1."""
+
+    def __init__(self, hook, epoch):
+        self.hook = hook
+        self.epoch = epoch
+
+    def press(self, net, hook):
+        if hook == self.hook and len(net.history) == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_train_begin(self, net, **kwargs):
+        self.press(net, "train begin")
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.press(net, "epoch begin")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.press(net, "epoch end")
+
+    def on_train_end(self, net, **kwargs):
+        self.press(net, "train end")
 
 
-def tiny(cls, **params):
-    return cls(**{"hidden_size": 4, "max_epochs": 2, "random_state": 0, **params})
+class InterruptInBatch(Interrupt):
+    """The same between the batches of an epoch."""
 
-
-def normal(*shape, dtype=np.float64):
-    return np.random.default_rng(0).normal(size=shape).astype(dtype)
-
-
-def sequences(n_samples=N_SAMPLES, dtype=np.float64):
-    return normal(n_samples, N_TIMESTEPS, N_FEATURES, dtype=dtype)
-
-
-def targets(n_samples=N_SAMPLES):
-    """Return targets that are both real numbers and labels."""
-    return np.arange(n_samples) % 2
-
-
-def answers(estimator, X):
-    return getattr(estimator, "predict_proba", estimator.predict)(X)
-
-
-def attributes(estimator):
-    """Return everything but the parameters, by identity."""
-    params = estimator.get_params(deep=False)
-    return {name: id(v) for name, v in vars(estimator).items() if name not in params}
+    def on_batch_end(self, net, training, **kwargs):
+        self.press(net, "batch" if training else "validation batch")

@@ -1,72 +1,34 @@
+"""The batches of training, and predictions that do not depend on the batch."""
+
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
-import torch
-from estimators import (
-    N_SAMPLES,
-    over_estimators,
-    sequences,
-    targets,
-    tiny,
-)
-from numpy.testing import assert_allclose
-from sklearn.metrics import log_loss
-from skorch.callbacks import Callback
+from estimators import N_ROWS, TINY, RecordBatches, X, recorded, rows_of, tiny, y
+from numpy.testing import assert_array_equal
 
-from skrnn import RNNRegressor
+from skrnn import RNNClassifier, RNNRegressor
+
+# Training
 
 
-class RecordBatches(Callback):
-    """Keep the first value of each row of every batch, epoch by epoch."""
+def test_every_epoch_trains_on_every_row_once_in_another_order():
+    model = tiny(max_epochs=4, batch_size=6, callbacks=[RecordBatches()]).fit(X, y)
 
-    epochs = []  # of the class, since `fit` copies callbacks
-
-    def on_train_begin(self, net, **kwargs):
-        self.epochs.clear()
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.epochs.append({True: [], False: []})
-
-    def on_batch_begin(self, net, batch, training, **kwargs):
-        self.epochs[-1][training].append(batch[0]["values"][:, 0, 0].tolist())
-
-
-def recorded(estimator, n_samples=N_SAMPLES, **fit_params):
-    """Return the rows of the batches of each epoch, training and validation."""
-    X = sequences(n_samples)
-    X[:, 0, 0] = np.arange(n_samples)
-    estimator.set_params(callbacks=[RecordBatches()], standardize=False)
-    estimator.fit(X, targets(n_samples), **fit_params)
-    return list(RecordBatches.epochs)
-
-
-def rows_of(batches):
-    return [int(row) for batch in batches for row in batch]
-
-
-@over_estimators
-def test_every_epoch_sees_every_row_once(cls):
-    epochs = recorded(tiny(cls, max_epochs=3, batch_size=6))
-
-    for epoch in epochs:
-        assert [len(batch) for batch in epoch[True]] == [6, 6, 6, 2]
-        assert sorted(rows_of(epoch[True])) == list(range(N_SAMPLES))
-        assert epoch[False] == []
-
-
-@over_estimators
-def test_training_shuffles_the_rows_anew_in_every_epoch(cls):
-    epochs = recorded(tiny(cls, max_epochs=4, batch_size=6))
-
-    orders = [tuple(rows_of(epoch[True])) for epoch in epochs]
+    orders = [tuple(rows_of(model, epoch)[0]) for epoch in range(4)]
+    sizes = [len(batch) for batch in recorded(model).epochs_[0][True]]
+    assert sizes == [6, 6, 6, 2]
+    for order in orders:
+        assert sorted(order) == list(range(N_ROWS))
     assert len(set(orders)) == 4
-    assert tuple(range(N_SAMPLES)) not in orders
+    assert tuple(range(N_ROWS)) not in orders
+    assert recorded(model).epochs_[0][False] == []
 
 
-def test_the_order_of_rows_is_that_of_random_state():
+def test_order_of_rows_depends_on_random_state():
     orders = [
-        recorded(tiny(RNNRegressor, batch_size=6, random_state=seed))
+        rows_of(tiny(random_state=seed, callbacks=[RecordBatches()]).fit(X, y))[0]
         for seed in (0, 0, 1)
     ]
 
@@ -74,91 +36,161 @@ def test_the_order_of_rows_is_that_of_random_state():
     assert orders[0] != orders[2]
 
 
-def test_the_order_of_rows_is_uniform():
-    orders = [
-        rows_of(epoch[True])
-        for epoch in recorded(tiny(RNNRegressor, max_epochs=400), 4)
-    ]
+def test_order_of_rows_is_uniform():
+    model = tiny(max_epochs=400, callbacks=[RecordBatches()]).fit(X[:4], y[:4])
 
-    first = Counter(order[0] for order in orders)
-    # 100 each, with a deviation of 9.
-    assert min(first[row] for row in range(4)) > 60
-    assert max(first[row] for row in range(4)) < 140
+    first = Counter(rows_of(model, epoch)[0][0] for epoch in range(400))
+    # 100 each, with a standard deviation of 9.
+    assert all(60 < first[row] < 140 for row in range(4))
 
 
-@pytest.mark.parametrize("strategy", ["random", "last"])
-@over_estimators
-def test_validation_rows_are_not_trained_on(cls, strategy):
-    estimator = tiny(
-        cls,
-        early_stopping=True,
-        validation_strategy=strategy,
-        validation_fraction=0.3,
-        batch_size=6,
-        max_epochs=3,
+# Prediction: the outputs of a row are equal to the last bit in every batch
+
+
+def ragged_rows(dtype, n_rows=70, n_features=3):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 10, size=n_rows)
+    return [rng.normal(size=(n, n_features)).astype(dtype) for n in lengths]
+
+
+def rectangular_rows(dtype, n_rows=70, n_features=3):
+    X = np.random.default_rng(0).normal(size=(n_rows, 7, n_features))
+    return X.astype(dtype)
+
+
+def fitted(X, cls=RNNRegressor, n_outputs=1, **params):
+    """Return a regressor after one epoch on the first rows."""
+    y = np.random.default_rng(0).normal(size=(20, n_outputs))
+    return cls(**TINY | {"max_epochs": 1} | params).fit(X[:20], y)
+
+
+def assert_batches_agree(predict, X, sizes):
+    """Compare the outputs of all rows with those of parts of them."""
+    expected = predict(X)
+    for size in sizes:
+        for first in {0, 1, (len(X) - size) // 2, len(X) - size}:
+            part = slice(first, first + size)
+            assert_array_equal(predict(X[part]), expected[part], err_msg=f"{part}")
+
+
+CELLS = ["rnn", "gru", "lstm"]
+# The hidden size, whether bidirectional, and pooling. Rows of five numbers start at
+# addresses that are no multiple of 16 bytes.
+NETWORKS = [
+    (16, False, "last"),
+    (16, True, "last"),
+    (16, False, "mean"),
+    (16, True, "mean"),
+    (16, False, "max"),
+    (5, False, "last"),
+    (5, True, "last"),
+    (5, False, "mean"),
+    ((8, 6), False, "last"),
+]
+GRID = list(
+    product(CELLS, NETWORKS, [rectangular_rows, ragged_rows], [np.float32, np.float64])
+)
+# Every value of every setting occurs in the fast part of the grid.
+FAST = [
+    ("rnn", (16, False, "last"), rectangular_rows, np.float32),
+    ("rnn", (16, True, "mean"), ragged_rows, np.float64),
+    ("rnn", (5, False, "mean"), rectangular_rows, np.float64),
+    ("gru", (5, True, "last"), ragged_rows, np.float32),
+    ("gru", (16, False, "max"), rectangular_rows, np.float64),
+    ("gru", (16, False, "mean"), ragged_rows, np.float32),
+    ("lstm", (16, True, "last"), rectangular_rows, np.float32),
+    ("lstm", (5, False, "last"), ragged_rows, np.float64),
+    ("lstm", ((8, 6), False, "last"), ragged_rows, np.float32),
+]
+
+
+@pytest.mark.parametrize(
+    ("cell_type", "network", "make_rows", "dtype"),
+    [
+        pytest.param(
+            *setting,
+            marks=[] if setting in FAST else pytest.mark.slow,
+            id="-".join(getattr(each, "__name__", str(each)) for each in setting),
+        )
+        for setting in GRID
+    ],
+)
+def test_prediction_of_a_row_does_not_depend_on_its_batch(
+    cell_type, network, make_rows, dtype
+):
+    X = make_rows(dtype)
+    hidden_size, bidirectional, pooling = network
+    model = fitted(
+        X,
+        hidden_size=hidden_size,
+        cell_type=cell_type,
+        bidirectional=bidirectional,
+        pooling=pooling,
     )
-    epochs = recorded(estimator)
 
-    held_out = rows_of(epochs[0][False])
-    assert len(held_out) == 6
-    for epoch in epochs:
-        assert rows_of(epoch[False]) == held_out
-        assert sorted(rows_of(epoch[True]) + held_out) == list(range(N_SAMPLES))
-    if strategy == "last":
-        assert held_out == list(range(14, 20))
+    assert_batches_agree(model.predict, X, [1, 2, 3, 8, 15, 16, 17, 31, 33, 64])
+    if make_rows is ragged_rows:  # more padding
+        longest = np.ones((40, 3), dtype=dtype)
+        assert_array_equal(model.predict([*X, longest])[:-1], model.predict(X))
 
 
-@over_estimators
-def test_rows_of_weight_zero_are_never_seen(cls):
-    weights = np.ones(N_SAMPLES)
-    weights[3::4] = 0.0
-    estimator = tiny(cls, early_stopping=True, validation_fraction=0.3)
-    epochs = recorded(estimator, sample_weight=weights)
+@pytest.mark.parametrize(
+    ("hidden_size", "n_features", "n_outputs"),
+    [
+        (1, 1, 2),
+        (9, 8, 3),
+        (33, 11, 8),
+        *(
+            pytest.param(*sizes, marks=pytest.mark.slow)
+            for sizes in [(2, 2, 1), (3, 4, 1), (7, 5, 1), (12, 3, 1), (64, 3, 1)]
+        ),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_prediction_of_a_row_does_not_depend_on_its_batch_for_any_size(
+    cell_type, dtype, hidden_size, n_features, n_outputs
+):
+    X = rectangular_rows(dtype, n_rows=40, n_features=n_features)
+    model = fitted(X, hidden_size=hidden_size, cell_type=cell_type, n_outputs=n_outputs)
 
-    seen = rows_of(epochs[0][True]) + rows_of(epochs[0][False])
-    assert sorted(seen) == np.flatnonzero(weights).tolist()
+    assert_batches_agree(model.predict, X, [1, 2, 3, 16, 17])
 
 
-class RecordWeights(Callback):
-    """Keep the weights after every epoch."""
+@pytest.mark.parametrize("make_rows", [rectangular_rows, ragged_rows])
+def test_prediction_of_a_row_does_not_depend_on_the_chunk_of_a_long_prediction(
+    make_rows,
+):
+    X = make_rows(np.float32, n_rows=600)
+    model = fitted(X, hidden_size=16, cell_type="gru")
 
-    epochs = []  # of the class, since `fit` copies callbacks
-
-    def on_train_begin(self, net, **kwargs):
-        self.epochs.clear()
-
-    def on_epoch_end(self, net, **kwargs):
-        state = net.module_.state_dict()
-        self.epochs.append({name: value.clone() for name, value in state.items()})
+    assert_batches_agree(model.predict, X, [1, 16, 255, 256, 257, 513])
 
 
-@pytest.mark.parametrize("given", [False, True])
-@over_estimators
-def test_the_best_weights_are_those_of_the_lowest_validation_loss(cls, given):
-    # Noise: what is learned is of no use to the validation part.
-    X, y = sequences(40), np.random.default_rng(1).integers(0, 2, size=40)
-    X_val, y_val = X[::-1] + 0.5, y
-    estimator = tiny(
-        cls,
-        max_epochs=30,
-        lr=0.05,
-        lr_schedule=None,
-        early_stopping=True,
-        patience=30,
-        callbacks=[RecordWeights()],
+def test_long_sequences_are_predicted_in_smaller_batches(monkeypatch):
+    model = tiny().fit(X, y)
+    expected = model.predict(X)
+
+    monkeypatch.setattr("skrnn._inference.prediction.MAX_STEPS", 70)
+    sizes = []
+    model.module_.register_forward_hook(
+        lambda _, inputs, output: sizes.append(len(output))
     )
 
-    estimator.fit(X, y, **({"X_val": X_val, "y_val": y_val} if given else {}))
+    assert_array_equal(model.predict(X), expected)
+    assert set(sizes) == {16}
 
-    best = np.argmin(estimator.validation_loss_curve_)
-    assert best != np.argmin(estimator.loss_curve_)  # else the test shows nothing
-    assert estimator.best_epoch_ == best + 1
-    for name, value in estimator.module_.state_dict().items():
-        assert torch.equal(value, RecordWeights.epochs[best][name])
-    if given:
-        lowest = min(estimator.validation_loss_curve_)
-        if cls is RNNRegressor:
-            loss = np.mean((estimator.predict(X_val) - y_val) ** 2) / y.var()
-        else:
-            loss = log_loss(y_val, estimator.predict_proba(X_val))
-        assert_allclose(loss, lowest, rtol=1e-9)
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["binary", "multi-class", "multilabel"])
+def test_probabilities_of_a_row_do_not_depend_on_its_batch(kind, dtype):
+    X = rectangular_rows(dtype, n_rows=40)
+    y = {
+        "binary": np.arange(40) % 2,
+        "multi-class": np.arange(40) % 5,
+        "multilabel": np.random.default_rng(0).integers(0, 2, size=(40, 3)),
+    }[kind]
+    model = tiny(RNNClassifier, hidden_size=8, max_epochs=1).fit(X, y)
+
+    for method in (model.predict, model.predict_proba, model.predict_log_proba):
+        assert_batches_agree(method, X, [1, 2, 3, 15, 16, 17])

@@ -1,3 +1,5 @@
+"""The attributes that fit sets."""
+
 import numpy as np
 import pytest
 from estimators import (
@@ -5,41 +7,21 @@ from estimators import (
     TINY,
     X,
     assert_same_model,
-    cases,
     make_case,
-    whole,
+    over_cases,
+    tiny,
     y,
 )
+from messages import raises
 from sklearn.exceptions import NotFittedError
 
-from skrnn import (
-    RNNRegressor,
-)
-
-FITTED = [
-    "net_",
-    "module_",
-    "n_iter_",
-    "loss_curve_",
-    "validation_loss_curve_",
-    "best_epoch_",
-    "history_",
-    "n_outputs_",
-    "device_",
-]
-
-
-# What is known after fit
+from skrnn import RNNRegressor
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-@cases
-def test_fit_sets_every_attribute(case, early_stopping):
-    model, sequences, target = make_case(case, early_stopping=early_stopping)
+def test_losses_have_one_entry_per_epoch(early_stopping):
+    model = tiny(early_stopping=early_stopping).fit(X, y)
 
-    model.fit(sequences, target)
-
-    assert all(hasattr(model, name) for name in FITTED)
     n_epochs = model.n_iter_
     assert len(model.loss_curve_) == len(model.history_) == n_epochs == 3
     if early_stopping:
@@ -47,67 +29,60 @@ def test_fit_sets_every_attribute(case, early_stopping):
         assert 1 <= model.best_epoch_ <= n_epochs
     else:
         assert model.validation_loss_curve_ is model.best_epoch_ is None
-    assert model.module_ is model.net_.module_
-    assert model.n_outputs_ == model.module_.head.out_features
-    assert model.device_ == "cpu"
-
-
-@cases
-def test_partial_fit_sets_every_attribute(case):
-    model, sequences, target = make_case(case, early_stopping=True)
-    classes = {}
-    if np.ndim(target) == 1 and not isinstance(model, RNNRegressor):
-        classes = {"classes": np.unique(target)}
-
-    model.partial_fit(sequences, target, **classes)
-
-    assert all(hasattr(model, name) for name in FITTED)
-    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ == 1
-    assert model.validation_loss_curve_ is model.best_epoch_ is None
 
 
 @pytest.mark.parametrize(
     ("case", "n_outputs"),
     [
         ("regressor", 1),
-        ("two outputs", 2),
+        ("float32", 2),
         ("classifier", 3),
-        ("two classes", 1),
+        ("bidirectional", 1),  # two classes
         ("multilabel", 3),
     ],
 )
-def test_outputs_are_counted(case, n_outputs):
+def test_network_has_n_outputs_on_device(case, n_outputs):
     model, sequences, target = make_case(case)
 
-    assert model.fit(sequences, target).n_outputs_ == n_outputs
+    model.fit(sequences, target)
+
+    assert model.n_outputs_ == model.module_.head.out_features == n_outputs
+    assert model.module_ is model.net_.module_
+    assert model.device_ == "cpu"
 
 
-@cases
-def test_nothing_is_known_before_fit(case):
-    model, _, _ = make_case(case)
+@over_cases("regressor", "multilabel")
+def test_partial_fit_sets_the_same_attributes_as_fit(case):
+    model, sequences, target = make_case(case, early_stopping=True)
+    names = set(vars(model.fit(sequences, target)))
 
-    assert not any(hasattr(model, name) for name in [*FITTED, "classes_"])
+    model, sequences, target = make_case(case, early_stopping=True)
+    model.partial_fit(sequences, target)
+
+    assert set(vars(model)) == names
+    assert len(model.loss_curve_) == len(model.history_) == model.n_iter_ == 1
+    assert model.validation_loss_curve_ is model.best_epoch_ is None
 
 
 @pytest.mark.parametrize("name", ["module_", "history_"])
-def test_asking_too_early_says_to_fit_first(name):
+def test_properties_require_a_fit(name):
     message = (
         "This RNNRegressor instance is not fitted yet. Call 'fit' with appropriate "
         "arguments before using this estimator."
     )
-    with pytest.raises(NotFittedError, match=whole(message)):
+    with raises(NotFittedError, message):
         getattr(RNNRegressor(), name)
 
 
 def test_validation_loss_of_epochs_without_validation_is_nan():
-    model = RNNRegressor(**TINY, early_stopping=True).fit(X, y).partial_fit(X, y)
+    model = tiny(early_stopping=True).fit(X, y).partial_fit(X, y)
 
     assert model.n_iter_ == len(model.validation_loss_curve_) == 4
     assert np.isnan(model.validation_loss_curve_).tolist() == [False] * 3 + [True]
 
 
-def test_history_has_a_row_an_epoch_of_plain_numbers():
-    model = RNNRegressor(**TINY).fit(X, y, X_val=X, y_val=y)
+def test_history_has_one_row_of_numbers_per_epoch():
+    model = tiny().fit(X, y, X_val=X, y_val=y)
 
     history = model.history_
     expected = {"epoch", "lr"} | {
@@ -123,16 +98,16 @@ def test_history_has_a_row_an_epoch_of_plain_numbers():
     assert all(dtype.kind in "ifb" for dtype in history.dtypes)
 
 
-def test_history_is_a_fresh_frame_each_time():
-    model = RNNRegressor(**TINY).fit(X, y)
+def test_history_is_a_new_frame_each_time():
+    model = tiny().fit(X, y)
     frame = model.history_
     frame["train_loss"] = 0.0
 
     assert model.history_["train_loss"].tolist() == model.loss_curve_
 
 
-def test_parameters_set_before_another_fit_count():
-    model = RNNRegressor(**TINY).fit(X, y)
+def test_another_fit_applies_changed_parameters():
+    model = tiny().fit(X, y)
     change = {"hidden_size": (3, 5), "cell_type": "gru", "bidirectional": True}
 
     model.set_params(**change).fit(RAGGED, y)

@@ -1,3 +1,5 @@
+"""Equal seeds give equal models, and global random generators stay unused."""
+
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,21 +11,21 @@ from estimators import (
     Fail,
     X,
     assert_same_model,
-    cases,
     make_case,
     outputs,
+    over_cases,
+    tiny,
     y,
 )
 from joblib.externals.loky import get_reusable_executor
+from messages import raises
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from skrnn import (
-    RNNRegressor,
-)
+from skrnn import RNNRegressor
 
 
-@cases
+@over_cases()
 def test_equal_seeds_give_equal_models(case):
     model, sequences, target = make_case(case)
 
@@ -33,90 +35,86 @@ def test_equal_seeds_give_equal_models(case):
 
 
 def test_different_seeds_give_different_models():
-    one, other = (
-        RNNRegressor(**TINY | {"random_state": seed}).fit(X, y) for seed in (0, 1)
-    )
+    one, other = (tiny(random_state=seed).fit(X, y) for seed in (0, 1))
 
     assert (one.predict(X) != other.predict(X)).all()
 
 
-@cases
-def test_threads_at_once_give_equal_models(case, three_threads):
+@over_cases("regressor", "bidirectional")
+def test_concurrent_threads_give_equal_models(case, three_threads):
     model, sequences, target = make_case(case)
-    alone = clone(model).fit(sequences, target)
+    expected = clone(model).fit(sequences, target)
 
     with ThreadPoolExecutor(4) as pool:
-        models = list(pool.map(lambda _: clone(model).fit(sequences, target), range(8)))
+        models = list(pool.map(lambda _: clone(model).fit(sequences, target), range(4)))
 
-    for one in models:
-        assert_same_model(one, alone, sequences)
+    for each in models:
+        assert_same_model(each, expected, sequences)
 
 
-def test_other_processes_give_equal_models():
-    model, sequences, target = make_case("two-way")
-    alone = clone(model).fit(sequences, target)
+def test_another_process_gives_an_equal_model():
+    model, sequences, target = make_case("bidirectional")
+    expected = clone(model).fit(sequences, target)
 
     executor = get_reusable_executor(max_workers=1)  # what joblib's processes are
     try:
-        elsewhere = executor.submit(clone(model).fit, sequences, target).result()
+        fitted = executor.submit(clone(model).fit, sequences, target).result()
     finally:
         executor.shutdown(wait=True)
 
-    assert_same_model(elsewhere, alone, sequences)
+    assert_same_model(fitted, expected, sequences)
 
 
-@cases
-def test_global_generators_are_left_alone(case, untouched):
+@over_cases("regressor", "bidirectional")
+def test_global_generators_stay_unused(case, assert_generators_unused):
     model, sequences, target = make_case(case, early_stopping=True)
 
     outputs(model.fit(sequences, target), sequences)
     model.partial_fit(sequences, target)
     pickle.loads(pickle.dumps(model))
 
-    untouched()
+    assert_generators_unused()
 
 
-@cases
-def test_global_generators_are_left_alone_by_what_fails(case, untouched):
-    model, sequences, target = make_case(case, callbacks=[Fail()])
+def test_global_generators_stay_unused_by_a_fit_that_fails(assert_generators_unused):
+    model = tiny(dropout=0.3, callbacks=[Fail()])
 
-    with pytest.raises(RuntimeError, match=r"^as planned$"):
-        model.fit(sequences, target)
+    with raises(RuntimeError, "planned failure"):
+        model.fit(X, y)
 
-    untouched()
+    assert_generators_unused()
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_random_state_none_draws_once_from_numpy(early_stopping):
+def test_random_state_none_draws_once_from_numpy():
     generator = check_random_state(None)  # numpy's global one
     torch_before = torch.get_rng_state()
     numpy_before = generator.get_state()
     generator.randint(np.iinfo(np.int32).max)
     after_one_draw = generator.get_state()
     generator.set_state(numpy_before)
-    model = RNNRegressor(**TINY | {"random_state": None}, early_stopping=early_stopping)
+    model = RNNRegressor(**TINY | {"random_state": None}, early_stopping=True)
 
     model.fit(X, y).predict(X)
 
-    for found, expected in zip(generator.get_state(), after_one_draw, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    for actual, expected in zip(generator.get_state(), after_one_draw, strict=True):
+        np.testing.assert_array_equal(actual, expected)
     assert torch.equal(torch.get_rng_state(), torch_before)
 
 
-def test_random_state_none_differs_from_fit_to_fit():
-    model = RNNRegressor(**TINY | {"random_state": None})
+@pytest.mark.parametrize(
+    "random_state", [None, np.random.RandomState(3)], ids=["None", "RandomState"]
+)
+def test_random_state_without_a_seed_differs_from_fit_to_fit(random_state):
+    model = tiny(random_state=random_state)
 
-    one, other = (clone(model).fit(X, y).predict(X) for _ in range(2))
-
-    assert (one != other).all()
-
-
-def test_random_state_instance_is_drawn_from(untouched):
-    generator = np.random.RandomState(3)
-    model = RNNRegressor(**TINY | {"random_state": generator})
-
-    one = model.fit(X, y).predict(X)
-    other = model.fit(X, y).predict(X)
+    one, other = (model.fit(X, y).predict(X) for _ in range(2))
 
     assert (one != other).all()
-    untouched()
+
+
+def test_random_state_instance_leaves_global_generators_unused(
+    assert_generators_unused,
+):
+    tiny(random_state=np.random.RandomState(3)).fit(X, y)
+
+    assert_generators_unused()
