@@ -1,14 +1,12 @@
-"""Data in every form that the estimators accept, and loops to compare clients with."""
+"""Sequences in every form, and plain loops to compare scikit-learn's clients with."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import r2_score
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor, SlidingWindow
+from skrnn import RNNRegressor
 
 N_ROWS, N_STEPS, N_FEATURES = 30, 6, 2
 VALUES = np.random.default_rng(0).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
@@ -16,7 +14,7 @@ LENGTHS = np.random.default_rng(1).integers(3, N_STEPS + 1, size=N_ROWS)
 RAGGED = [row[:length] for row, length in zip(VALUES, LENGTHS, strict=True)]
 NUMBERS = 10 * VALUES[:, 0, 0] + VALUES[:, 1, 1] + 50
 WORDS = np.array(["down", "flat", "up"])[np.random.default_rng(2).permutation(30) % 3]
-ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
+WEIGHTS = np.random.default_rng(3).uniform(0.1, 2, size=N_ROWS)
 
 
 def object_array(rows):
@@ -37,15 +35,15 @@ INPUTS = {
 }
 
 
-every_input = pytest.mark.parametrize("X", INPUTS.values(), ids=INPUTS)
-without_axis_limit = pytest.mark.parametrize(
-    "X", [INPUTS["2-D"], INPUTS["3-D"], INPUTS["list"]], ids=["2-D", "3-D", "list"]
-)
+def over_inputs(*names):
+    """Parametrise a test over some forms of X, or all."""
+    names = names or INPUTS
+    return pytest.mark.parametrize("X", [INPUTS[name] for name in names], ids=names)
 
 
 def small(cls=RNNRegressor, **parameters):
     """Return an estimator that is quick to fit."""
-    defaults = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
+    defaults = {"hidden_size": 4, "max_epochs": 2, "random_state": 0}
     return cls(**defaults | parameters)
 
 
@@ -56,22 +54,19 @@ def take(X, rows):
     return X[rows] if isinstance(X, np.ndarray) else [X[i] for i in rows]
 
 
-def targets_for(cls):
-    return NUMBERS if cls is RNNRegressor else WORDS
-
-
-def predict_by_hand(model, X, y, splitter, method="predict"):
+def loop_predict(model, X, y, splitter, method="predict"):
     """Predict every row by a model that was fitted on the other folds."""
-    answers = [None] * len(y)
+    predictions = [None] * len(y)
     for train, test in splitter.split(np.zeros(len(y)), y):
         fitted = clone(model).fit(take(X, train), y[train])
-        of_fold = getattr(fitted, method)(take(X, test))
-        for row, answer in zip(test, of_fold, strict=True):
-            answers[row] = answer
-    return np.array(answers)
+        for row, value in zip(
+            test, getattr(fitted, method)(take(X, test)), strict=True
+        ):
+            predictions[row] = value
+    return np.array(predictions)
 
 
-def score_by_hand(model, X, y, splitter, metric=r2_score):
+def loop_score(model, X, y, splitter, metric=r2_score):
     """Score a model on each fold after a fit on the others."""
     scores = []
     for train, test in splitter.split(np.zeros(len(y)), y):
@@ -80,15 +75,7 @@ def score_by_hand(model, X, y, splitter, metric=r2_score):
     return np.array(scores)
 
 
-def split_scores(fitted):
-    names = [name for name in fitted.cv_results_ if name.startswith("split")]
-    return np.array([fitted.cv_results_[name] for name in sorted(names)])
-
-
-SERIES = np.cumsum(np.random.default_rng(4).normal(size=(60, 2)), axis=0)
-
-
-def windows_pipeline(**parameters):
-    window = SlidingWindow(window_size=4)
-    steps = [("scale", StandardScaler()), ("window", window), ("rnn", small())]
-    return Pipeline(steps).set_params(**parameters)
+def split_scores(search):
+    """Return the test scores of a search, `(n_splits, n_candidates)`."""
+    names = [name for name in search.cv_results_ if name.startswith("split")]
+    return np.array([search.cv_results_[name] for name in sorted(names)])

@@ -1,10 +1,11 @@
-import numpy as np
+"""Metadata routing of scikit-learn: sample weights and validation rows."""
+
 import pytest
 from clients import (
     INPUTS,
-    N_ROWS,
     NUMBERS,
     VALUES,
+    WEIGHTS,
     small,
     split_scores,
 )
@@ -19,19 +20,13 @@ from sklearn.preprocessing import StandardScaler
 
 from skrnn import RNNClassifier
 
-WEIGHTS = np.random.default_rng(3).uniform(0.1, 2, size=N_ROWS)
 
-
-# Requests for metadata
-
-
-@pytest.fixture
-def routing():
+@pytest.fixture(autouse=True)
+def _routing():
     with config_context(enable_metadata_routing=True):
         yield
 
 
-@pytest.mark.usefixtures("routing")
 def test_requested_weights_reach_every_fit_of_a_search():
     X, splitter = INPUTS["2-D"], KFold(2)
     model = small().set_fit_request(sample_weight=True)
@@ -48,7 +43,6 @@ def test_requested_weights_reach_every_fit_of_a_search():
         assert_array_equal(split_scores(fitted)[:, i], expected)
 
 
-@pytest.mark.usefixtures("routing")
 def test_requested_weights_reach_the_last_step_of_a_pipeline():
     X = INPUTS["2-D"]
     model = small().set_fit_request(sample_weight=True)
@@ -60,7 +54,6 @@ def test_requested_weights_reach_the_last_step_of_a_pipeline():
     assert_array_equal(pipeline.predict(X), expected)
 
 
-@pytest.mark.usefixtures("routing")
 def test_requested_validation_rows_reach_every_fit_of_a_search():
     X, X_val, y_val = VALUES[:20], VALUES[20:], NUMBERS[20:]
     model = small().set_fit_request(X_val=True, y_val=True)
@@ -72,8 +65,7 @@ def test_requested_validation_rows_reach_every_fit_of_a_search():
     assert actual == expected.validation_loss_curve_
 
 
-@pytest.mark.usefixtures("routing")
-def test_requested_validation_rows_pass_through_the_steps_before():
+def test_requested_validation_rows_are_transformed_by_earlier_steps():
     X, X_val, y_val = INPUTS["2-D"][:20], INPUTS["2-D"][20:], NUMBERS[20:]
     model = small().set_fit_request(X_val=True, y_val=True)
     scaler = StandardScaler()
@@ -88,8 +80,7 @@ def test_requested_validation_rows_pass_through_the_steps_before():
     assert actual == expected.validation_loss_curve_
 
 
-@pytest.mark.usefixtures("routing")
-def test_classes_of_partial_fit_may_be_requested():
+def test_classes_of_partial_fit_can_be_requested():
     model = small(RNNClassifier).set_partial_fit_request(classes=True)
 
     requests = model.get_metadata_routing().partial_fit.requests

@@ -1,17 +1,11 @@
+"""Pipelines from a time series to a network."""
+
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
-from clients import (
-    N_ROWS,
-    NUMBERS,
-    SERIES,
-    VALUES,
-    small,
-    split_scores,
-    windows_pipeline,
-)
+from clients import N_ROWS, NUMBERS, VALUES, small, split_scores
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.metrics import r2_score
@@ -19,48 +13,56 @@ from sklearn.model_selection import (
     GridSearchCV,
     TimeSeriesSplit,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import estimator_html_repr
 
 from skrnn import SlidingWindow
 
+SERIES = np.cumsum(np.random.default_rng(4).normal(size=(60, 2)), axis=0)
 NEXT = np.append(SERIES[1:, 0], 0.0)
 
 
-def windows_by_hand(series, window_size):
-    """Return for each row the rows that end with it, the first repeated before."""
+def windows_pipeline(**parameters):
+    window = SlidingWindow(window_size=4)
+    steps = [("scale", StandardScaler()), ("window", window), ("rnn", small())]
+    return Pipeline(steps).set_params(**parameters)
+
+
+def numpy_windows(series, window_size):
+    """Return a window ending at each row; the first row is repeated before it."""
     padded = np.concatenate([series[:1]] * (window_size - 1) + [series])
     return np.stack([padded[i : i + window_size] for i in range(len(series))])
 
 
-def fit_by_hand(series, y, window_size=4, **parameters):
+def explicit_pipeline(series, y, window_size=4, **parameters):
     """Return a function that predicts a series as the pipeline should."""
     mean, deviation = series.mean(axis=0), series.std(axis=0)
     model = small(**parameters)
-    model.fit(windows_by_hand((series - mean) / deviation, window_size), y)
+    model.fit(numpy_windows((series - mean) / deviation, window_size), y)
 
     def predict(series):
-        return model.predict(windows_by_hand((series - mean) / deviation, window_size))
+        return model.predict(numpy_windows((series - mean) / deviation, window_size))
 
     return predict
 
 
-def test_a_pipeline_predicts_one_value_for_each_row_of_the_series():
+def test_pipeline_predicts_one_value_for_each_row_of_the_series():
     pipeline = windows_pipeline().fit(SERIES[:40], NEXT[:40])
 
-    expected = fit_by_hand(SERIES[:40], NEXT[:40])(SERIES[40:])
+    expected = explicit_pipeline(SERIES[:40], NEXT[:40])(SERIES[40:])
     assert expected.shape == (20,)
     assert_allclose(pipeline.predict(SERIES[40:]), expected, rtol=1e-8)
 
 
-def test_carried_rows_stand_before_those_that_follow():
+def test_carried_rows_precede_those_that_follow():
     pipeline = windows_pipeline(window__carry_over=True).fit(SERIES[:40], NEXT[:40])
 
-    expected = fit_by_hand(SERIES[:40], NEXT[:40])(SERIES)[40:]
+    expected = explicit_pipeline(SERIES[:40], NEXT[:40])(SERIES)[40:]
     assert_allclose(pipeline.predict(SERIES[40:]), expected, rtol=1e-8)
 
 
-def test_nested_parameters_are_searched_with_a_splitter_that_respects_time():
+def test_nested_parameters_are_searched_with_time_series_split():
     grid = {"window__window_size": [2, 5], "rnn__hidden_size": [2, 4]}
     splitter = TimeSeriesSplit(2)
     fitted = GridSearchCV(windows_pipeline(), grid, cv=splitter, error_score="raise")
@@ -70,16 +72,11 @@ def test_nested_parameters_are_searched_with_a_splitter_that_respects_time():
         size, hidden = candidate["window__window_size"], candidate["rnn__hidden_size"]
         expected = []
         for train, test in splitter.split(SERIES):
-            predict = fit_by_hand(SERIES[train], NEXT[train], size, hidden_size=hidden)
+            predict = explicit_pipeline(
+                SERIES[train], NEXT[train], size, hidden_size=hidden
+            )
             expected.append(r2_score(NEXT[test], predict(SERIES[test])))
         assert_allclose(split_scores(fitted)[:, i], expected, rtol=1e-7)
-
-
-def test_the_parameters_of_a_step_carry_its_name():
-    parameters = windows_pipeline().get_params()
-
-    assert parameters["rnn__hidden_size"] == 4
-    assert parameters["window__window_size"] == 4
 
 
 def test_parameters_set_on_the_pipeline_reach_the_network():
@@ -89,22 +86,22 @@ def test_parameters_set_on_the_pipeline_reach_the_network():
     assert pipeline["rnn"].module_.head.in_features == 3
     assert_allclose(
         pipeline.predict(SERIES),
-        fit_by_hand(SERIES, NEXT, 2, hidden_size=3)(SERIES),
+        explicit_pipeline(SERIES, NEXT, 2, hidden_size=3)(SERIES),
         rtol=1e-8,
     )
 
 
-def test_weights_reach_the_network_by_the_name_of_its_step():
+def test_weights_are_passed_by_the_name_of_the_step():
     weights = np.random.default_rng(5).uniform(0.1, 2, size=len(SERIES))
     pipeline = make_pipeline(SlidingWindow(4), small())
     pipeline.fit(SERIES, NEXT, rnnregressor__sample_weight=weights)
 
-    expected = small().fit(windows_by_hand(SERIES, 4), NEXT, weights)
+    expected = small().fit(numpy_windows(SERIES, 4), NEXT, weights)
     actual = pipeline.predict(SERIES)
-    assert_allclose(actual, expected.predict(windows_by_hand(SERIES, 4)), rtol=1e-10)
+    assert_allclose(actual, expected.predict(numpy_windows(SERIES, 4)), rtol=1e-10)
 
 
-def test_a_fitted_pipeline_survives_pickling():
+def test_fitted_pipeline_can_be_pickled():
     pipeline = windows_pipeline(window__carry_over=True).fit(SERIES[:40], NEXT[:40])
 
     loaded = pickle.loads(pickle.dumps(pipeline))
@@ -112,7 +109,7 @@ def test_a_fitted_pipeline_survives_pickling():
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
-def test_frames_between_the_steps_change_nothing(output):
+def test_frames_between_the_steps_do_not_change_the_prediction(output):
     frame = pd.DataFrame(SERIES, columns=["load", "price"])
     expected = windows_pipeline().fit(frame, NEXT).predict(frame)
 
@@ -122,15 +119,7 @@ def test_frames_between_the_steps_change_nothing(output):
     assert pipeline["window"].feature_names_in_.tolist() == ["load", "price"]
 
 
-def test_a_pipeline_lets_its_output_be_set():
-    frame = pd.DataFrame(SERIES, columns=["load", "price"])
-    expected = windows_pipeline().fit(frame, NEXT).predict(frame)
-
-    pipeline = windows_pipeline().set_output(transform="pandas").fit(frame, NEXT)
-    assert_array_equal(pipeline.predict(frame), expected)
-
-
-def test_a_function_may_give_the_rows_of_a_table_their_time_axis():
+def test_function_transformer_can_add_the_time_axis():
     table = VALUES.reshape(N_ROWS, -1)
     to_steps = FunctionTransformer(lambda table: table.reshape(-1, 6, 2))
     pipeline = make_pipeline(StandardScaler(), to_steps, small(standardize=False))
@@ -140,3 +129,10 @@ def test_a_function_may_give_the_rows_of_a_table_their_time_axis():
     expected = small(standardize=False).fit(scaled.reshape(-1, 6, 2), NUMBERS)
     actual = pipeline.predict(table)
     assert_allclose(actual, expected.predict(scaled.reshape(-1, 6, 2)), rtol=1e-8)
+
+
+def test_diagram_of_a_pipeline_shows_every_step():
+    page = estimator_html_repr(windows_pipeline())
+
+    for name in ("StandardScaler", "SlidingWindow", "RNNRegressor"):
+        assert name in page

@@ -52,6 +52,7 @@ def test_concurrent_threads_give_equal_models(case, three_threads):
         assert_same_model(each, expected, sequences)
 
 
+@pytest.mark.slow
 def test_another_process_gives_an_equal_model():
     model, sequences, target = make_case("bidirectional")
     expected = clone(model).fit(sequences, target)
