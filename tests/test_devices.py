@@ -1,4 +1,5 @@
-import multiprocessing
+"""Devices, and computation on accelerators."""
+
 import os
 import pickle
 import re
@@ -10,41 +11,32 @@ import pytest
 import torch
 from textbook import CELLS
 
-from skrnn import RNNClassifier, RNNRegressor
-from skrnn._devices import limited_threads, resolve_device
+from skrnn import RNNRegressor
+from skrnn._devices import resolve_device
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20, 5, 2)).astype(np.float32)
 RAGGED = [row[: 1 + i % 5] for i, row in enumerate(X)]
 y = rng.normal(5, 3, size=20)
 TINY = dict(hidden_size=4, max_epochs=2, random_state=0)
-# A step of the optimiser that moves no weight.
-STILL = dict(optimizer="sgd", weight_decay=0.0, lr=1e-30, lr_schedule=None)
+# Steps of the optimiser that change no weight.
+FROZEN = dict(optimizer="sgd", weight_decay=0.0, lr=1e-30, lr_schedule=None)
 
 without_gpu = pytest.mark.skipif(
     torch.cuda.is_available(), reason="asks for a device that must be absent"
 )
 
 
-@pytest.fixture
-def three_threads():
-    """Let torch have three threads, a number that no test asks for."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-# -- devices
+# Devices
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
-def test_device_is_found_by_name_or_as_it_is(device):
+def test_device_is_a_name_or_a_torch_device(device):
     assert resolve_device(device) == torch.device("cpu")
 
 
 @pytest.mark.parametrize(("available", "name"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_a_gpu_if_there_is_one(available, name, monkeypatch):
+def test_auto_is_a_gpu_if_one_is_available(available, name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
 
     assert resolve_device("auto") == torch.device(name)
@@ -73,27 +65,26 @@ def device_message(device):
     ],
     ids=repr,
 )
-def test_device_must_be_one_of_this_machine(device):
+def test_device_must_exist_on_this_machine(device):
     with pytest.raises(ValueError, match=f"^{re.escape(device_message(device))}$"):
         resolve_device(device)
 
 
-def test_device_that_computes_nothing_is_refused():
+def test_meta_device_is_refused():
     message = "The 'device' parameter must name a device of this machine. Got 'meta' ("
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         resolve_device("meta")
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_estimator_refuses_an_unknown_device(method):
+def test_estimator_refuses_an_unknown_device():
     model = RNNRegressor(**TINY, device="abacus")
 
     with pytest.raises(ValueError, match=f"^{re.escape(device_message('abacus'))}$"):
-        getattr(model, method)(X, y)
+        model.fit(X, y)
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
-def test_device_is_known_after_fit(device):
+def test_fit_sets_device(device):
     expected = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu"
 
     model = RNNRegressor(**TINY, device=device).fit(X, y)
@@ -103,7 +94,7 @@ def test_device_is_known_after_fit(device):
 
 
 @without_gpu
-def test_model_of_a_gpu_is_loaded_where_there_is_none():
+def test_model_trained_on_a_gpu_is_loaded_on_the_cpu_without_one():
     model = RNNRegressor(**TINY, dropout=0.5).fit(X, y)
     before = model.predict(X)
     model.device_ = "cuda:0"  # as if it had been trained there
@@ -114,113 +105,7 @@ def test_model_of_a_gpu_is_loaded_where_there_is_none():
     assert loaded.device_ == "cpu"
 
 
-# -- threads
-
-
-@pytest.mark.parametrize(
-    ("n_jobs", "expected"),
-    [
-        (None, 1),
-        (1, 1),
-        (2, 2),
-        (3, 3),
-        (-1, os.cpu_count()),
-        (-2, max(1, os.cpu_count() - 1)),
-        (-1000, 1),
-    ],
-)
-def test_body_runs_with_the_threads_asked_for(n_jobs, expected, three_threads):
-    with limited_threads(n_jobs):
-        assert torch.get_num_threads() == expected
-
-    assert torch.get_num_threads() == 3
-
-
-def test_limits_can_be_nested(three_threads):
-    seen = []
-    with limited_threads(2):
-        seen.append(torch.get_num_threads())
-        with limited_threads(None):
-            seen.append(torch.get_num_threads())
-            with limited_threads(4):
-                seen.append(torch.get_num_threads())
-            seen.append(torch.get_num_threads())
-        seen.append(torch.get_num_threads())
-
-    assert seen == [2, 1, 4, 1, 2]
-    assert torch.get_num_threads() == 3
-
-
-@pytest.mark.parametrize("n_jobs", [None, 2, 3])
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_threads_are_restored_after_a_failure(n_jobs, error, three_threads):
-    with pytest.raises(error), limited_threads(n_jobs):
-        raise error
-
-    assert torch.get_num_threads() == 3
-
-
-# -- forks
-
-WIDE = RNNClassifier(128, max_epochs=1, random_state=0, n_jobs=2)
-LABELS = np.arange(20) % 3
-
-
-def fit(_):
-    return WIDE.fit(X, LABELS).predict(X)
-
-
-def predict(fitted):
-    return fitted.predict(X)
-
-
-def predict_proba(fitted):
-    return fitted.predict_proba(X)
-
-
-def predict_log_proba(fitted):
-    return fitted.predict_log_proba(X)
-
-
-def load(fitted):
-    return pickle.loads(pickle.dumps(fitted)).predict(X)
-
-
-def forked(function, argument, timeout):
-    """Return what the function returns in a forked child, or None if that hangs."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send(function(argument)))
-    child.start()
-    sender.close()  # so that a child that fails is not waited for
-    try:
-        return receiver.recv() if receiver.poll(timeout) else None
-    finally:
-        child.kill()
-        child.join()
-
-
-@pytest.mark.skipif(
-    "fork" not in multiprocessing.get_all_start_methods(), reason="needs fork"
-)
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize(
-    "function", [fit, predict, predict_proba, predict_log_proba, load]
-)
-def test_forked_child_of_a_parent_with_threads_does_not_hang(function, three_threads):
-    torch.rand(500, 500) @ torch.rand(500, 500)  # now there are threads
-    torch.sigmoid(torch.rand(200_000))
-    fitted = WIDE.fit(X, LABELS)
-    with limited_threads(1):
-        expected = function(fitted)
-
-    answer = forked(function, fitted, timeout=60)
-
-    assert answer is not None, "the child hangs"
-    np.testing.assert_allclose(answer, expected, rtol=1e-4)
-
-
-# -- accelerators
+# Accelerators
 
 
 @pytest.fixture
@@ -230,30 +115,29 @@ def full_precision(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
 
-gpu_cases = [
-    pytest.mark.gpu,
-    pytest.mark.parametrize(
-        ("cell_type", "nonlinearity"), CELLS, ids=["tanh", "relu", "gru", "lstm"]
-    ),
-    pytest.mark.parametrize("sequences", [X, RAGGED], ids=["dense", "ragged"]),
-    pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "two-way"]),
-]
+over_cells = pytest.mark.parametrize(
+    ("cell_type", "nonlinearity"), CELLS, ids=["tanh", "relu", "gru", "lstm"]
+)
 
 
-def on_gpu(test):
-    for mark in gpu_cases:
-        test = mark(test)
-    return test
-
-
-@on_gpu
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-def test_outputs_on_a_gpu_are_those_on_the_cpu(
+@pytest.mark.gpu
+@over_cells
+@pytest.mark.parametrize(
+    ("sequences", "bidirectional", "pooling"),
+    [
+        (X, False, "last"),
+        (RAGGED, True, "last"),
+        (RAGGED, True, "mean"),
+        (X, True, "max"),
+    ],
+    ids=["dense", "ragged", "mean", "max"],
+)
+def test_outputs_on_a_gpu_equal_those_on_the_cpu(
     cell_type, nonlinearity, sequences, bidirectional, pooling, full_precision
 ):
     on_cpu, on_cuda = (
         RNNRegressor(
-            **TINY | STILL | {"hidden_size": (5, 4)},
+            **TINY | FROZEN | {"hidden_size": (5, 4)},
             cell_type=cell_type,
             nonlinearity=nonlinearity,
             bidirectional=bidirectional,
@@ -269,8 +153,14 @@ def test_outputs_on_a_gpu_are_those_on_the_cpu(
     )
 
 
-@on_gpu
-def test_training_on_a_gpu_is_that_on_the_cpu(
+@pytest.mark.gpu
+@over_cells
+@pytest.mark.parametrize(
+    ("sequences", "bidirectional"),
+    [(X, False), (RAGGED, True)],
+    ids=["dense", "ragged"],
+)
+def test_training_on_a_gpu_equals_that_on_the_cpu(
     cell_type, nonlinearity, sequences, bidirectional, full_precision
 ):
     on_cpu, on_cuda = (
@@ -296,7 +186,7 @@ def test_computation_on_a_gpu_is_float32():
 
 
 @pytest.mark.gpu
-def test_pickle_of_a_gpu_goes_on_there():
+def test_pickle_of_a_gpu_model_continues_training_there():
     model = RNNRegressor(**TINY, device="cuda", dropout=0.5, warm_start=True)
     model.fit(RAGGED, y)
 
@@ -309,7 +199,7 @@ def test_pickle_of_a_gpu_goes_on_there():
 
 
 @pytest.mark.gpu
-def test_pickle_of_a_gpu_is_loaded_where_there_is_none(tmp_path, full_precision):
+def test_pickle_of_a_gpu_model_is_loaded_without_a_gpu(tmp_path, full_precision):
     model = RNNRegressor(**TINY, cell_type="gru", device="cuda").fit(RAGGED, y)
     path = tmp_path / "model.pickle"
     path.write_bytes(pickle.dumps((model, RAGGED)))
@@ -327,8 +217,8 @@ def test_pickle_of_a_gpu_is_loaded_where_there_is_none(tmp_path, full_precision)
         text=True,
     )
 
-    device, *found = done.stdout.split()
+    device, *predictions = done.stdout.split()
     assert device == "cpu"
     np.testing.assert_allclose(
-        np.array(found, dtype=float), model.predict(RAGGED), atol=1e-4
+        np.array(predictions, dtype=float), model.predict(RAGGED), atol=1e-4
     )

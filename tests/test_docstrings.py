@@ -1,10 +1,12 @@
-"""What the documentation says, held against what the code does."""
+"""Docstrings, compared with the code."""
 
 import ast
 import inspect
+import itertools
 import pydoc
 import re
 import textwrap
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -17,10 +19,11 @@ import skrnn
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
 
-# Parameters whose default depends on the estimator, and why.
-# The regressor knows one value more, 'auto', and says so after the common text.
-SAYS_MORE = {"early_stopping"}
+# Parameters with one more value in one estimator ('auto' of the regressor), which is
+# documented after the common text.
+EXTENDED = {"early_stopping"}
 
+# Parameters whose default depends on the estimator, and why.
 OWN_DEFAULT = {
     "validation_strategy": "a regressor's rows often follow each other in time",
 }
@@ -60,10 +63,6 @@ PROPERTIES = {
     if not key.startswith("_") and isinstance(value, property)
 }
 CALLABLES = ITEMS | METHODS
-
-
-def each(items):
-    return pytest.mark.parametrize("item", items.values(), ids=items)
 
 
 # A parser of numpydoc, as far as it is needed here
@@ -128,78 +127,82 @@ def is_ignored(kind, text):
 # Parameters
 
 
-@each(CALLABLES)
-def test_parameters_are_documented_in_the_order_of_the_signature(item):
-    assert list(entries(item, "Parameters")) == list(signature_of(item))
+def test_parameters_are_documented_in_the_order_of_the_signature():
+    for owner, item in CALLABLES.items():
+        assert list(entries(item, "Parameters")) == list(signature_of(item)), owner
 
 
-@each(CALLABLES)
-def test_every_parameter_has_a_type_and_a_text(item):
-    for name, (kind, text) in entries(item, "Parameters").items():
-        assert kind.partition("default=")[0], f"{name} has no type"
-        assert text.endswith("."), f"{name} has no text that ends as a sentence"
+def test_every_parameter_has_a_type_and_a_text():
+    for owner, item in CALLABLES.items():
+        for name, (kind, text) in entries(item, "Parameters").items():
+            assert kind.partition("default=")[0], f"{owner}: {name} has no type"
+            assert text.endswith("."), f"{owner}: {name} has no text"
 
 
-@each(CALLABLES)
-def test_documented_defaults_are_those_of_the_signature(item):
-    parameters = signature_of(item)
-    for name, (kind, text) in entries(item, "Parameters").items():
-        written, default = documented_default(kind), parameters[name].default
-        if default is inspect.Parameter.empty:
-            assert written is None, f"{name} has no default"
-        elif not is_ignored(kind, text):
-            assert written is not None, f"the default of {name} is not documented"
-            value = value_of(written)
-            assert (value, type(value)) == (default, type(default)), name
+def test_documented_defaults_are_those_of_the_signature():
+    for owner, item in CALLABLES.items():
+        parameters = signature_of(item)
+        for name, (kind, text) in entries(item, "Parameters").items():
+            written, default = documented_default(kind), parameters[name].default
+            if default is inspect.Parameter.empty:
+                assert written is None, f"{owner}: {name} has no default"
+            elif not is_ignored(kind, text):
+                assert written is not None, f"{owner}: {name}"
+                value = value_of(written)
+                assert (value, type(value)) == (default, type(default)), (
+                    f"{owner}: {name}"
+                )
 
 
-@each(ESTIMATORS)
-def test_init_only_assigns_in_the_order_of_the_signature(item):
-    source = textwrap.dedent(inspect.getsource(item.__init__))
-    body = ast.parse(source).body[0].body
+def test_init_only_assigns_in_the_order_of_the_signature():
+    for owner, item in ESTIMATORS.items():
+        source = textwrap.dedent(inspect.getsource(item.__init__))
+        body = ast.parse(source).body[0].body
 
-    assigned = [ast.unparse(statement) for statement in body]
-    assert assigned == [f"self.{name} = {name}" for name in signature_of(item)]
-
-
-@each(ESTIMATORS)
-def test_constraints_are_those_of_the_parameters(item):
-    assert set(item._parameter_constraints) == set(signature_of(item))
+        assigned = [ast.unparse(statement) for statement in body]
+        assert assigned == [f"self.{name} = {name}" for name in signature_of(item)], (
+            owner
+        )
 
 
-@each(ESTIMATORS)
-def test_constraints_are_in_the_order_of_the_signature(item):
-    shared = BaseRecurrent._parameter_constraints
-    constraints = list(item._parameter_constraints)
-    if item in NETWORKS.values():  # own constraints stand behind the shared ones
-        constraints = [name for name in constraints if name in shared]
-
-    order = [name for name in signature_of(item) if name in constraints]
-    assert constraints == order
+def test_constraints_are_those_of_the_parameters():
+    for owner, item in ESTIMATORS.items():
+        assert set(item._parameter_constraints) == set(signature_of(item)), owner
 
 
-@each(ESTIMATORS)
-def test_documented_options_are_those_that_are_accepted(item):
-    for name, (kind, _) in entries(item, "Parameters").items():
-        rules = item._parameter_constraints[name]
-        if rules == "no_validation":
-            continue
-        options = [rule.options for rule in rules if isinstance(rule, StrOptions)]
-        described = kind.partition("default=")[0]
-        documented = set(re.findall(r"'(\w+)'", described))
-        assert documented == set().union(*options), name
+def test_constraints_are_in_the_order_of_the_signature():
+    for owner, item in ESTIMATORS.items():
+        shared = BaseRecurrent._parameter_constraints
+        constraints = list(item._parameter_constraints)
+        if item in NETWORKS.values():  # own constraints come after the shared ones
+            constraints = [name for name in constraints if name in shared]
+
+        order = [name for name in signature_of(item) if name in constraints]
+        assert constraints == order, owner
 
 
-@each(ESTIMATORS)
-def test_none_is_documented_where_it_is_accepted(item):
-    for name, (kind, _) in entries(item, "Parameters").items():
-        rules = item._parameter_constraints[name]
-        if name == "random_state" or isinstance(rules, str):
-            continue
-        described = kind.partition("default=")
-        accepts_none = any(rule is None for rule in rules)
-        documented = "None" in described[0] or described[2] == "None"
-        assert accepts_none == documented, name
+def test_documented_options_are_those_that_are_accepted():
+    for owner, item in ESTIMATORS.items():
+        for name, (kind, _) in entries(item, "Parameters").items():
+            rules = item._parameter_constraints[name]
+            if rules == "no_validation":
+                continue
+            options = [rule.options for rule in rules if isinstance(rule, StrOptions)]
+            described = kind.partition("default=")[0]
+            documented = set(re.findall(r"'(\w+)'", described))
+            assert documented == set().union(*options), f"{owner}: {name}"
+
+
+def test_none_is_documented_where_it_is_accepted():
+    for owner, item in ESTIMATORS.items():
+        for name, (kind, _) in entries(item, "Parameters").items():
+            rules = item._parameter_constraints[name]
+            if name == "random_state" or isinstance(rules, str):
+                continue
+            described = kind.partition("default=")
+            accepts_none = any(rule is None for rule in rules)
+            documented = "None" in described[0] or described[2] == "None"
+            assert accepts_none == documented, f"{owner}: {name}"
 
 
 def shared_names(title):
@@ -213,27 +216,19 @@ def texts_of(name, title):
     return {entry for entry in found if entry is not None}
 
 
-@pytest.mark.parametrize("name", shared_names("Parameters"))
-def test_a_parameter_of_several_networks_has_one_text(name):
-    texts = texts_of(name, "Parameters")
-    if name in OWN_DEFAULT:
-        texts = {(kind.partition("default=")[0], text) for kind, text in texts}
-    if name in SAYS_MORE:
-        longest = max(text for _, text in texts)
-        assert all(longest.startswith(text) for _, text in texts)
-        return
-
-    assert len(texts) == 1
-
-
-@pytest.mark.parametrize("name", OWN_DEFAULT)
-def test_a_default_of_its_own_really_is_one(name):
-    assert len(texts_of(name, "Parameters")) > 1
-
-
-@pytest.mark.parametrize("name", shared_names("Attributes"))
-def test_an_attribute_of_several_networks_has_one_text(name):
-    assert len(texts_of(name, "Attributes")) == 1
+def test_shared_parameters_and_attributes_have_one_text():
+    for name in shared_names("Parameters"):
+        texts = texts_of(name, "Parameters")
+        if name in OWN_DEFAULT:
+            assert len(texts) > 1, name  # else it needs no exception
+            texts = {(kind.partition("default=")[0], text) for kind, text in texts}
+        if name in EXTENDED:
+            longest = max(text for _, text in texts)
+            assert all(longest.startswith(text) for _, text in texts), name
+        else:
+            assert len(texts) == 1, name
+    for name in shared_names("Attributes"):
+        assert len(texts_of(name, "Attributes")) == 1, name
 
 
 def common_order(one, other):
@@ -241,17 +236,16 @@ def common_order(one, other):
 
 
 @pytest.mark.parametrize("title", ["Parameters", "Attributes"])
-@each(NETWORKS)
-def test_all_networks_document_what_they_share_in_one_order(item, title):
-    here = list(entries(item, title))
-    for other in NETWORKS.values():
-        there = list(entries(other, title))
-        assert common_order(here, there) == common_order(there, here)
+def test_networks_document_shared_names_in_one_order(title):
+    orders = [list(entries(item, title)) for item in NETWORKS.values()]
+    for one, other in itertools.combinations(orders, 2):
+        assert common_order(one, other) == common_order(other, one)
 
 
 # Attributes
 
 
+@cache
 def fit(cls):
     """Fit an estimator on a frame, so that it has all attributes it can have."""
     model = default(cls)
@@ -270,75 +264,77 @@ def default(item):
     return item(StandardScaler()) if item is skrnn.EachStep else item()
 
 
-@each(ESTIMATORS)
-def test_documented_attributes_exist_after_fit_and_no_others(item):
-    assert set(entries(item, "Attributes")) == fitted_attributes(fit(item))
+def test_documented_attributes_exist_after_fit_and_no_others():
+    for owner, item in ESTIMATORS.items():
+        assert set(entries(item, "Attributes")) == fitted_attributes(fit(item)), owner
 
 
-@each(ESTIMATORS)
-def test_no_attribute_exists_before_fit(item):
-    assert fitted_attributes(default(item)) == set()
+def test_no_attribute_exists_before_fit():
+    for owner, item in ESTIMATORS.items():
+        assert fitted_attributes(default(item)) == set(), owner
 
 
-@each(ESTIMATORS)
-def test_every_attribute_has_a_type_and_a_text(item):
-    for name, (kind, text) in entries(item, "Attributes").items():
-        assert kind, f"{name} has no type"
-        assert text.endswith("."), f"{name} has no text that ends as a sentence"
+def test_every_attribute_has_a_type_and_a_text():
+    for owner, item in ESTIMATORS.items():
+        for name, (kind, text) in entries(item, "Attributes").items():
+            assert kind, f"{owner}: {name} has no type"
+            assert text.endswith("."), f"{owner}: {name} has no text"
 
 
 PYTHON_TYPES = {"int": int, "str": str, "list": list, "DataFrame": pd.DataFrame}
 PYTHON_TYPES |= {"dict": dict, "ndarray": np.ndarray, "None": type(None)}
 
 
-@each(ESTIMATORS)
-def test_attributes_are_of_the_documented_type(item):
-    model = fit(item)
-    for name, (kind, _) in entries(item, "Attributes").items():
-        words = [choice.split()[0] for choice in kind.split(" or ")]
-        types = tuple(PYTHON_TYPES.get(w) or pydoc.locate(w) for w in words)
-        assert isinstance(getattr(model, name), types), name
+def test_attributes_are_of_the_documented_type():
+    for owner, item in ESTIMATORS.items():
+        model = fit(item)
+        for name, (kind, _) in entries(item, "Attributes").items():
+            words = [choice.split()[0] for choice in kind.split(" or ")]
+            types = tuple(PYTHON_TYPES.get(w) or pydoc.locate(w) for w in words)
+            assert isinstance(getattr(model, name), types), f"{owner}: {name}"
 
 
 # Methods and sections
 
 
-@each(METHODS | FUNCTIONS)
-def test_what_comes_back_is_documented(item):
-    returned = entries(item, "Returns")
+def test_returned_values_are_documented():
+    for owner, item in (METHODS | FUNCTIONS).items():
+        returned = entries(item, "Returns")
 
-    assert returned
-    for name, (kind, text) in returned.items():
-        assert kind, f"{name} has no type"
-        assert text.endswith("."), f"{name} has no text that ends as a sentence"
-
-
-@each(PROPERTIES)
-def test_every_property_says_what_it_is(item):
-    assert item.__doc__.endswith(".")
+        assert returned, owner
+        for name, (kind, text) in returned.items():
+            assert kind, f"{owner}: {name} has no type"
+            assert text.endswith("."), f"{owner}: {name} has no text"
 
 
-@each(CLASSES)
-def test_every_class_refers_to_others(item):
-    assert entries(item, "See Also")
+def test_every_property_has_a_docstring():
+    for owner, item in PROPERTIES.items():
+        assert item.__doc__.endswith("."), owner
 
 
-@each(ITEMS)
-def test_everything_public_has_an_example(item):
-    assert any(line.startswith(">>> ") for line in sections(item)["Examples"])
+def test_every_class_has_a_see_also_section():
+    for owner, item in CLASSES.items():
+        assert entries(item, "See Also"), owner
 
 
-@each(ITEMS)
-def test_an_example_imports_what_it_shows(item):
-    imports = [line for line in sections(item)["Examples"] if "import" in line]
+def test_every_public_name_has_an_example():
+    for owner, item in ITEMS.items():
+        assert any(line.startswith(">>> ") for line in sections(item)["Examples"]), (
+            owner
+        )
 
-    assert any(item.__name__ in line for line in imports)
+
+def test_examples_import_the_documented_name():
+    for owner, item in ITEMS.items():
+        imports = [line for line in sections(item)["Examples"] if "import" in line]
+
+        assert any(item.__name__ in line for line in imports), owner
 
 
-@each(ITEMS)
-def test_what_is_referred_to_exists(item):
-    for name in entries(item, "See Also"):
-        assert name in ITEMS or pydoc.locate(name), name
+def test_see_also_refers_to_existing_names():
+    for owner, item in ITEMS.items():
+        for name in entries(item, "See Also"):
+            assert name in ITEMS or pydoc.locate(name), f"{owner}: {name}"
 
 
 # The parser itself

@@ -1,11 +1,14 @@
+"""What is particular to the regressor: real targets, their units, their loss."""
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 from sklearn.linear_model import Ridge
-from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from sklearn.metrics import r2_score
 
 from skrnn import RNNRegressor
 
@@ -25,10 +28,10 @@ def small(**parameters):
     return RNNRegressor(**defaults | parameters)
 
 
-def unmoved(**parameters):
-    """Return a regressor whose weights stay as they were drawn.
+def frozen(**parameters):
+    """Return a regressor whose weights stay as they were initialised.
 
-    So the loss it records in its first epoch is that of its predictions.
+    So the loss of its first epoch is that of its predictions.
     """
     return small(lr=1e-300, lr_schedule=None, max_epochs=1, **parameters)
 
@@ -51,14 +54,17 @@ def deviation(y, weights=None):
 # The loss
 
 
-@pytest.mark.parametrize("batch_size", [N_ROWS, 7])
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
+@pytest.mark.parametrize(
+    ("weights", "batch_size"),
+    [(None, N_ROWS), (WEIGHTS, 7)],
+    ids=["equal", "weighted"],
+)
 @pytest.mark.parametrize("y", [100 * Y[:, 0] + 7, 100 * Y], ids=["one", "three"])
 @pytest.mark.parametrize("loss", LOSS_FORMULAS)
-def test_recorded_loss_is_the_weighted_mean_in_deviations_of_y(
+def test_loss_is_the_weighted_mean_in_standard_deviations_of_y(
     loss, y, weights, batch_size
 ):
-    model = unmoved(loss=loss, batch_size=batch_size).fit(X, y, weights)
+    model = frozen(loss=loss, batch_size=batch_size).fit(X, y, weights)
 
     errors = (model.predict(X) - y) / deviation(y, weights)
     losses = LOSS_FORMULAS[loss](errors).reshape(N_ROWS, -1).mean(axis=1)
@@ -66,26 +72,10 @@ def test_recorded_loss_is_the_weighted_mean_in_deviations_of_y(
     assert_allclose(model.loss_curve_, [expected], rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("loss", "metric", "power"),
-    [
-        ("squared_error", mean_squared_error, 2),
-        ("absolute_error", mean_absolute_error, 1),
-    ],
-)
-def test_recorded_loss_is_the_metric_of_scikit_learn(loss, metric, power):
-    y = 100 * Y[:, 0]
-    model = unmoved(loss=loss).fit(X, y, WEIGHTS)
-
-    error = metric(y, model.predict(X), sample_weight=WEIGHTS)
-    expected = error / deviation(y, WEIGHTS) ** power
-    assert_allclose(model.loss_curve_, [expected], rtol=1e-10)
-
-
-@pytest.mark.parametrize("loss", LOSS_FORMULAS)
-def test_validation_loss_is_in_deviations_of_the_training_y(loss):
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_validation_loss_is_in_standard_deviations_of_the_training_y(loss):
     y, y_val = 100 * Y[:, 0], 300 * Y[:9, 1]
-    model = unmoved(loss=loss).fit(X, y, X_val=X[:9], y_val=y_val)
+    model = frozen(loss=loss).fit(X, y, X_val=X[:9], y_val=y_val)
 
     errors = (model.predict(X[:9]) - y_val) / deviation(y)
     expected = LOSS_FORMULAS[loss](errors).mean()
@@ -109,15 +99,18 @@ def test_an_outlier_moves_the_absolute_error_less_than_the_squared_error():
     assert means["absolute_error"] < means["huber"] < means["squared_error"]
 
 
-# The units and the shape of the answers
+# The units and the shape of predictions
 
 
-@pytest.mark.parametrize("loss", LOSS_FORMULAS)
 @pytest.mark.parametrize(
-    ("scale", "shift"),
-    [(1e-3, 0.0), (1e3, -5e4), (1e300, 0.0), (1e-300, 0.0), (2.0, 1e6)],
+    ("loss", "scale", "shift"),
+    [
+        ("squared_error", 1e-3, 0.0),
+        ("absolute_error", 1e3, -5e4),
+        ("huber", 2.0, 1e6),
+    ],
 )
-def test_predictions_follow_the_units_of_y(scale, shift, loss):
+def test_predictions_follow_the_unit_of_y(loss, scale, shift):
     y = Y[:, 0]
     plain = small(loss=loss).fit(X, y).predict(X)
 
@@ -133,24 +126,24 @@ def test_predictions_follow_the_units_of_each_output():
     assert_allclose(scaled, plain * units + shifts, rtol=1e-6)
 
 
-def test_weights_decide_the_units_of_y():
+def test_units_of_y_are_weighted():
     y = Y[:, 0]
-    model = unmoved().fit(X, y, WEIGHTS)
+    model = frozen().fit(X, y, WEIGHTS)
     raw = (model.predict(X) - np.average(y, weights=WEIGHTS)) / deviation(y, WEIGHTS)
 
-    other = unmoved().fit(X, 3 * y + 1, WEIGHTS)
+    other = frozen().fit(X, 3 * y + 1, WEIGHTS)
     raw_of_other = other.predict(X) - np.average(3 * y + 1, weights=WEIGHTS)
     assert_allclose(raw_of_other / deviation(3 * y + 1, WEIGHTS), raw, rtol=1e-9)
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -1e6, 1e300])
+@pytest.mark.parametrize("value", [0.0, 1e300])
 def test_constant_y_is_predicted(value):
-    model = small(max_epochs=100, lr=0.01).fit(X, np.full(N_ROWS, value))
+    model = small(max_epochs=50, lr=0.02).fit(X, np.full(N_ROWS, value))
 
     assert_allclose(model.predict(X), value, rtol=1e-12, atol=0.05)
 
 
-def test_a_constant_output_does_not_spoil_the_others():
+def test_constant_output_does_not_disturb_the_others():
     y = np.stack([np.full(N_ROWS, 5.0), X[:, -1]], axis=1)
     model = small(max_epochs=100, lr=0.02).fit(X, y)
 
@@ -165,22 +158,16 @@ def test_a_constant_output_does_not_spoil_the_others():
         (Y[:, :1], (N_ROWS, 1), 1),
         (Y, (N_ROWS, 3), 3),
         (Y[:, 0].tolist(), (N_ROWS,), 1),
-        (tuple(Y[:, 0]), (N_ROWS,), 1),
-        (Y.tolist(), (N_ROWS, 3), 3),
         (pd.Series(Y[:, 0], index=np.arange(N_ROWS)[::-1]), (N_ROWS,), 1),
         (pd.DataFrame(Y[:, :1]), (N_ROWS, 1), 1),
-        (pd.DataFrame(Y, columns=list("abc")), (N_ROWS, 3), 3),
     ],
     ids=[
         "1-D",
         "one column",
         "three columns",
         "list",
-        "tuple",
-        "nested list",
         "Series",
         "frame of one column",
-        "frame",
     ],
 )
 def test_predictions_have_the_shape_of_y(y, shape, n_outputs):
@@ -191,38 +178,33 @@ def test_predictions_have_the_shape_of_y(y, shape, n_outputs):
     assert model.n_outputs_ == n_outputs
 
 
-@pytest.mark.parametrize(
-    "container", [list, pd.Series, lambda y: np.repeat(y, 2)[::2], pd.Index]
-)
-def test_the_container_of_y_does_not_matter(container):
+@pytest.mark.parametrize("container", [list, pd.Series, lambda y: np.repeat(y, 2)[::2]])
+def test_container_of_y_does_not_matter(container):
     y = Y[:, 0]
 
     actual = small().fit(X, container(y)).predict(X)
     assert_array_equal(actual, small().fit(X, y).predict(X))
 
 
-@pytest.mark.parametrize("X_dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("y", "dtype"),
+    ("y", "X_dtype", "dtype"),
     [
-        (Y.astype(np.float64), np.float64),
-        (Y.astype(np.float32), np.float32),
-        (Y[:, 0].astype(np.float32), np.float32),
-        (pd.Series(Y[:, 0], dtype=np.float32), np.float32),
-        (Y.astype(np.float16), np.float64),
-        (Y[:, 0].round().astype(int), np.float64),
-        (Y[:, 0] > 0, np.float64),
-        (Y[:, 0].tolist(), np.float64),
+        (Y, np.float32, np.float64),
+        (Y.astype(np.float32), np.float64, np.float32),
+        (pd.Series(Y[:, 0], dtype=np.float32), np.float32, np.float32),
+        (Y.astype(np.float16), np.float32, np.float64),
+        (Y[:, 0].round().astype(int), np.float32, np.float64),
+        (Y[:, 0].tolist(), np.float32, np.float64),
     ],
-    ids=["64", "32", "32, 1-D", "32, Series", "16", "int", "bool", "list"],
+    ids=["64", "32", "Series", "16", "int", "list"],
 )
-def test_predictions_are_float64_unless_y_was_float32(y, dtype, X_dtype):
+def test_predictions_are_float64_unless_y_was_float32(y, X_dtype, dtype):
     model = small().fit(X.astype(X_dtype), y)
 
     assert model.predict(X.astype(X_dtype)).dtype == dtype
 
 
-def test_fit_leaves_y_as_it_was():
+def test_fit_does_not_change_y():
     y = Y.copy()
     y.setflags(write=False)
     small().fit(X, y)
@@ -234,7 +216,7 @@ def test_fit_leaves_y_as_it_was():
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
-@pytest.mark.parametrize("y", [Y[:, 0], Y[:, :1], Y], ids=["1-D", "one", "three"])
+@pytest.mark.parametrize("y", [Y[:, 0], Y], ids=["one", "three"])
 def test_score_is_r2_score(y, weights):
     model = small().fit(X, y)
 
@@ -242,39 +224,34 @@ def test_score_is_r2_score(y, weights):
     assert model.score(X, y, sample_weight=weights) == expected
 
 
-# Going on
+# Continued training
 
 
-def test_partial_fit_keeps_the_units_of_its_first_call():
-    first, second = Y[:, 0], 50 * Y[:, 1] + 9
-    model = unmoved().partial_fit(X, first).partial_fit(X, second)
-
-    expected = mean_squared_error(second, model.predict(X)) / first.var()
-    assert_allclose(model.loss_curve_[1], expected, rtol=1e-10)
-
-
-def test_warm_start_keeps_the_units_of_its_first_call():
-    first, second = Y[:, 0], 50 * Y[:, 1] + 9
-    model = unmoved(warm_start=True).fit(X, first).fit(X, second)
-
-    expected = mean_squared_error(second, model.predict(X)) / first.var()
-    assert_allclose(model.loss_curve_[1], expected, rtol=1e-10)
-
-
-def test_a_new_fit_takes_new_units():
-    model = unmoved().fit(X, Y[:, 0])
-    second = 50 * Y[:, 1] + 9
-
-    expected = unmoved().fit(X, second).predict(X)
-    assert_array_equal(model.fit(X, second).predict(X), expected)
-
-
-def test_loss_may_change_while_training_goes_on():
+def test_loss_may_change_while_training_continues():
     model = small(warm_start=True, loss="squared_error").fit(X, Y[:, 0])
     model.set_params(loss="absolute_error", max_epochs=1, lr=1e-12).fit(X, Y[:, 0])
 
     residuals = np.abs(model.predict(X) - Y[:, 0]) / Y[:, 0].std()
     assert_allclose(model.loss_curve_[-1], residuals.mean(), rtol=1e-6)
+
+
+def test_criterion_that_broadcasts_is_refused():
+    net = small().fit(X, Y[:, 0]).net_
+    net.criterion_ = lambda output, target: (output - target) ** 2
+
+    message = (
+        "The criterion must return a loss of shape (4,), one for each row or step. Got "
+        "shape (4, 4)."
+    )
+    with raises(RuntimeError, message):
+        net.get_loss(torch.zeros(4, 1), torch.zeros(4), X={})
+
+
+def test_one_row_can_be_fitted():
+    model = small().fit(X[:1], [3.0])
+
+    assert model.predict(X[:1]).shape == (1,)
+    assert np.isfinite(model.predict(X[:1])).all()
 
 
 def test_partial_fit_refuses_another_number_of_outputs():
@@ -297,7 +274,7 @@ def test_validation_targets_of_another_width_are_refused():
         small().fit(X, Y[:, 0], X_val=X, y_val=Y)
 
 
-# What y must not be
+# Invalid targets
 
 
 def with_value(value):
@@ -314,22 +291,12 @@ def with_value(value):
             with_value(np.inf),
             "Input y contains infinity or a value too large for dtype('float64').",
         ),
-        (
-            with_value(-np.inf),
-            "Input y contains infinity or a value too large for dtype('float64').",
-        ),
         ([None] * N_ROWS, "Input y contains NaN."),
         (with_value(1j), f"Complex data not supported\n{with_value(1j)}\n"),
         (["low", "high"] * 12, "could not convert string to float: 'low'"),
         (
             Y[:-1, 0],
             "Found input variables with inconsistent numbers of samples: [24, 23]",
-        ),
-        (Y[:0], "Found input variables with inconsistent numbers of samples: [24, 0]"),
-        (
-            None,
-            "This RNNRegressor estimator requires y to be passed, but the target y is "
-            "None.",
         ),
         (
             np.zeros((N_ROWS, 2, 2)),
@@ -345,38 +312,17 @@ def with_value(value):
     ids=[
         "NaN",
         "inf",
-        "-inf",
         "None values",
         "complex",
         "words",
-        "short",
-        "empty",
-        "None",
+        "too few",
         "3-D",
         "no column",
     ],
 )
-def test_targets_that_break_a_rule_are_refused(y, message):
+def test_invalid_targets_are_refused(y, message):
     with raises(ValueError, message):
         small().fit(X, y)
-
-
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_bad_targets_leave_no_trace(method):
-    model = small()
-
-    with pytest.raises(ValueError, match="NaN"):
-        getattr(model, method)(X, with_value(np.nan))
-    assert list(vars(model)) == list(vars(small()))
-
-
-def test_bad_targets_leave_an_earlier_fit_as_it_was():
-    model = small().fit(X, Y[:, 0])
-    before = model.predict(X)
-
-    with pytest.raises(ValueError, match="NaN"):
-        model.fit(X, with_value(np.nan))
-    assert_array_equal(model.predict(X), before)
 
 
 # Learning
@@ -393,9 +339,10 @@ def first_values(n_rows, lengths=None, seed=0):
     return [row[:length] for row, length in zip(X, lengths, strict=True)], y
 
 
-@pytest.mark.parametrize("lengths", [None, (4, 9)], ids=["dense", "ragged"])
-@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
-def test_each_cell_remembers_the_value_of_the_first_step(cell_type, lengths):
+@pytest.mark.parametrize(
+    ("cell_type", "lengths"), [("rnn", None), ("gru", (4, 9)), ("lstm", (4, 9))]
+)
+def test_each_cell_learns_from_the_first_step(cell_type, lengths):
     X, y = first_values(350, lengths)
     model = RNNRegressor(16, cell_type=cell_type, max_epochs=40, random_state=0)
     model.fit(X[:250], y[:250])
@@ -404,7 +351,7 @@ def test_each_cell_remembers_the_value_of_the_first_step(cell_type, lengths):
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-def test_each_pooling_learns_a_product_that_no_linear_model_can(pooling):
+def test_each_pooling_learns_a_product_of_two_steps(pooling):
     X = random(350, 4).astype(np.float32)
     y = X[:, 0] * X[:, -1]
     model = RNNRegressor(
