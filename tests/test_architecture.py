@@ -1,9 +1,10 @@
-"""How the modules hang together: read off their source, and tried in a process."""
+"""The imports between modules, read from their source, and of optional packages."""
 
 import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +15,9 @@ import skrnn
 PACKAGE = Path(skrnn.__file__).parent
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
-# The floors of the library, lowest first: a file may import from its own floor, as far
-# as there is no circle, and from those below. A new file or package needs its place.
-FLOORS = [
+# The layers of the library, lowest first: a file may import from its own layer, as long
+# as there is no cycle, and from those below. A new file or package must be added here.
+LAYERS = [
     {"_compat", "_devices", "datasets"},
     {"_data"},
     {"_preprocessing", "metrics"},
@@ -30,9 +31,9 @@ FLOORS = [
     {"_regressor", "_classifier"},
     {"__init__"},
 ]
-FLOOR_OF = {name: i for i, floor in enumerate(FLOORS) for name in floor}
+LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
-# What must stay light: numpy, pandas and scikit-learn are enough for these.
+# Modules that must not import torch: numpy, pandas and scikit-learn are enough.
 WITHOUT_TORCH = [
     "_data.sequences",
     "_data.validation",
@@ -55,7 +56,7 @@ CORE = {
     "pandas": "pandas",
     "tqdm": "tqdm",
 }
-# Modules that are themselves imported where they are used only, and what for.
+# Modules that are imported only where they are used, and the packages they import.
 MAY_NEED = {
     "_kernels.activations": {"numba"},
     "_kernels.compilation": {"numba"},
@@ -67,16 +68,16 @@ SOURCES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-each_source = pytest.mark.parametrize("source", SOURCES)
 
 
+@cache
 def tree_of(source):
     return ast.parse(SOURCES[source].read_text(encoding="utf-8"))
 
 
-def floor_of(source):
-    """Return the floor of a file, that of its package if it is in one."""
-    return FLOOR_OF[source.split(".")[0]]
+def layer_of(source):
+    """Return the layer of a file, or of its package."""
+    return LAYER_OF[source.split(".")[0]]
 
 
 def imported_names(tree):
@@ -91,8 +92,8 @@ def imported_names(tree):
     return found
 
 
-def imported_at_once(tree):
-    """Return the modules that are imported when the file is, not in a function."""
+def imported_at_module_level(tree):
+    """Return the modules imported at module level, not inside functions."""
     found, nodes = [], list(tree.body)
     while nodes:
         node = nodes.pop()
@@ -104,7 +105,8 @@ def imported_at_once(tree):
     return found
 
 
-def neighbours(source):
+@cache
+def direct_imports(source):
     """Return the files of skrnn that a file imports from."""
     found = set()
     for module, name in imported_names(tree_of(source)):
@@ -116,49 +118,55 @@ def neighbours(source):
     return found - {source}
 
 
-def reached_from(source):
-    """Return the files that a file imports from, and those that these do, ..."""
+def all_imports(source):
+    """Return the files that a file imports, directly or indirectly, and itself."""
     reached, waiting = set(), [source]
     while waiting:
         here = waiting.pop()
         reached.add(here)
-        waiting += neighbours(here) - reached
+        waiting += direct_imports(here) - reached
     return reached
 
 
-# One way only
+# Imports within the package
 
 
-@each_source
-def test_imports_point_to_the_same_floor_or_lower(source):
+def test_imports_are_from_the_same_layer_or_lower():
     upwards = {
-        other for other in neighbours(source) if floor_of(other) > floor_of(source)
+        (source, other)
+        for source in SOURCES
+        for other in direct_imports(source)
+        if layer_of(other) > layer_of(source)
     }
     assert upwards == set()
 
 
-@each_source
-def test_no_file_imports_itself_by_way_of_others(source):
-    behind = {file for other in neighbours(source) for file in reached_from(other)}
-    assert source not in behind
-
-
-@pytest.mark.parametrize("package", ["torch", "skorch"])
-@pytest.mark.parametrize(
-    "source",
-    [s for s in SOURCES if any(f"{s}.".startswith(f"{w}.") for w in WITHOUT_TORCH)],
-)
-def test_what_prepares_data_needs_no_network(source, package):
-    users = {
-        reached
-        for reached in reached_from(source)
-        for module, _ in imported_names(tree_of(reached))
-        if module.split(".")[0] == package
+def test_imports_have_no_cycle():
+    cycles = {
+        source
+        for source in SOURCES
+        for other in direct_imports(source)
+        if source in all_imports(other)
     }
+    assert cycles == set()
+
+
+def test_data_preparation_imports_neither_torch_nor_skorch():
+    light = [
+        s for s in SOURCES if any(f"{s}.".startswith(f"{w}.") for w in WITHOUT_TORCH)
+    ]
+    users = {
+        (source, imported)
+        for source in light
+        for imported in all_imports(source)
+        for module, _ in imported_names(tree_of(imported))
+        if module.split(".")[0] in ("torch", "skorch")
+    }
+    assert len(light) > len(WITHOUT_TORCH)
     assert users == set()
 
 
-# What is imported from elsewhere
+# Imports from other packages
 
 
 def is_private(module, name):
@@ -166,22 +174,24 @@ def is_private(module, name):
     return any(part.startswith("_") for part in parts)
 
 
-@each_source
-def test_private_names_of_scikit_learn_are_imported_in_one_place(source):
-    private = {
-        (module, name)
+def test_private_names_of_scikit_learn_are_imported_in_compat_only():
+    users = {
+        source
+        for source in SOURCES
         for module, name in imported_names(tree_of(source))
         if module.split(".")[0] == "sklearn" and is_private(module, name)
     }
-    assert source == "_compat" or private == set()
+    assert users == {"_compat"}
 
 
-@each_source
-def test_only_core_packages_are_imported_at_once(source):
-    modules = {module.split(".")[0] for module in imported_at_once(tree_of(source))}
-
-    others = modules - set(sys.stdlib_module_names) - set(CORE.values()) - {"skrnn"}
-    assert others == MAY_NEED.get(source, set())
+def test_modules_import_only_core_packages_at_module_level():
+    known = set(sys.stdlib_module_names) | set(CORE.values()) | {"skrnn"}
+    others = {
+        source: {m.split(".")[0] for m in imported_at_module_level(tree_of(source))}
+        - known
+        for source in SOURCES
+    }
+    assert {source: names for source, names in others.items() if names} == MAY_NEED
 
 
 def test_core_packages_are_the_dependencies_of_the_project():
@@ -191,13 +201,13 @@ def test_core_packages_are_the_dependencies_of_the_project():
     assert names == set(CORE)
 
 
-# What the source must not do
+# Calls that the source must not contain
 
 
-@each_source
-def test_nothing_is_printed(source):
+def test_the_source_never_calls_print():
     calls = [
-        node.lineno
+        (source, node.lineno)
+        for source in SOURCES
         for node in ast.walk(tree_of(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -214,31 +224,30 @@ def public_names(module):
 
 
 @pytest.mark.parametrize("module", [skrnn, skrnn.datasets], ids=lambda m: m.__name__)
-def test_all_names_what_is_public(module):
+def test_all_lists_the_public_names(module):
     assert len(set(module.__all__)) == len(module.__all__)
     assert set(module.__all__) == public_names(module)
 
 
-@pytest.mark.parametrize("name", skrnn.__all__)
-def test_what_is_public_is_our_own(name):
-    item = getattr(skrnn, name)
-    home = item.__name__ if isinstance(item, ModuleType) else item.__module__
+def test_public_names_are_defined_in_this_package():
+    for name in skrnn.__all__:
+        item = getattr(skrnn, name)
+        home = item.__name__ if isinstance(item, ModuleType) else item.__module__
+        assert home.split(".")[0] == "skrnn", name
 
-    assert home.split(".")[0] == "skrnn"
 
-
-# In a process of its own
+# In a separate process
 
 HIDE_OPTIONAL = f"""
 from importlib.machinery import PathFinder
 
 find_spec = PathFinder.find_spec
 
-def find_what_is_installed(name, path=None, target=None):
+def find_unless_hidden(name, path=None, target=None):
     hidden = name.split(".")[0] in {OPTIONAL}
     return None if hidden else find_spec(name, path, target)
 
-PathFinder.find_spec = find_what_is_installed
+PathFinder.find_spec = find_unless_hidden
 """
 
 FIT_PREDICT_AND_PICKLE = """

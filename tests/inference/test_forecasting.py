@@ -1,4 +1,4 @@
-"""Free running against an explicit loop over predict."""
+"""Recursive forecasts against an explicit loop over predict."""
 
 import pickle
 
@@ -46,27 +46,33 @@ over_both = pytest.mark.parametrize("make", [per_step, per_sequence])
 
 
 def loop(model, x, n_steps, columns, future=None, window=None):
-    """Predict one step, put it behind the sequence, and so on."""
-    x, answers = np.array(x, dtype=float), []
+    """Predict one step, append it to the sequence, and repeat."""
+    x, predictions = np.array(x, dtype=float), []
     others = [c for c in range(x.shape[1]) if c not in columns]
     for t in range(n_steps):
         seen = x if window is None else x[-window:]
         y = model.predict([seen])[0]
         y = np.atleast_1d(y[-1] if model.return_sequences else y)
-        answers.append(y)
+        predictions.append(y)
         if t < n_steps - 1:
             row = np.empty(x.shape[1])
             row[columns] = y
             if others:
                 row[others] = future[t]
             x = np.vstack([x, row])
-    return np.array(answers)
+    return np.array(predictions)
 
 
-@cells
-@pytest.mark.parametrize("window_norm", [None, "difference"])
-@pytest.mark.parametrize("ar_order", [0, 3])
-def test_a_state_that_is_carried_is_a_prefix_that_grows(
+@pytest.mark.parametrize(
+    ("cell_type", "window_norm", "ar_order"),
+    [
+        ("rnn", None, 3),
+        ("gru", "difference", 0),
+        ("lstm", None, 0),
+        ("lstm", "difference", 3),
+    ],
+)
+def test_a_carried_state_equals_predicting_the_growing_sequence(
     cell_type, window_norm, ar_order
 ):
     model = per_step(
@@ -79,10 +85,18 @@ def test_a_state_that_is_carried_is_a_prefix_that_grows(
         assert_allclose(found, loop(model, x, 5, [0])[:, 0], rtol=1e-9)
 
 
-@cells
-@pytest.mark.parametrize("window_norm", [None, "last", "standard", "difference"])
-@pytest.mark.parametrize("params", [{}, {"ar_order": 3}, {"bidirectional": True}])
-def test_a_window_slides_on(cell_type, window_norm, params):
+@pytest.mark.parametrize(
+    ("cell_type", "window_norm", "params"),
+    [
+        ("rnn", None, {}),
+        ("gru", "last", {"ar_order": 3}),
+        ("lstm", "standard", {"bidirectional": True}),
+        ("rnn", "difference", {"ar_order": 3}),
+        ("gru", "standard", {}),
+        ("lstm", "difference", {}),
+    ],
+)
+def test_the_window_slides_over_the_forecast(cell_type, window_norm, params):
     model = per_sequence(
         cell_type=cell_type, window_norm=window_norm, pooling="last", **params
     )
@@ -93,9 +107,10 @@ def test_a_window_slides_on(cell_type, window_norm, params):
         assert_allclose(found, loop(model, x, 5, [0], window=6)[:, 0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
-@pytest.mark.parametrize("ragged", [False, True])
-def test_a_pooled_window_slides_on(pooling, ragged):
+@pytest.mark.parametrize(
+    ("pooling", "ragged"), [("mean", True), ("max", False), ("attention", True)]
+)
+def test_a_pooled_window_slides_over_the_forecast(pooling, ragged):
     pieces = [SERIES[i : i + 3 + i % 4, :1] for i in range(20)]
     X = pieces if ragged else np.stack([SERIES[i : i + 6, :1] for i in range(20)])
     y = [SERIES[i + len(x), 0] for i, x in enumerate(X)]
@@ -106,9 +121,11 @@ def test_a_pooled_window_slides_on(pooling, ragged):
         assert_allclose(found, loop(model, x, 7, [0], window=6)[:, 0], rtol=1e-9)
 
 
-@cells
-@over_both
-def test_all_features_feed_themselves_back(make, cell_type):
+@pytest.mark.parametrize(
+    ("make", "cell_type"),
+    [(per_step, "rnn"), (per_sequence, "gru"), (per_step, "lstm")],
+)
+def test_all_features_may_be_fed_back(make, cell_type):
     model, window = make(3, cell_type=cell_type), None if make is per_step else 6
     known = SERIES[None, 20:26]
     forecast = model.forecast(known, 4)
@@ -118,9 +135,8 @@ def test_all_features_feed_themselves_back(make, cell_type):
 
 
 @over_both
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("n_given", [3, 4])
-def test_the_other_features_to_come_are_given(make, shared, n_given):
+@pytest.mark.parametrize(("shared", "n_given"), [(False, 3), (True, 4)])
+def test_features_that_are_not_predicted_are_given(make, shared, n_given):
     model = make(3, [2, 0], target_feature=[2, 0])
     known = np.stack([SERIES[20:26], SERIES[30:36]])
     future = rng.normal(size=(n_given, 1) if shared else (2, n_given, 1))
@@ -133,23 +149,22 @@ def test_the_other_features_to_come_are_given(make, shared, n_given):
 
 
 @over_both
-@pytest.mark.parametrize("shape", [(0, 2), (1, 2), (1, 0, 2), (1, 1, 2)])
-def test_for_one_step_no_features_to_come_are_needed(make, shape):
+def test_one_step_needs_no_future_features(make):
     model = make(3, [1], target_feature=1)
     known = SERIES[None, 20:26]
-    forecast = model.forecast(known, 1, np.full(shape, 1e9))
-    assert_array_equal(forecast, model.forecast(known, 1))
+    expected = model.forecast(known, 1)
+    for shape in [(0, 2), (1, 2), (1, 0, 2), (1, 1, 2)]:
+        assert_array_equal(model.forecast(known, 1, np.full(shape, 1e9)), expected)
 
 
-@over_both
-@pytest.mark.parametrize("form", [pd.DataFrame, np.ndarray.tolist, np.float32])
-def test_features_to_come_of_a_single_sequence_may_have_any_form(make, form):
-    model = make(2, [1], target_feature=1)
+def test_future_features_of_a_single_sequence_may_have_any_form():
+    model = per_step(2, [1], target_feature=1)
     known, future = SERIES[None, 20:26, :2], np.arange(3.0)[:, None]
     future.setflags(write=False)
     expected = model.forecast(known, 3, future[None])
     assert_array_equal(model.forecast(known, 3, future), expected)
-    assert_array_equal(model.forecast(known, 3, form(future)), expected)
+    for form in (pd.DataFrame, np.ndarray.tolist, np.float32):
+        assert_array_equal(model.forecast(known, 3, form(future)), expected)
 
 
 @pytest.mark.parametrize("initial_state", ["learned", "carry", "normal"])
@@ -160,11 +175,14 @@ def test_a_forecast_starts_as_predict_does(initial_state):
     assert_allclose(model.forecast(known[None], 3)[0], expected, rtol=1e-9)
 
 
-@over_both
 @pytest.mark.parametrize(
-    "params", [{"initial_state": "normal"}, {"dropout": 0.5, "num_layers": 2}]
+    ("make", "params"),
+    [
+        (per_step, {"initial_state": "normal"}),
+        (per_sequence, {"dropout": 0.5, "num_layers": 2}),
+    ],
 )
-def test_a_forecast_after_loading_takes_no_noise(params, make):
+def test_a_forecast_after_unpickling_is_deterministic(params, make):
     model = make(**params)
     known = SERIES[None, 20:26, :1]
     loaded = pickle.loads(pickle.dumps(model))
@@ -174,7 +192,7 @@ def test_a_forecast_after_loading_takes_no_noise(params, make):
 
 
 @over_both
-def test_medians_feed_themselves_back(make):
+def test_with_quantiles_the_median_is_fed_back(make):
     model = make(loss="quantile", quantiles=(0.2, 0.8))
     known = SERIES[20:26, :1]
     window = None if make is per_step else 6
@@ -182,7 +200,7 @@ def test_medians_feed_themselves_back(make):
     assert_allclose(model.forecast(known[None], 4)[0], expected, rtol=1e-9)
 
 
-def test_rows_of_a_table_slide_on():
+def test_rows_of_a_table_are_forecast():
     X, y = make_windows(SERIES[:, 0], window_size=6)
     model = RNNRegressor(**TINY).fit(X, y)
     forecast = model.forecast(X[-2:], 3)
@@ -193,7 +211,7 @@ def test_rows_of_a_table_slide_on():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "quantile"])
-def test_rows_of_a_table_with_an_output_per_step_run_free(loss):
+def test_rows_of_a_table_with_an_output_per_step_are_forecast(loss):
     chunks = np.stack([SERIES[i : i + 12, 0] for i in range(0, 48, 4)])
     params = TINY | {"loss": loss, "return_sequences": True}
     table = RNNRegressor(**params).fit(chunks[:, :-1], chunks[:, 1:])
@@ -202,11 +220,11 @@ def test_rows_of_a_table_with_an_output_per_step_run_free(loss):
     assert_array_equal(table.forecast(chunks[:2, :-1], 4), expected)
 
 
-@over_both
-@pytest.mark.parametrize("window_norm", [None, "difference"])
-def test_sequences_of_any_length_and_in_any_order_do_not_disturb_each_other(
-    make, window_norm
-):
+@pytest.mark.parametrize(
+    ("make", "window_norm"),
+    [(per_step, None), (per_step, "difference"), (per_sequence, "difference")],
+)
+def test_sequences_are_forecast_independently_of_each_other(make, window_norm):
     model = make(2, ar_order=2, target_feature=[0, 1], window_norm=window_norm)
     known = [SERIES[20:28, :2], SERIES[3:5, :2], SERIES[30:35, :2]]
     forecast = model.forecast(known, 4)
@@ -215,23 +233,28 @@ def test_sequences_of_any_length_and_in_any_order_do_not_disturb_each_other(
     assert_allclose(model.forecast(known[::-1], 4), forecast[::-1], rtol=1e-9)
 
 
-@over_both
-@pytest.mark.parametrize("window_norm", [None, "difference"])
-def test_float32_runs_free_as_float32_predicts(make, window_norm):
+@pytest.mark.parametrize(
+    ("make", "window_norm"), [(per_step, "difference"), (per_sequence, None)]
+)
+def test_a_forecast_in_float32_is_that_of_predict_in_float32(make, window_norm):
     model = make(dtype=np.float32, window_norm=window_norm, ar_order=2)
     known = SERIES[20:26, :1].astype(np.float32)
     window = None if make is per_step else 6
     forecast = model.forecast(known[None], 5)[0]
     expected = loop(model, known, 5, [0], window=window)[:, 0]
-    # An answer of this series' size is rounded by 4e-7 in each of five steps.
+    # A value of this series is rounded by 4e-7 in each of five steps.
     assert_allclose(forecast, expected, atol=1e-5)
 
 
-@over_both
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("columns", "targets", "shape"),
-    [(1, [0], (2, 3)), (2, [0, 1], (2, 3, 2)), (2, [1], (2, 3))],
+    ("make", "dtype", "columns", "targets", "shape"),
+    [
+        (per_step, np.float32, 1, [0], (2, 3)),
+        (per_sequence, np.float64, 1, [0], (2, 3)),
+        (per_step, np.float64, 2, [0, 1], (2, 3, 2)),
+        (per_sequence, np.float32, 2, [0, 1], (2, 3, 2)),
+        (per_step, np.float64, 2, [1], (2, 3)),
+    ],
 )
 def test_a_forecast_has_the_shape_and_the_precision_of_y(
     make, dtype, columns, targets, shape
@@ -253,7 +276,7 @@ def test_y_of_one_column_is_forecast_as_one_column(return_sequences):
 
 
 @over_both
-def test_one_step_is_what_predict_says(make):
+def test_a_forecast_of_one_step_is_the_prediction(make):
     model = make()
     known = SERIES[None, 20:26, :1]
     expected = np.ravel(model.predict(known))[-1:]
@@ -261,7 +284,7 @@ def test_one_step_is_what_predict_says(make):
 
 
 @over_both
-def test_a_forecast_changes_nothing_and_keeps_the_precision(make):
+def test_a_forecast_changes_neither_the_model_nor_random_states(make):
     model = make()
     known = SERIES[None, 20:26, :1]
     before, threads = model.predict(known), torch.get_num_threads()
@@ -281,7 +304,7 @@ def test_a_forecast_changes_nothing_and_keeps_the_precision(make):
     assert narrow.forecast(known, 2).dtype == np.float32
 
 
-def test_the_last_step_of_a_pipeline_forecasts_in_its_own_units():
+def test_the_last_step_of_a_pipeline_forecasts_transformed_values():
     X, y = make_windows(SERIES[:, :1], window_size=6)
     pipeline = make_pipeline(EachStep(StandardScaler()), RNNRegressor(**TINY))
     pipeline.fit(X, y.ravel())
@@ -292,11 +315,12 @@ def test_the_last_step_of_a_pipeline_forecasts_in_its_own_units():
     assert_allclose(second, pipeline[-1].predict(window[None])[0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("n_steps", [0, -1, 2.0, True, None])
-def test_a_number_of_steps_is_a_whole_number_from_one(n_steps):
-    message = f"n_steps must be an int from 1 upwards. Got {n_steps!r}."
-    with raises(ValueError, message):
-        per_step().forecast(SERIES[None, :5, :1], n_steps)
+def test_n_steps_must_be_a_positive_int():
+    model = per_step()
+    for n_steps in (0, -1, 2.0, True, None):
+        message = f"n_steps must be an int from 1 upwards. Got {n_steps!r}."
+        with raises(ValueError, message):
+            model.forecast(SERIES[None, :5, :1], n_steps)
 
 
 @pytest.mark.parametrize(
@@ -304,12 +328,11 @@ def test_a_number_of_steps_is_a_whole_number_from_one(n_steps):
     [
         (lambda: per_step(2, [0]), 1, None),
         (lambda: per_step(3, [0, 1]), 2, None),
-        (lambda: per_step(3, [0, 1], target_feature=0), 2, 0),
         (lambda: per_sequence(3, [0, 1], target_feature=0), 2, 0),
         (lambda: per_sequence(3, [0, 1], target_feature=[1, 1]), 2, [1, 1]),
     ],
 )
-def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given):
+def test_outputs_without_a_feature_are_not_fed_back(model, outputs, given):
     model = model()
     n = model.n_features_in_
     message = (
@@ -321,9 +344,8 @@ def test_outputs_that_continue_no_feature_are_not_fed_back(model, outputs, given
         model.forecast(SERIES[None, :5, :n], 3)
 
 
-@over_both
-def test_features_to_come_are_held_against_the_precision_of_x(make):
-    model = make(2, [0], np.float32, target_feature=0)
+def test_future_features_must_fit_the_precision_of_x():
+    model = per_step(2, [0], np.float32, target_feature=0)
     message = (
         "Input future_features contains infinity or a value too large for "
         "dtype('float32'). Remove it, or scale the data."
@@ -332,14 +354,14 @@ def test_features_to_come_are_held_against_the_precision_of_x(make):
         model.forecast(SERIES[None, :6, :2], 3, np.full((3, 1), 1e39))
 
 
-@pytest.mark.parametrize("given", [3, [3], [-1], [True], ["a"], [1.0]])
-def test_features_of_outputs_are_named_in_fit(given):
-    message = (
-        "The 'target_feature' parameter of RNNRegressor must name features of X, from "
-        f"0 to 2. Got {given!r}."
-    )
-    with raises(ValueError, message):
-        per_step(3, [0], target_feature=given)
+def test_target_feature_must_name_features_of_x():
+    for given in (3, [3], [-1], [True], ["a"], [1.0]):
+        message = (
+            "The 'target_feature' parameter of RNNRegressor must name features of X, "
+            f"from 0 to 2. Got {given!r}."
+        )
+        with raises(ValueError, message):
+            per_step(3, [0], target_feature=given)
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
@@ -384,20 +406,20 @@ def test_token_ids_are_not_forecast(return_sequences):
         ),
     ],
 )
-def test_features_to_come_have_their_shape(columns, future, message):
+def test_future_features_must_have_their_shape(columns, future, message):
     model = per_step(columns, [0], target_feature=0)
     with raises(ValueError, message):
         model.forecast(SERIES[None, :5, :columns], 3, future)
 
 
-def test_features_to_come_are_finite():
+def test_future_features_must_be_finite():
     model = per_step(2, [0], target_feature=0)
     with raises(ValueError, "Input future_features contains NaN."):
         model.forecast(SERIES[None, :5, :2], 3, np.full((3, 1), np.nan))
     assert model.forecast(SERIES[None, :5, :2], 1).shape == (1, 1)
 
 
-def test_a_two_way_network_with_an_output_per_step_does_not_run_free():
+def test_a_bidirectional_network_with_an_output_per_step_does_not_forecast():
     message = (
         "forecast needs a network that reads forward in time. Got bidirectional=True "
         "with return_sequences=True, whose outputs depend on the end of the sequence. "
@@ -407,8 +429,8 @@ def test_a_two_way_network_with_an_output_per_step_does_not_run_free():
         per_step(bidirectional=True).forecast(SERIES[None, :5, :1], 3)
 
 
-def driven_by_the_last_value(model, factor):
-    """Let outputs be the last value, in standardised units, times a factor."""
+def multiply_last_value(model, factor):
+    """Set weights so that the output is the standardised last value times a factor."""
     with torch.no_grad():
         for parameter in (*model.module_.head.parameters(), model.module_.highway.bias):
             parameter.zero_()
@@ -417,22 +439,21 @@ def driven_by_the_last_value(model, factor):
 
 
 @pytest.mark.parametrize(
-    ("make", "window_norm"),
+    ("make", "window_norm", "dtype"),
     [
-        (per_step, None),
-        (per_step, "difference"),
-        (per_sequence, None),
-        (per_sequence, "difference"),
-        (per_sequence, "standard"),
+        (per_step, None, np.float32),
+        (per_step, "difference", np.float64),
+        (per_sequence, None, np.float64),
+        (per_sequence, "difference", np.float32),
+        (per_sequence, "standard", np.float64),
     ],
 )
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_values_that_grow_beyond_all_bounds_are_not_returned(make, dtype, window_norm):
+def test_a_forecast_that_overflows_raises(make, dtype, window_norm):
     known = SERIES[None, 20:26, :1].astype(dtype)
     model = make(window_norm=window_norm, ar_order=1, dtype=dtype)
     # Each step multiplies the last; a float32 ends at 3e38, a float64 at 2e308.
     factor, n_good = (1e13, 2) if dtype == np.float32 else (1e160, 1)
-    model = driven_by_the_last_value(model, factor)
+    model = multiply_last_value(model, factor)
     assert np.isfinite(model.forecast(known, n_good)).all()
     message = (
         f"The forecast must stay finite. Got NaN or infinity at step {n_good}: the "

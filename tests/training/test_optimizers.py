@@ -1,0 +1,190 @@
+"""Optimisers, weight decay and the bound of the gradient."""
+
+import numpy as np
+import pytest
+import torch
+
+from skrnn import RNNRegressor
+
+N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
+
+
+LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
+
+
+TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
+
+
+# A step of the optimiser that moves no weight.
+STILL = dict(optimizer="sgd", weight_decay=0.0, lr=1e-300, lr_schedule=None)
+
+
+def draw_X(ragged=False, seed=0):
+    """Return sequences whose very first value tells their number."""
+    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
+    X[:, 0, 0] = np.arange(N_ROWS) / 10
+    if ragged:
+        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
+    return X
+
+
+X = draw_X()
+
+
+NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
+
+
+TARGETS = {
+    "squared_error": 5 + 3 * NOISE[:, 0],
+    "absolute_error": 5 + 3 * NOISE[:, 0],
+    "huber": 5 + 3 * NOISE[:, 0],
+    "two outputs": [5, -50] + [3, 70] * NOISE,
+    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
+    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
+    "multilabel": (NOISE > 0).astype(int),
+}
+
+
+y = TARGETS["squared_error"]
+
+
+def initial_weights(**params):
+    return RNNRegressor(**(TINY | params | STILL)).fit(X, y).module_.state_dict()
+
+
+def flatten(state):
+    """Return all weights in a row; the scaling is no weight."""
+    names = sorted(name for name in state if not name.startswith("input_"))
+    return torch.cat([state[name].flatten() for name in names]).numpy()
+
+
+# -- optimisers
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer_class", "lr"),
+    [
+        ("adam", torch.optim.Adam, 0.01),
+        ("adamw", torch.optim.AdamW, 0.01),
+        ("sgd", torch.optim.SGD, 0.1),
+        ("rmsprop", torch.optim.RMSprop, 0.01),
+        ("lbfgs", torch.optim.LBFGS, 1.0),
+    ],
+)
+def test_optimizers_train_alike_by_name_and_by_class(name, optimizer_class, lr):
+    by_name, by_class = (
+        RNNRegressor(**TINY, optimizer=optimizer, lr=lr, lr_schedule=None).fit(X, y)
+        for optimizer in (name, optimizer_class)
+    )
+
+    assert type(by_name.net_.optimizer_) is optimizer_class
+    assert by_name.loss_curve_ == by_class.loss_curve_
+    assert np.all(np.diff(by_name.loss_curve_) < 0)
+
+
+def test_any_optimizer_of_torch_can_be_used():
+    class GradientAscent(torch.optim.SGD):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter += group["lr"] * parameter.grad
+
+    model = RNNRegressor(**TINY, optimizer=GradientAscent, lr=0.01).fit(X, y)
+
+    assert np.all(np.diff(model.loss_curve_) > 0)
+
+
+def test_optimizer_without_weight_decay_can_be_used():
+    model = RNNRegressor(**TINY, optimizer=torch.optim.Rprop).fit(X, y)
+
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_optimizer_params_reach_the_optimizer():
+    params = {"momentum": 0.9, "nesterov": True}
+    one_batch = TINY | dict(max_epochs=2, batch_size=N_ROWS, max_grad_norm=None)
+    curves = {}
+
+    for name, optimizer_params in (("plain", None), ("momentum", params)):
+        model = RNNRegressor(
+            **one_batch, optimizer="sgd", optimizer_params=optimizer_params
+        ).fit(X, y)
+        curves[name] = model.loss_curve_
+
+    assert params.items() <= model.net_.optimizer_.param_groups[0].items()
+    assert curves["momentum"][0] == curves["plain"][0]  # before the first step
+    assert curves["momentum"][1] < curves["plain"][1]
+    assert params == {"momentum": 0.9, "nesterov": True}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_weight_decay_subtracts_a_fraction_of_the_weights(optimizer):
+    one_step = TINY | dict(max_epochs=1, lr=0.01, lr_schedule=None)
+    plain, decayed = (
+        flatten(
+            RNNRegressor(**one_step, optimizer=optimizer, weight_decay=decay)
+            .fit(X, y)
+            .module_.state_dict()
+        )
+        for decay in (0.0, 0.5)
+    )
+
+    lost = 0.01 * 0.5 * flatten(initial_weights())
+    np.testing.assert_allclose(plain - decayed, lost, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_weight_decay_of_other_optimizers_shrinks_the_weights(optimizer):
+    norms = [
+        np.linalg.norm(
+            flatten(
+                RNNRegressor(**TINY, optimizer=optimizer, weight_decay=decay, lr=0.05)
+                .fit(X, y)
+                .module_.state_dict()
+            )
+        )
+        for decay in (0.0, 1.0, 10.0)
+    ]
+
+    assert norms[0] > norms[1] > norms[2]
+
+
+def test_weight_decay_auto_is_a_tenth_for_adamw():
+    automatic, explicit, none = (
+        RNNRegressor(**TINY, optimizer="adamw", weight_decay=decay, lr=0.1)
+        .fit(X, y)
+        .loss_curve_
+        for decay in ("auto", 0.1, 0.0)
+    )
+
+    assert automatic == explicit != none
+
+
+def test_weight_decay_auto_is_zero_for_other_optimizers():
+    for optimizer in ("adam", "sgd", "rmsprop"):
+        automatic, none = (
+            RNNRegressor(**TINY, optimizer=optimizer, weight_decay=decay)
+            .fit(X, y)
+            .loss_curve_
+            for decay in ("auto", 0.0)
+        )
+        assert automatic == none
+
+
+def test_max_grad_norm_bounds_the_norm_of_the_gradient():
+    one_step = TINY | dict(max_epochs=1, batch_size=N_ROWS, lr_schedule=None)
+    sgd = dict(optimizer="sgd", weight_decay=0.0, lr=1.0)
+    start = flatten(initial_weights())
+
+    def step(max_grad_norm):
+        model = RNNRegressor(**one_step, **sgd, max_grad_norm=max_grad_norm)
+        return flatten(model.fit(X, y).module_.state_dict()) - start
+
+    unbounded = step(None)
+    norm = np.linalg.norm(unbounded)
+    assert 0.1 < norm < 1e6
+    for bound in (1e-3, 0.1, 1e6):
+        np.testing.assert_allclose(
+            step(bound), unbounded * min(1, bound / norm), rtol=1e-4
+        )
