@@ -366,7 +366,7 @@ def test_frames_with_different_columns_are_refused():
     message = (
         "Every DataFrame of X must have the same columns in the same order. Got "
         "['speed', 'gear', 'load'] for sequence 0 and ['load', 'speed', 'gear'] for "
-        "sequence 1. Select the columns by a list of names."
+        "sequence 1. Select the same columns of every DataFrame."
     )
     with raises(ValueError, message):
         EachStep(ENCODE).fit([first, second[["load", "speed", "gear"]]])
@@ -377,7 +377,7 @@ def test_frames_among_arrays_are_refused():
 
     message = (
         "Every sequence of X must be a DataFrame if one is. Got ndarray for sequence "
-        "1. Pass arrays only, or name the columns of all."
+        "1. Pass only arrays or only DataFrames."
     )
     with raises(ValueError, message):
         EachStep(ENCODE).fit([frame, frame.to_numpy()])
@@ -472,8 +472,8 @@ def test_y_of_another_length_is_refused():
 
 def test_ragged_y_of_other_lengths_is_refused():
     message = (
-        "Ragged y must have an entry for each time step of X. Got other lengths than "
-        "those of the sequences of X."
+        "Ragged y must have an entry for each time step of X. Got sequences of other "
+        "lengths than those of X."
     )
     with raises(ValueError, message):
         EachStep(Recorder()).fit(ragged_of([1, 2]), [[0, 1], [1]])
@@ -514,8 +514,8 @@ def test_weights_need_only_be_taken_by_fit():
 
 def test_weights_for_a_transformer_without_are_refused():
     message = (
-        "sample_weight must be None for a transformer whose fit does not take it. Got "
-        "weights for MinMaxScaler. Leave them out."
+        "sample_weight must be None if fit of the transformer does not accept it. Got "
+        "weights for MinMaxScaler. Omit them."
     )
     with raises(ValueError, message):
         EachStep(MinMaxScaler()).fit(block_of(4), sample_weight=np.ones(4))
@@ -531,9 +531,7 @@ def test_weights_of_another_shape_are_refused():
 
 
 def test_weights_of_zero_only_are_refused():
-    message = (
-        "sample_weight must have at least one weight other than zero. Got zeros only."
-    )
+    message = "sample_weight must have at least one nonzero weight. Got only zeros."
     with raises(ValueError, message):
         EachStep(StandardScaler()).fit(block_of(4), sample_weight=np.zeros(4))
 
@@ -763,8 +761,7 @@ def test_the_picture_shows_the_transformer():
 def test_a_transformer_that_drops_rows_is_refused():
     message = (
         "The 'transformer' parameter of EachStep must return one row for each time "
-        "step. Got shape (6, 2) for 12 steps. Add or drop steps before, outside of "
-        "EachStep."
+        "step. Got shape (6, 2) for 12 steps. Add or drop steps before EachStep."
     )
     with raises(ValueError, message):
         EachStep(Thinned()).fit_transform(block_of(4, 3))
@@ -775,8 +772,7 @@ def test_a_transformer_that_drops_the_axis_of_features_is_refused():
 
     message = (
         "The 'transformer' parameter of EachStep must return one row for each time "
-        "step. Got shape (12,) for 12 steps. Add or drop steps before, outside of "
-        "EachStep."
+        "step. Got shape (12,) for 12 steps. Add or drop steps before EachStep."
     )
     with raises(ValueError, message):
         EachStep(drop).fit_transform(block_of(4, 3))
@@ -1061,9 +1057,9 @@ def test_a_regressor_of_sequences_takes_a_table_of_lags():
 @pytest.mark.parametrize("n_features", [2, 9])
 def test_lags_that_do_not_divide_are_refused(n_features):
     message = (
-        "X must have the same number of lags, one at least, for each variable. Got 7 "
-        f"columns of lags for n_features={n_features}. Change n_features, or name the "
-        "columns that are no lags in static_columns."
+        "X must have the same number of lags, at least one, for each variable. Got 7 "
+        f"columns of lags for n_features={n_features}. Change n_features, or list the "
+        "columns that are not lags in static_columns."
     )
     with raises(ValueError, message):
         ToSequences(n_features).fit(np.zeros((2, 7)))
@@ -1071,9 +1067,9 @@ def test_lags_that_do_not_divide_are_refused(n_features):
 
 def test_a_table_without_lags_is_refused():
     message = (
-        "X must have the same number of lags, one at least, for each variable. Got 0 "
-        "columns of lags for n_features=1. Change n_features, or name the columns that "
-        "are no lags in static_columns."
+        "X must have the same number of lags, at least one, for each variable. Got 0 "
+        "columns of lags for n_features=1. Change n_features, or list the columns that "
+        "are not lags in static_columns."
     )
     with raises(ValueError, message):
         ToSequences(static_columns=slice(None)).fit(np.zeros((2, 7)))
@@ -1082,36 +1078,39 @@ def test_a_table_without_lags_is_refused():
 BAD_SELECTIONS = {
     "unknown name": (
         "z",
-        "The 'static_columns' parameter must hold columns of X. Got 'z' for X with 6 "
+        "The 'static_columns' parameter must contain columns of X. Got 'z' for X with "
+        "6 "
         "columns.",
     ),
     "unknown end": (
         slice("a", "z"),
-        "The 'static_columns' parameter must hold columns of X. Got 'a' for X with 6 "
+        "The 'static_columns' parameter must contain columns of X. Got 'a' for X with "
+        "6 "
         "columns.",
     ),
     "too far": (
         [0, 6],
-        "The 'static_columns' parameter must hold columns of X. Got 6 for X with 6 "
+        "The 'static_columns' parameter must contain columns of X. Got 6 for X with 6 "
         "columns.",
     ),
     "too far back": (
         -7,
-        "The 'static_columns' parameter must hold columns of X. Got -7 for X with 6 "
+        "The 'static_columns' parameter must contain columns of X. Got -7 for X with 6 "
         "columns.",
     ),
     "not a column": (
         [0.5],
-        "The 'static_columns' parameter must hold columns of X. Got 0.5 for X with 6 "
+        "The 'static_columns' parameter must contain columns of X. Got 0.5 for X with "
+        "6 "
         "columns.",
     ),
     "twice": (
         ["u", 5],
-        "The 'static_columns' parameter must name each column once. Got ['u', 5].",
+        "The 'static_columns' parameter must contain each column once. Got ['u', 5].",
     ),
     "twice by position": (
         [-1, 5],
-        "The 'static_columns' parameter must name each column once. Got [-1, 5].",
+        "The 'static_columns' parameter must contain each column once. Got [-1, 5].",
     ),
     "short mask": (
         [True, False],
@@ -1131,8 +1130,8 @@ def test_columns_that_x_does_not_have_are_refused(selection, message):
 
 def test_names_for_x_without_names_are_refused():
     message = (
-        "X must be a DataFrame with string columns if 'static_columns' holds names. "
-        "Got 'u' for X without names. Pass positions."
+        "X must be a DataFrame with string columns if 'static_columns' contains names. "
+        "Got 'u' for X without names. Pass column indices."
     )
     with raises(ValueError, message):
         ToSequences(static_columns=["u"]).fit(NAMED.to_numpy())
@@ -1270,7 +1269,7 @@ def test_missing_groups_of_polars_are_refused():
 
     message = (
         "group must not be missing in any row of frame. Got a missing value of "
-        "'patient' in row 2. Drop the row, or fill it in."
+        "'patient' in row 2. Drop the row or impute the value."
     )
     with raises(ValueError, message):
         cut(frame)
@@ -1378,7 +1377,7 @@ BAD_CALLS = {
         [[1, 2]],
         {},
         TypeError,
-        "frame must be a pandas or polars DataFrame. Got list. Convert it before.",
+        "frame must be a pandas or polars DataFrame. Got list. Convert it to one.",
     ),
     "no rows": (
         VISITS[:0],
@@ -1390,28 +1389,29 @@ BAD_CALLS = {
         VISITS[["patient", "day", "pulse", "pulse"]],
         {},
         ValueError,
-        "frame must have each column once. Got ['pulse'] more than once. Rename them.",
+        "frame must have unique column names. Got ['pulse'] more than once. Rename "
+        "them.",
     ),
     "unknown group": (
         VISITS[["day", "pulse"]],
         {},
         ValueError,
         "group must name columns of frame. Got 'patient', but frame has ['day', "
-        "'pulse']. If it is in the index, call reset_index() before.",
+        "'pulse']. If it is in the index, call reset_index() first.",
     ),
     "unknown feature": (
         VISITS[["patient", "day"]],
         dict(features=["height"]),
         ValueError,
         "features must name columns of frame. Got 'height', but frame has ['patient', "
-        "'day']. If it is in the index, call reset_index() before.",
+        "'day']. If it is in the index, call reset_index() first.",
     ),
     "several times": (
         VISITS[["patient", "day"]],
         dict(time=["day"], features=["day"]),
         ValueError,
         "time must name columns of frame. Got ['day'], but frame has ['patient', "
-        "'day']. If it is in the index, call reset_index() before.",
+        "'day']. If it is in the index, call reset_index() first.",
     ),
     "no features": (
         VISITS[["patient", "day"]],
@@ -1431,28 +1431,28 @@ BAD_CALLS = {
         {},
         ValueError,
         "group must not be missing in any row of frame. Got a missing value of "
-        "'patient' in row 1. Drop the row, or fill it in.",
+        "'patient' in row 1. Drop the row or impute the value.",
     ),
     "time missing": (
         VISITS.assign(day=[3, 2, np.nan, 7, 2, 1]),
         {},
         ValueError,
         "time must not be missing in any row of frame. Got a missing value of 'day' in "
-        "row 2. Drop the row, or fill it in.",
+        "row 2. Drop the row or impute the value.",
     ),
     "target missing": (
         VISITS.assign(ill=[0, 1, 0, np.nan, 0, 1]),
         dict(target="ill"),
         ValueError,
         "target must not be missing in any row of frame. Got a missing value of 'ill' "
-        "in row 3. Drop the row, or fill it in.",
+        "in row 3. Drop the row or impute the value.",
     ),
     "time twice": (
         VISITS.assign(day=[3, 2, 1, 7, 2, 2]),
         {},
         ValueError,
         "time must differ between the rows of a group. Got 2 twice in group al. Drop "
-        "or merge such rows, or leave time out to keep them in their order.",
+        "or merge such rows, or set time=None to keep their order.",
     ),
     "target differs": (
         VISITS,
@@ -1473,28 +1473,28 @@ BAD_CALLS = {
         {},
         ValueError,
         "features must be numeric columns of frame. Got 'pulse' of dtype complex128. "
-        "Encode it before, or name the features without it.",
+        "Encode it first, or leave it out of features.",
     ),
     "categories": (
         VISITS.astype({"steps": "category"}),
         {},
         ValueError,
         "features must be numeric columns of frame. Got 'steps' of dtype category. "
-        "Encode it before, or name the features without it.",
+        "Encode it first, or leave it out of features.",
     ),
     "objects": (
         VISITS.astype({"mood": object}),
         dict(features=["pulse", "mood"]),
         ValueError,
         "features must be numeric columns of frame. Got 'mood' of dtype object. Encode "
-        "it before, or name the features without it.",
+        "it first, or leave it out of features.",
     ),
     "dates": (
         VISITS.assign(steps=TIMES["dates"].astype("datetime64[ns]")),
         {},
         ValueError,
         "features must be numeric columns of frame. Got 'steps' of dtype "
-        "datetime64[ns]. Encode it before, or name the features without it.",
+        "datetime64[ns]. Encode it first, or leave it out of features.",
     ),
 }
 

@@ -73,7 +73,7 @@ def test_sum_over_steps_is_the_count_of_count_vectorizer(documents, **params):
     try:
         counts = counter.fit_transform(documents).toarray()
     except ValueError:  # no token is left
-        with pytest.raises(ValueError, match=r"^The vocabulary must hold at least one"):
+        with pytest.raises(ValueError, match=r"^The vocabulary must have at least one"):
             encoder.fit(documents)
         return
 
@@ -262,9 +262,9 @@ def whole(message):
 
 
 UNKNOWN = (
-    "None of the tokens of X is in the vocabulary, so that all its steps are zeros. "
-    "The first sequence begins with {}. Pass X in the form that fit got, or fit on "
-    "more."
+    "None of the tokens of X is in the vocabulary, so all steps are encoded as zeros. "
+    "The first sequence begins with {}. Pass X in the form of the X of fit, or fit on "
+    "more data."
 )
 
 
@@ -666,7 +666,7 @@ def test_inverse_transform_refuses_what_is_not_one_hot(step):
     X = [np.eye(2), np.empty((0, 2)), np.array([step, [0, 1]])]
 
     message = (
-        "Every time step of X must be one-hot or all zeros. Got something else in step "
+        "Every time step of X must be one-hot or all zeros. Got other values in step "
         "0 of sequence 2. For probabilities pass np.eye(2)[X.argmax(axis=-1)]."
     )
     with raises(ValueError, message):
@@ -699,7 +699,7 @@ def test_inverse_transform_refuses_other_shapes(X, given):
     message = (
         "X must be 3-D (n_samples, n_timesteps, 2), or a list of arrays "
         "(n_timesteps, 2), with one column for each token of vocabulary_. "
-        f"Got {given}. Pass what transform returns."
+        f"Got {given}. Pass the output of transform."
     )
     with raises(ValueError, message):
         encoder.inverse_transform(X)
@@ -708,7 +708,7 @@ def test_inverse_transform_refuses_other_shapes(X, given):
 def test_inverse_transform_of_nothing_is_refused():
     encoder = TokenOneHotEncoder().fit([["a", "b"]])
 
-    with raises(ValueError, "X must hold at least one sequence. Got none."):
+    with raises(ValueError, "X must contain at least one sequence. Got none."):
         encoder.inverse_transform([])
 
 
@@ -729,7 +729,7 @@ def test_a_single_document_is_refused(method):
 
 @pytest.mark.parametrize("X", [[], (), iter([]), np.array([], dtype=object)])
 def test_no_sequence_at_all_is_refused(X):
-    with raises(ValueError, "X must hold at least one sequence. Got none."):
+    with raises(ValueError, "X must contain at least one sequence. Got none."):
         TokenOneHotEncoder().fit(X)
 
 
@@ -745,8 +745,8 @@ def test_no_sequence_at_all_is_refused(X):
 )
 def test_what_is_not_a_document_among_documents_is_refused(X, given):
     message = (
-        f"Every document of X must be a str. Got {given}. Decode bytes and replace "
-        "missing documents by '' before."
+        f"Every document of X must be a str. Got {given}. Decode bytes, and replace "
+        "missing documents by ''."
     )
     with raises(ValueError, message):
         TokenOneHotEncoder().fit(X)
@@ -800,7 +800,7 @@ def test_what_is_neither_a_table_nor_sequences_is_refused(X):
 def test_tokens_of_several_kinds_are_refused(X, given):
     message = (
         "The tokens in the X argument must be all strings or all numbers. Got "
-        f"{given}. Convert the tokens before, for example with str, or list them in "
+        f"{given}. Convert the tokens, for example with str, or list them in "
         "'vocabulary'."
     )
     with raises(TypeError, message):
@@ -821,7 +821,7 @@ def test_tokens_without_a_hash_are_refused_in_transform():
 def test_missing_and_infinite_tokens_are_refused(token, known):
     message = (
         f"The tokens of X must not be missing or infinite. Got {token!r}. Replace it "
-        "before by a token of your own."
+        "by a token."
     )
     encoder = TokenOneHotEncoder()
     for X in ([[token, *known], known], [[token, *known]]):
@@ -837,7 +837,7 @@ def test_missing_and_infinite_tokens_are_refused(token, known):
 
 def test_a_vocabulary_without_tokens_is_refused():
     message = (
-        "The vocabulary must hold at least one token. Got sequences without any "
+        "The vocabulary must have at least one token. Got sequences without any "
         "(n_samples=2). For documents, check analyzer and token_pattern."
     )
     for X in (["", "..."], [[], []]):
@@ -848,7 +848,7 @@ def test_a_vocabulary_without_tokens_is_refused():
 @pytest.mark.parametrize("min_df", [3, 0.8])
 def test_a_vocabulary_that_min_df_left_empty_is_refused(min_df):
     message = (
-        "The vocabulary must hold at least one token. Got none that is in at least "
+        "The vocabulary must have at least one token. Got none that is in at least "
         f"min_df={min_df} of the sequences (n_samples=2). Lower min_df."
     )
     with raises(ValueError, message):
@@ -867,8 +867,8 @@ def test_columns_of_a_mapping_must_be_complete_and_distinct(vocabulary):
 
 def test_a_token_twice_in_the_vocabulary_is_refused():
     message = (
-        "The 'vocabulary' parameter must hold every token once. Got ['b'] more than "
-        "once. Pass each token once, or a mapping."
+        "The 'vocabulary' parameter must contain each token once. Got ['b'] more than "
+        "once. Remove the repetitions."
     )
     with raises(ValueError, message):
         TokenOneHotEncoder(vocabulary=["a", "b", "b"]).fit(["a"])
@@ -877,7 +877,7 @@ def test_a_token_twice_in_the_vocabulary_is_refused():
 @pytest.mark.parametrize("vocabulary", [[], {}, set()], ids=repr)
 def test_an_empty_fixed_vocabulary_is_refused(vocabulary):
     message = (
-        "The 'vocabulary' parameter must hold at least one token. Got none. Set "
+        "The 'vocabulary' parameter must have at least one token. Got none. Set "
         "vocabulary=None to learn the tokens from X."
     )
     with raises(ValueError, message):
@@ -887,7 +887,7 @@ def test_an_empty_fixed_vocabulary_is_refused(vocabulary):
 def test_a_set_of_tokens_of_several_kinds_is_refused():
     message = (
         "The tokens in the 'vocabulary' parameter must be all strings or all numbers. "
-        "Got int and str. Convert the tokens before, for example with str, or list "
+        "Got int and str. Convert the tokens, for example with str, or list "
         "them in 'vocabulary'."
     )
     with raises(TypeError, message):
@@ -897,7 +897,7 @@ def test_a_set_of_tokens_of_several_kinds_is_refused():
 def test_an_unhashable_token_in_the_vocabulary_is_refused():
     message = (
         "The tokens in the 'vocabulary' parameter must be all strings or all numbers. "
-        "Got list. Convert the tokens before, for example with str, or list them in "
+        "Got list. Convert the tokens, for example with str, or list them in "
         "'vocabulary'."
     )
     with raises(TypeError, message):
@@ -907,7 +907,7 @@ def test_an_unhashable_token_in_the_vocabulary_is_refused():
 def test_a_missing_token_in_the_vocabulary_is_refused():
     message = (
         "The tokens of the 'vocabulary' parameter must not be missing or infinite. Got "
-        "None. Replace it before by a token of your own."
+        "None. Replace it by a token."
     )
     with raises(ValueError, message):
         TokenOneHotEncoder(vocabulary=["a", None]).fit(["a"])
@@ -915,8 +915,8 @@ def test_a_missing_token_in_the_vocabulary_is_refused():
 
 def test_capitals_that_no_document_can_match_are_warned_of():
     message = (
-        "The 'vocabulary' parameter holds 'The', which no document matches since "
-        "lowercase=True. Set lowercase=False, or write the vocabulary in lower case."
+        "The 'vocabulary' parameter contains 'The', which no document matches if "
+        "lowercase=True. Set lowercase=False, or convert the vocabulary to lower case."
     )
     encoder = TokenOneHotEncoder(vocabulary=["cat", "The"])
     with pytest.warns(UserWarning, match=re.escape(message)):
@@ -1136,9 +1136,9 @@ def test_unknown_tokens_are_named_for_ids_too():
 def test_text_without_a_known_token_is_warned_of_as_ids():
     encoder = TokenEncoder().fit(["a b"])
     message = (
-        "None of the tokens of X is in the vocabulary, so that all its steps are the "
-        "id 1. The first sequence begins with ['c', 'd']. Pass X in the form that "
-        "fit got, or fit on more."
+        "None of the tokens of X is in the vocabulary, so all steps are encoded as the "
+        "id 1. The first sequence begins with ['c', 'd']. Pass X in the form of the X "
+        "of fit, or fit on more data."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$") as caught:
         encoder.transform(["c d"])
@@ -1195,8 +1195,8 @@ def test_ids_of_lists_become_arrays_of_tokens(container):
 def test_what_is_no_id_has_no_token(ids, given):
     encoder = TokenEncoder().fit(["a b"])
     message = (
-        "X must hold ids from 0 to 3, 2-D (n_samples, n_timesteps) or a list of 1-D "
-        f"arrays. Got {given}. Pass what transform returns."
+        "X must contain ids from 0 to 3, 2-D (n_samples, n_timesteps) or a list of 1-D "
+        f"arrays. Got {given}. Pass the output of transform."
     )
     with raises(ValueError, message):
         encoder.inverse_transform(ids)
@@ -1204,7 +1204,7 @@ def test_what_is_no_id_has_no_token(ids, given):
 
 @pytest.mark.parametrize("ids", [[], np.empty((0, 2), dtype=int)])
 def test_no_sequence_of_ids_is_refused(ids):
-    with raises(ValueError, "X must hold at least one sequence. Got none."):
+    with raises(ValueError, "X must contain at least one sequence. Got none."):
         TokenEncoder().fit(["a b"]).inverse_transform(ids)
 
 
