@@ -1,4 +1,4 @@
-"""Metrics for a target per time step, and those of scikit-learn made to take it."""
+"""Metrics for a target per time step, and an adapter for metrics of scikit-learn."""
 
 from functools import wraps
 
@@ -9,19 +9,19 @@ __all__ = ["per_step", "sequence_accuracy_score", "step_accuracy_score"]
 
 
 def step_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
-    """Return the share of time steps that are right, of all sequences together.
+    """Return the fraction of correct time steps, over all sequences.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples, n_timesteps) or \
 (n_samples, n_timesteps, n_labels), or list or object array of arrays
-        Labels of each step. A step of several labels is right if all of them are.
+        Labels of each step. A step is correct if all its labels are.
 
     sample_weight : array-like of shape (n_samples,) or as y_true, default=None
         Weights of sequences or of steps.
 
     normalize : bool, default=True
-        False: the number of right steps, or their weight.
+        If False, return the number of correct steps, or the sum of their weights.
 
     Returns
     -------
@@ -36,13 +36,13 @@ def step_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
 
     See Also
     --------
-    skrnn.metrics.sequence_accuracy_score : The share of sequences with no step wrong.
-    skrnn.metrics.per_step : Any other metric, over all steps.
+    skrnn.metrics.sequence_accuracy_score : Fraction of sequences without an error.
+    skrnn.metrics.per_step : Adapts other metrics to a target per time step.
 
     Notes
     -----
-    Every step counts the same, so a long sequence counts more than a short one. Give
-    each sequence the weight of 1 over its length for sequences that count the same.
+    Every step has the same weight, so a long sequence counts more than a short one.
+    For equal weights of sequences, set `sample_weight` to 1 over their lengths.
 
     Examples
     --------
@@ -50,13 +50,13 @@ def step_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
     >>> step_accuracy_score([[1, 0], [1, 1, 1]], [[1, 0], [1, 0, 1]])
     0.8
     """
-    right, lengths = _right_steps(y_true, y_pred)
-    weights = _flat_weights(sample_weight, lengths)
-    return _total(right, weights, normalize)
+    correct, lengths = _correct_steps(y_true, y_pred)
+    weights = _step_weights(sample_weight, lengths)
+    return _weighted_sum(correct, weights, normalize)
 
 
 def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
-    """Return the share of sequences of which every time step is right.
+    """Return the fraction of sequences in which every time step is correct.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=Tru
         Weights of sequences.
 
     normalize : bool, default=True
-        False: the number of right sequences, or their weight.
+        If False, return the number of correct sequences, or the sum of their weights.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=Tru
 
     See Also
     --------
-    skrnn.metrics.step_accuracy_score : The share of steps that are right.
+    skrnn.metrics.step_accuracy_score : Fraction of correct time steps.
 
     Examples
     --------
@@ -91,57 +91,58 @@ def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=Tru
     >>> sequence_accuracy_score([[1, 0], [1, 1, 1]], [[1, 0], [1, 0, 1]])
     0.5
     """
-    right, lengths = _right_steps(y_true, y_pred)
+    correct, lengths = _correct_steps(y_true, y_pred)
     starts = np.cumsum(lengths) - lengths
     weights = None
     if sample_weight is not None:
         if hasattr(sample_weight, "to_numpy"):
             sample_weight = sample_weight.to_numpy()
-        weights = _weights_of_sequences(sample_weight, len(lengths))
+        weights = _sequence_weights(sample_weight, len(lengths))
         if weights is None:
             raise ValueError(
-                f"sample_weight must hold one weight for each of the {len(lengths)} "
-                f"sequences. Got {_form(sample_weight)}. Use step_accuracy_score for "
-                "weights of time steps."
+                f"sample_weight must have one weight for each of the {len(lengths)} "
+                f"sequences. Got {_describe(sample_weight)}. For weights of time steps "
+                "use step_accuracy_score."
             )
-    return _total(np.logical_and.reduceat(right, starts), weights, normalize)
+    correct = np.logical_and.reduceat(correct, starts)
+    return _weighted_sum(correct, weights, normalize)
 
 
 def per_step(metric):
-    """Make a metric or scorer of scikit-learn take a target per time step.
+    """Adapt a metric or scorer of scikit-learn to a target per time step.
 
     Parameters
     ----------
     metric : callable or str
-        A function `metric(y_true, y_pred, **options)`, or a scorer: its name, such as
-        'f1_macro', or what `make_scorer` or `get_scorer` returns.
+        A function `metric(y_true, y_pred, **options)`, a scorer, as returned by
+        `make_scorer` or `get_scorer`, or the name of a scorer, such as 'f1_macro'.
 
     Returns
     -------
     metric : callable
-        Of a function: one that lays the steps of all sequences end to end, and
-        `sample_weight` with them, which may be given by sequences or by steps. Of a
-        scorer: one for `scoring` of searches and cross-validation. Both can be
-        pickled, as far as what they are made of can be.
+        For a metric, a function with the same signature that concatenates the steps of
+        all sequences; its `sample_weight` may be per sequence or per step. For a
+        scorer, a scorer for the `scoring` of searches and cross-validation. Both can
+        be pickled if `metric` can.
 
     Raises
     ------
     TypeError
-        If `metric` is neither.
+        If `metric` is neither a function, a scorer nor a string.
 
     ValueError
-        If no scorer has this name. On use, also if sequences, steps or weights do not
-        match; the first sequence that differs is named.
+        If no scorer has this name. When called, if sequences, steps or weights do not
+        match.
 
     See Also
     --------
-    sklearn.metrics.make_scorer : Make a scorer of a metric.
+    sklearn.metrics.make_scorer : Makes a scorer from a metric.
 
     Notes
     -----
-    A scorer sees an estimator whose answers, like y, are those of all steps end to
-    end, so it may ask for classes, probabilities or decisions alike. A target of
-    several outputs or labels, `(n_samples, n_timesteps, k)`, becomes `(n_steps, k)`.
+    A scorer is passed an estimator whose predictions, like y, are the concatenated
+    steps of all sequences, so that it may use classes, probabilities or decision
+    values. A target of shape `(n_samples, n_timesteps, k)` becomes `(n_steps, k)`.
 
     Examples
     --------
@@ -158,30 +159,30 @@ def per_step(metric):
         return _StepScorer(metric, repr(metric))
     if not callable(metric):
         raise TypeError(
-            "metric must be a function of y_true and y_pred, a scorer or the name of "
-            f"one. Got {metric!r}. Names are those of sklearn.metrics.get_scorer_names."
+            "metric must be a function of y_true and y_pred, a scorer or its name. Got "
+            f"{metric!r}. For the names, see sklearn.metrics.get_scorer_names."
         )
     return _StepMetric(metric)
 
 
 class _StepMetric:
-    """A metric over the steps of all sequences, laid end to end."""
+    """A metric of the concatenated steps of all sequences."""
 
     def __init__(self, metric):
         self.metric = metric
 
     def __call__(self, y_true, y_pred, *others, sample_weight=None, **options):
-        if others:  # as when it is given as `scoring`
+        if others:  # it was passed as `scoring`
             raise TypeError(
-                f"{self!r} must be called with y_true and y_pred, as it was made of a "
-                f"function. Got {2 + len(others)} arguments. For scoring, pass the "
-                "function through sklearn.metrics.make_scorer before per_step."
+                f"{self!r} must be called with y_true and y_pred, since it adapts a "
+                f"function. Got {2 + len(others)} arguments. For scoring, apply "
+                "sklearn.metrics.make_scorer before per_step."
             )
         true, lengths = flatten_steps(y_true, "y_true")
-        pred, found = flatten_steps(y_pred, "y_pred")
-        _check_lengths(lengths, found)
+        pred, pred_lengths = flatten_steps(y_pred, "y_pred")
+        _check_lengths(lengths, pred_lengths)
         if sample_weight is not None:
-            options["sample_weight"] = _flat_weights(sample_weight, lengths)
+            options["sample_weight"] = _step_weights(sample_weight, lengths)
         return self.metric(true, pred, **options)
 
     def __repr__(self):
@@ -189,7 +190,7 @@ class _StepMetric:
 
 
 class _StepScorer:
-    """A scorer over the steps of all sequences, laid end to end."""
+    """A scorer of the concatenated steps of all sequences."""
 
     def __init__(self, scorer, name):
         self.scorer = scorer
@@ -199,7 +200,7 @@ class _StepScorer:
         true, lengths = flatten_steps(y, "y")
         options = {}
         if sample_weight is not None:
-            options["sample_weight"] = _flat_weights(sample_weight, lengths)
+            options["sample_weight"] = _step_weights(sample_weight, lengths)
         return self.scorer(_FlatEstimator(estimator, lengths), X, true, **options)
 
     def __repr__(self):
@@ -207,7 +208,7 @@ class _StepScorer:
 
 
 class _FlatEstimator:
-    """An estimator whose answers are those of all steps, laid end to end."""
+    """An estimator whose predictions are the concatenated steps of all sequences."""
 
     def __init__(self, estimator, lengths):
         self._estimator = estimator
@@ -216,22 +217,22 @@ class _FlatEstimator:
     def __getattr__(self, name):
         if name.startswith("__") and name != "__sklearn_tags__":
             raise AttributeError(name)
-        found = getattr(self._estimator, name)
+        attribute = getattr(self._estimator, name)
         if name not in (
             "predict",
             "predict_proba",
             "predict_log_proba",
             "decision_function",
         ):
-            return found
+            return attribute
 
-        @wraps(found)  # scikit-learn asks for the name of what it calls
-        def answer(X):
-            flat, lengths = flatten_steps(found(X), "The answer")
+        @wraps(attribute)  # scikit-learn reads the name of the method
+        def predict(X):
+            flat, lengths = flatten_steps(attribute(X), f"The output of {name}")
             _check_lengths(self._lengths, lengths)
             return flat
 
-        return answer
+        return predict
 
     def __sklearn_tags__(self):
         return self._estimator.__sklearn_tags__()
@@ -241,16 +242,16 @@ class _FlatEstimator:
 
 
 def flatten_steps(y, name="y"):
-    """Return all steps end to end, `(S,)` or `(S, k)`, and the length of each sequence.
+    """Return the concatenated steps of all sequences, and the lengths of sequences.
 
     Parameters
     ----------
     y : array-like of shape (n_samples, n_timesteps) or (n_samples, n_timesteps, k), \
 or list or object array of arrays
-        Something of each step.
+        Values of each step.
 
     name : str, default='y'
-        What messages call it.
+        Name of y in messages.
 
     Returns
     -------
@@ -261,88 +262,90 @@ or list or object array of arrays
     Raises
     ------
     ValueError
-        If y is of no such form.
+        If y has none of these forms.
     """
     y = y.to_numpy() if hasattr(y, "to_numpy") else y
     dense = isinstance(y, np.ndarray) and y.ndim > 1
     if not dense and (isinstance(y, str) or not np.iterable(y)):
-        raise ValueError(_wrong_form(name, _form(y)))
+        raise ValueError(_not_sequences_message(name, _describe(y)))
     pieces = y if dense else [np.asarray(piece) for piece in y]
     if len(pieces) == 0:
         raise ValueError(
-            f"{name} must hold at least one sequence. Got none. Leave empty parts out."
+            f"{name} must have at least one sequence. Got none. Omit empty parts."
         )
     for i, piece in enumerate(pieces[:1] if dense else pieces):
         if piece.ndim == 0:
-            raise ValueError(_wrong_form(name, f"one value for sequence {i}"))
+            raise ValueError(
+                _not_sequences_message(name, f"one value for sequence {i}")
+            )
         if piece.ndim > 2:
             raise ValueError(
-                f"{name} must hold one value, or one row of values, for each time "
-                f"step. Got shape {piece.shape} for sequence {i}. Flatten what a step "
-                "holds."
+                f"{name} must have one value, or one row of values, for each time "
+                f"step. Got shape {piece.shape} for sequence {i}. Flatten each step."
             )
         if len(piece) == 0:
             raise ValueError(
-                f"{name} must hold at least one time step for every sequence. Got none "
-                f"for sequence {i}. Leave it out."
+                f"{name} must have at least one time step in every sequence. Got none "
+                f"in sequence {i}. Remove it."
             )
         if piece.shape[1:] != pieces[0].shape[1:]:
             raise ValueError(
-                f"{name} must hold as many values for every time step. Got shape "
-                f"{pieces[0].shape} for sequence 0 and {piece.shape} for sequence {i}. "
-                "Bring them to one form."
+                f"{name} must have the same number of values for every time step. Got "
+                f"shape {pieces[0].shape} for sequence 0 and {piece.shape} for sequence"
+                f" {i}."
             )
     if dense:
         return y.reshape(-1, *y.shape[2:]), np.full(len(y), y.shape[1])
     return np.concatenate(pieces), np.array([len(piece) for piece in pieces])
 
 
-def _wrong_form(name, came):
+def _not_sequences_message(name, given):
     return (
-        f"{name} must hold a sequence for each sample: shape (n_samples, n_timesteps), "
-        f"or a list of arrays. Got {came}. Use scikit-learn's metric itself for one "
-        "value per sample."
+        f"{name} must have a sequence for each sample: shape (n_samples, n_timesteps), "
+        f"or a list of arrays. Got {given}. For one value per sample, use the metrics "
+        "of scikit-learn."
     )
 
 
-def _form(value):
-    """Say what came in the place of an array, shortly."""
+def _describe(value):
+    """Describe an invalid argument in error messages."""
     try:
         return f"shape {np.shape(value)}" if np.ndim(value) else repr(value)
-    except ValueError:  # numpy makes no array of rows of different lengths
+    except ValueError:  # numpy raises it for rows of different lengths
         return "rows of different lengths"
 
 
-def _right_steps(y_true, y_pred):
+def _correct_steps(y_true, y_pred):
     true, lengths = flatten_steps(y_true, "y_true")
-    pred, found = flatten_steps(y_pred, "y_pred")
-    _check_lengths(lengths, found)
+    pred, pred_lengths = flatten_steps(y_pred, "y_pred")
+    _check_lengths(lengths, pred_lengths)
     if true.shape != pred.shape:  # numpy would broadcast (S, 1) and (S,) to (S, S)
         raise ValueError(
-            "y_true and y_pred must have as many labels for every time step. Got "
-            f"shapes {true.shape} and {pred.shape} for all steps end to end. Reshape "
-            "one like the other."
+            "y_true and y_pred must have the same number of labels for every time "
+            f"step. Got shapes {true.shape} and {pred.shape} for the concatenated "
+            "steps."
         )
-    right = true == pred
-    return (right.all(axis=1) if right.ndim > 1 else right), lengths
+    correct = true == pred
+    return (correct.all(axis=1) if correct.ndim > 1 else correct), lengths
 
 
 def _check_lengths(true, pred):
     if len(true) != len(pred):
         raise ValueError(
-            "y_true and y_pred must have as many sequences. Got "
-            f"{len(true)} and {len(pred)}. Give one prediction for each sequence."
+            "y_true and y_pred must have the same number of sequences. Got "
+            f"{len(true)} and {len(pred)}. Pass one prediction for each sequence."
         )
     if (true != pred).any():
         i = int((true != pred).argmax())
         raise ValueError(
-            "y_true and y_pred must have as many time steps in every sequence. Got "
-            f"{true[i]} and {pred[i]} in sequence {i}. Give one value for each step."
+            "y_true and y_pred must have the same number of time steps in every "
+            f"sequence. Got {true[i]} and {pred[i]} in sequence {i}. Pass one for each "
+            "step."
         )
 
 
-def _weights_of_sequences(sample_weight, n_sequences):
-    """Return weights as an array if there is one number for each sequence, or None."""
+def _sequence_weights(sample_weight, n_sequences):
+    """Return an array of weights if there is one for each sequence, or None."""
     if not np.iterable(sample_weight) or len(sample_weight) != n_sequences:
         return None
     if any(map(np.ndim, sample_weight)):
@@ -350,25 +353,26 @@ def _weights_of_sequences(sample_weight, n_sequences):
     return np.asarray(sample_weight, dtype=float)
 
 
-def _flat_weights(sample_weight, lengths):
+def _step_weights(sample_weight, lengths):
+    """Return a weight for each step, or None."""
     if sample_weight is None:
         return None
     if hasattr(sample_weight, "to_numpy"):
         sample_weight = sample_weight.to_numpy()
-    weights = _weights_of_sequences(sample_weight, len(lengths))
+    weights = _sequence_weights(sample_weight, len(lengths))
     if weights is not None:
         return np.repeat(weights, lengths)
     if np.iterable(sample_weight) and any(map(np.ndim, sample_weight)):
-        weights, found = flatten_steps(sample_weight, "sample_weight")
-        if weights.ndim == 1 and np.array_equal(found, lengths):
+        weights, weight_lengths = flatten_steps(sample_weight, "sample_weight")
+        if weights.ndim == 1 and np.array_equal(weight_lengths, lengths):
             return weights.astype(float)
     raise ValueError(
-        f"sample_weight must hold one weight for each of the {len(lengths)} sequences, "
-        f"or for each of their time steps. Got {_form(sample_weight)}. Shape it so."
+        f"sample_weight must have one weight for each of the {len(lengths)} sequences, "
+        f"or for each of their time steps. Got {_describe(sample_weight)}."
     )
 
 
-def _total(right, weights, normalize):
+def _weighted_sum(correct, weights, normalize):
     if normalize:
-        return float(np.average(right, weights=weights))
-    return float(right.sum() if weights is None else right @ weights)
+        return float(np.average(correct, weights=weights))
+    return float(correct.sum() if weights is None else correct @ weights)

@@ -61,7 +61,7 @@ def test_what_is_made_depends_on_the_seed_alone(make):
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("n_samples", [0, -2, 2.0, True, "2"])
 def test_a_number_of_samples_is_a_whole_number_from_one(make, n_samples):
-    message = f"n_samples must be an int from 1 upwards. Got {n_samples!r}."
+    message = f"n_samples must be an int >= 1. Got {n_samples!r}."
     with raises(ValueError, message):
         make(n_samples)
 
@@ -98,7 +98,7 @@ def test_waves_can_be_changed_in_place_without_what_follows():
 def test_a_period_is_above_zero(period):
     message = (
         "period must be a finite number above 0, or a tuple (low, high) of two. Got "
-        f"{period!r}. Give the steps of a full turn, such as 25.0."
+        f"{period!r}. Set it to a number of time steps, such as 25.0."
     )
     with raises(ValueError, message):
         make_sine_waves(period=period)
@@ -107,8 +107,8 @@ def test_a_period_is_above_zero(period):
 @pytest.mark.parametrize("noise", [-0.1, np.nan, np.inf, True, "0.1"])
 def test_noise_is_not_negative(noise):
     message = (
-        f"noise must be a finite number from 0 upwards. Got {noise!r}. Set noise=0 for "
-        "clean waves."
+        f"noise must be a finite number >= 0. Got {noise!r}. Set noise=0 for waves "
+        "without noise."
     )
     with raises(ValueError, message):
         make_sine_waves(noise=noise)
@@ -166,8 +166,8 @@ def test_sentences_are_a_list_that_splits_and_encodes():
 
 def test_sentences_come_in_pairs():
     message = (
-        "n_samples must be even: each sentence comes with its mirror image. Got 3. "
-        "Make 4 and leave one out."
+        "n_samples must be even, since sentences are generated in pairs. Got 3. "
+        "Generate 4 and drop one."
     )
     with raises(ValueError, message):
         make_order_sentences(3)

@@ -192,51 +192,53 @@ def test_cross_validation_takes_several_adapted_scorers():
         (
             [[1, 0], [1]],
             [[1, 0], [1, 1]],
-            "y_true and y_pred must have as many time steps in every sequence. Got 1 "
-            "and 2 in sequence 1. Give one value for each step.",
+            "y_true and y_pred must have the same number of time steps in every "
+            "sequence. Got 1 "
+            "and 2 in sequence 1. Pass one for each step.",
         ),
         (
             [[1, 0]],
             [[1, 0], [1, 1]],
-            "y_true and y_pred must have as many sequences. Got 1 and 2. Give one "
-            "prediction for each sequence.",
+            "y_true and y_pred must have the same number of sequences. Got 1 and 2. "
+            "Pass one prediction for each sequence.",
         ),
         (
             [1, 0],
             [1, 0],
-            "y_true must hold a sequence for each sample: shape (n_samples, "
-            "n_timesteps), or a list of arrays. Got one value for sequence 0. Use "
-            "scikit-learn's metric itself for one value per sample.",
+            "y_true must have a sequence for each sample: shape (n_samples, "
+            "n_timesteps), or a list of arrays. Got one value for sequence 0. For one "
+            "value per sample, use the metrics of scikit-learn.",
         ),
         (
             None,
             [[1, 0]],
-            "y_true must hold a sequence for each sample: shape (n_samples, "
-            "n_timesteps), or a list of arrays. Got None. Use scikit-learn's metric "
-            "itself for one value per sample.",
+            "y_true must have a sequence for each sample: shape (n_samples, "
+            "n_timesteps), or a list of arrays. Got None. For one value per sample, "
+            "use the metrics of scikit-learn.",
         ),
         (
             [[1], [], [0]],
             [[1], [], [0]],
-            "y_true must hold at least one time step for every sequence. Got none for "
-            "sequence 1. Leave it out.",
+            "y_true must have at least one time step in every sequence. Got none in "
+            "sequence 1. Remove it.",
         ),
         (
             np.zeros((0, 3)),
             np.zeros((0, 3)),
-            "y_true must hold at least one sequence. Got none. Leave empty parts out.",
+            "y_true must have at least one sequence. Got none. Omit empty parts.",
         ),
         (
             [np.zeros((1, 2)), np.zeros((1, 3))],
             [np.zeros((1, 2)), np.zeros((1, 3))],
-            "y_true must hold as many values for every time step. Got shape (1, 2) for "
-            "sequence 0 and (1, 3) for sequence 1. Bring them to one form.",
+            "y_true must have the same number of values for every time step. Got shape "
+            "(1, 2) for "
+            "sequence 0 and (1, 3) for sequence 1.",
         ),
         (
             np.zeros((2, 3, 4, 1)),
             np.zeros((2, 3, 4, 1)),
-            "y_true must hold one value, or one row of values, for each time step. Got "
-            "shape (3, 4, 1) for sequence 0. Flatten what a step holds.",
+            "y_true must have one value, or one row of values, for each time step. Got "
+            "shape (3, 4, 1) for sequence 0. Flatten each step.",
         ),
     ],
 )
@@ -252,9 +254,9 @@ def test_steps_that_do_not_match_are_refused(metric, true, pred, message):
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2)])
 def test_labels_are_not_broadcast(metric, shape):
     message = (
-        "y_true and y_pred must have as many labels for every time step. Got shapes "
-        f"{(6, *shape[2:])} and (6, 1) for all steps end to end. Reshape one like the "
-        "other."
+        "y_true and y_pred must have the same number of labels for every time step. "
+        "Got shapes "
+        f"{(6, *shape[2:])} and (6, 1) for the concatenated steps."
     )
     with raises(ValueError, message):
         metric(np.zeros(shape), np.zeros((2, 3, 1)))
@@ -272,8 +274,8 @@ def test_labels_are_not_broadcast(metric, shape):
 )
 def test_weights_that_do_not_match_are_refused(weights, came):
     message = (
-        "sample_weight must hold one weight for each of the 4 sequences, or for each "
-        f"of their time steps. Got {came}. Shape it so."
+        "sample_weight must have one weight for each of the 4 sequences, or for each "
+        f"of their time steps. Got {came}."
     )
     for metric in (step_accuracy_score, per_step(accuracy_score)):
         with raises(ValueError, message):
@@ -290,8 +292,8 @@ def test_weights_that_do_not_match_are_refused(weights, came):
 )
 def test_sequences_are_weighted_one_by_one(weights, came):
     message = (
-        "sample_weight must hold one weight for each of the 4 sequences. Got "
-        f"{came}. Use step_accuracy_score for weights of time steps."
+        "sample_weight must have one weight for each of the 4 sequences. Got "
+        f"{came}. For weights of time steps use step_accuracy_score."
     )
     with raises(ValueError, message):
         sequence_accuracy_score(TRUE, PRED, sample_weight=weights)
@@ -313,8 +315,9 @@ def test_sequences_weighted_by_one_over_their_length_count_the_same():
 
 def test_an_answer_of_other_lengths_is_refused():
     message = (
-        "y_true and y_pred must have as many time steps in every sequence. Got 2 and "
-        "3 in sequence 0. Give one value for each step."
+        "y_true and y_pred must have the same number of time steps in every sequence. "
+        "Got 2 and "
+        "3 in sequence 0. Pass one for each step."
     )
     tagger = Tagger().fit(X, LABELS)
     with raises(ValueError, message):
@@ -323,8 +326,8 @@ def test_an_answer_of_other_lengths_is_refused():
 
 def test_only_functions_and_scorers_are_adapted():
     message = (
-        "metric must be a function of y_true and y_pred, a scorer or the name of one. "
-        "Got 5. Names are those of sklearn.metrics.get_scorer_names."
+        "metric must be a function of y_true and y_pred, a scorer or its name. Got 5. "
+        "For the names, see sklearn.metrics.get_scorer_names."
     )
     with raises(TypeError, message):
         per_step(5)
@@ -332,9 +335,9 @@ def test_only_functions_and_scorers_are_adapted():
 
 def test_a_function_is_no_scorer():
     message = (
-        "per_step(f1_score) must be called with y_true and y_pred, as it was made of a "
-        "function. Got 3 arguments. For scoring, pass the function through "
-        "sklearn.metrics.make_scorer before per_step."
+        "per_step(f1_score) must be called with y_true and y_pred, since it adapts a "
+        "function. Got 3 arguments. For scoring, apply sklearn.metrics.make_scorer "
+        "before per_step."
     )
     with raises(TypeError, message):
         per_step(f1_score)(Tagger().fit(X, LABELS), X, LABELS)

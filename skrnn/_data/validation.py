@@ -222,6 +222,7 @@ def _underlying_memory(values):
 
 
 def n_dimensions(X):
+    """Return the number of dimensions of an array-like."""
     if hasattr(X, "shape"):
         return len(X.shape)
     return np.asarray(X).ndim
@@ -261,6 +262,7 @@ def ragged_pieces(X, nested):
 
 
 def as_array(piece, i, name):
+    """Return sequence i of X as an array, or raise an error that names it."""
     if hasattr(piece, "toarray"):
         raise TypeError(
             f"Sparse data was passed for sequence {i} of {name}, but dense data is "

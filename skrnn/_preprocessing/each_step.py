@@ -1,8 +1,4 @@
-"""From what others hand over to sequences, and per-step transformers for sequences.
-
-`EachStep` carries any 2-D transformer over to sequences, `ToSequences` reads tables of
-lags, `sequences_from_frame` reads long frames with a row for each time step.
-"""
+"""`EachStep`, which applies a transformer of 2-D data to each time step."""
 
 from typing import NamedTuple
 
@@ -32,12 +28,12 @@ from skrnn._data.validation import (
     ragged_pieces,
 )
 
-# The forms of X that `EachStep` gives back as they came.
+# The forms of X; the output of `EachStep` has the form of its input.
 TABLE, BLOCK, RAGGED = "2-D", "3-D", "ragged"
 
 
 def _transformer_has(method):
-    """Whether the transformer of `EachStep` has a method, for `available_if`."""
+    """Return a check for `available_if`: whether the transformer has a method."""
 
     def has(self):
         return hasattr(getattr(self, "transformer_", self.transformer), method)
@@ -46,19 +42,18 @@ def _transformer_has(method):
 
 
 class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
-    """Apply a transformer for tables to the time steps of sequences.
+    """Apply a transformer of 2-D data to the time steps of sequences.
 
-    The time steps of all sequences are laid end to end in one table with a row for
-    each step, a clone of `transformer` is fitted on it, and its answer is cut into
-    sequences again. So every step is treated alike and a feature has one mean, one
-    set of categories or one median for all time. Use it to impute, encode, scale or
-    select the features of 3-D or ragged X.
+    The sequences are concatenated into one 2-D array with a row per time step, a clone
+    of `transformer` is fitted on it, and the output is split into sequences again. All
+    time steps are treated alike: a feature has one mean, one set of categories or one
+    median. Use it to impute, encode, scale or select the features of 3-D or ragged X.
 
     Parameters
     ----------
     transformer : transformer
-        Any scikit-learn transformer of 2-D data that keeps the number of rows, a
-        `Pipeline` or `ColumnTransformer` of them included. It is cloned.
+        Any scikit-learn transformer of 2-D data that keeps the number of rows,
+        including a `Pipeline` or `ColumnTransformer`. It is cloned.
 
     Attributes
     ----------
@@ -70,40 +65,40 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X is a list of DataFrames with string columns; names
-        of the time steps, if it is one such DataFrame.
+        of the time steps, if X is one such DataFrame.
 
     See Also
     --------
-    SlidingWindow : Makes a window of each row of a series.
-    ToSequences : Makes sequences of tables of lags.
-    sklearn.compose.ColumnTransformer : Applies transformers to some columns only; on
-        a list of DataFrames it works inside `EachStep`, by name too.
+    SlidingWindow : Transforms each row of a time series into a window.
+    ToSequences : Transforms tables of lags into sequences.
+    sklearn.compose.ColumnTransformer : Applies transformers to selected columns. Inside
+        `EachStep` it selects columns of a list of DataFrames, also by name.
 
     Notes
     -----
     X may be
 
-    - a 3-D array `(n_samples, n_timesteps, n_features)`. The answer is one too,
-      `(n_samples, n_timesteps, k)`, where the transformer makes k features of a step.
+    - a 3-D array `(n_samples, n_timesteps, n_features)`. The output is 3-D,
+      `(n_samples, n_timesteps, k)`, where k is the number of output features of the
+      transformer.
     - ragged: a list, tuple or 1-D object array of arrays `(n_timesteps, n_features)`
-      or `(n_timesteps,)`, or of DataFrames with the same columns, which reach the
-      transformer with their names and dtypes. The answer is a 1-D object array of
+      or `(n_timesteps,)`, or of DataFrames with the same columns, which are passed to
+      the transformer with their names and dtypes. The output is a 1-D object array of
       arrays `(n_timesteps, k)`, whether or not the lengths differ.
     - a 2-D array or DataFrame: one sequence of a single feature in each row. The
-      answer is 2-D as well if k is 1, as for a scaler, and 3-D otherwise.
+      output is 2-D if k is 1, as for a scaler, and 3-D otherwise.
 
-    Missing and infinite values, strings and objects are left for the transformer to
-    judge. If its answer is sparse, as that of `OneHotEncoder` is by default, it is
-    made dense, because sequences are dense.
+    Missing and infinite values, strings and objects are passed to the transformer
+    unchecked. Sparse output, the default of `OneHotEncoder`, is converted to dense.
 
-    y is meant for supervised transformers. One with a value for each time step, of
+    y is used by supervised transformers. A y with a value for each time step, of
     shape `(n_samples, n_timesteps)` or `(n_samples, n_timesteps, n_outputs)` or
-    ragged, is laid out as the steps are. Any other y has one entry for each sequence,
-    which is repeated for each of its steps.
+    ragged, is concatenated like X. Any other y has one entry for each sequence, which
+    is repeated for each of its steps.
 
-    In a pipeline with `SlidingWindow` put the transformer itself before the windows:
-    that treats each row of the series once, whereas `EachStep` behind them copies out
-    a window for each.
+    In a pipeline with `SlidingWindow`, place the transformer itself before it. Each
+    row of the series is then transformed once, while `EachStep` after `SlidingWindow`
+    copies every window.
 
     Examples
     --------
@@ -118,7 +113,7 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     >>> scale.transformer_.mean_
     array([ 3., 20.])
 
-    Columns of DataFrames are found by name:
+    Columns of DataFrames are selected by name:
 
     >>> import pandas as pd
     >>> from sklearn.compose import make_column_transformer
@@ -168,10 +163,10 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If X is not of these forms, if y or `sample_weight` does not fit X, or if
-            the transformer takes no `sample_weight`.
+            If X has none of these forms, if y or `sample_weight` does not match X, or
+            if the transformer does not accept `sample_weight`.
         """
-        transformer, steps, params = self._begin(X, y, sample_weight)
+        transformer, steps, params = self._prepare_fit(X, y, sample_weight)
         self.transformer_ = transformer.fit(steps.values, **params)
         return self
 
@@ -195,20 +190,20 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X_out : ndarray of shape (n_samples, n_timesteps, k), (n_samples,) or that of X
             3-D, ragged or 2-D, see Notes.
         """
-        transformer, steps, params = self._begin(X, y, sample_weight)
+        transformer, steps, params = self._prepare_fit(X, y, sample_weight)
         if hasattr(transformer, "fit_transform") and sample_weight is None:
-            # Not always the same as one after the other: see TargetEncoder.
+            # It may differ from fit followed by transform: see TargetEncoder.
             values = transformer.fit_transform(steps.values, **params)
         else:
             values = transformer.fit(steps.values, **params).transform(steps.values)
         self.transformer_ = transformer
-        return steps.cut(values)
+        return steps.split(values)
 
     @available_if(_transformer_has("partial_fit"))
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Go on fitting the transformer on more time steps.
+        """Update the transformer with further time steps.
 
-        Only if the transformer has this method.
+        Available only if the transformer has this method.
 
         Parameters
         ----------
@@ -228,7 +223,7 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             The fitted transformer.
         """
         if not hasattr(self, "transformer_"):
-            transformer, steps, params = self._begin(X, y, sample_weight)
+            transformer, steps, params = self._prepare_fit(X, y, sample_weight)
         else:
             transformer = self.transformer_
             steps = read_steps(self, X, reset=False)
@@ -252,18 +247,18 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Raises
         ------
         ValueError
-            If X is not of these forms, does not match the X of `fit`, or if the
+            If X has none of these forms or does not match the X of `fit`, or if the
             transformer does not return one row for each step.
         """
         check_is_fitted(self, "transformer_")
         steps = read_steps(self, X, reset=False)
-        return steps.cut(self.transformer_.transform(steps.values))
+        return steps.split(self.transformer_.transform(steps.values))
 
     @available_if(_transformer_has("inverse_transform"))
     def inverse_transform(self, X):
-        """Turn time steps back into what they were before `transform`.
+        """Apply the inverse transformation to all time steps.
 
-        Only if the transformer has this method.
+        Available only if the transformer has this method.
 
         Parameters
         ----------
@@ -273,35 +268,35 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         X_out : ndarray of shape (n_samples, n_timesteps, n_features) or (n_samples,)
-            In the form of X; 2-D after a fit on 2-D X, unless X is ragged.
+            Of the form of X; 2-D after a fit on 2-D X, unless X is ragged.
         """
         check_is_fitted(self, "transformer_")
-        steps = lay_out(X, nested=self._input_kind == FREE)
+        steps = to_steps(X, nested=self._input_kind == FREE)
         if steps is None and self._input_kind == FREE and n_dimensions(X) == 2:
-            raise ValueError(not_sequences(self, np.shape(X), "k"))
+            raise ValueError(not_sequences_message(self, np.shape(X), "k"))
         if steps is None:
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
-            steps = lay_out_table(X)
+            steps = table_to_steps(X)
         elif self._input_kind == FIXED and steps.form == BLOCK:
             steps = steps._replace(form=TABLE)
-        return steps.cut(self.transformer_.inverse_transform(steps.values))
+        return steps.split(self.transformer_.inverse_transform(steps.values))
 
     @available_if(_transformer_has("get_feature_names_out"))
     def get_feature_names_out(self, input_features=None):
-        """Return the names along the last axis of what `transform` returns.
+        """Return the names along the last axis of the output of `transform`.
 
-        These are the features of a time step as the transformer calls them, or the
-        time steps where the answer is 2-D. Only if the transformer has this method.
+        These are the output features of the transformer, or the time steps where the
+        output is 2-D. Available only if the transformer has this method.
 
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the features of X, if it came without names.
+            Names of the features of X, if X has none.
 
         Returns
         -------
         names : ndarray of str
-            One for each feature, or time step.
+            One name for each feature, or time step.
         """
         check_is_fitted(self, "transformer_")
         if self._input_kind == FREE:
@@ -312,7 +307,7 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return OneToOneFeatureMixin.get_feature_names_out(self, input_features)
 
     def set_output(self, *, transform=None):
-        """Do nothing: sequences are 3-D or ragged and cannot be a frame.
+        """Do nothing, since 3-D or ragged output cannot be a DataFrame.
 
         Parameters
         ----------
@@ -326,8 +321,8 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         return self
 
-    def _begin(self, X, y, sample_weight):
-        """Return a clone, the steps and what else its `fit` gets."""
+    def _prepare_fit(self, X, y, sample_weight):
+        """Return a clone, the steps, and the other arguments of its `fit`."""
         self._validate_params()
         if y is None and get_tags(self).target_tags.required:
             raise ValueError(
@@ -340,7 +335,7 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return transformer, steps, params
 
     def __sklearn_tags__(self):
-        """Say of X and y what the transformer says of them."""
+        """Return the tags of the transformer, extended by 3-D input."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         inner = self.transformer
@@ -354,11 +349,11 @@ class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return tags
 
 
-# Sequences as a table of steps, and back
+# Sequences as a 2-D array of steps, and the inverse
 
 
 class Steps(NamedTuple):
-    """The time steps of all sequences end to end.
+    """The concatenated time steps of all sequences.
 
     Attributes
     ----------
@@ -369,15 +364,15 @@ class Steps(NamedTuple):
         The number of steps of each sequence.
 
     form : {'2-D', '3-D', 'ragged'}
-        What X was.
+        The form of X.
     """
 
     values: object
     lengths: np.ndarray
     form: str
 
-    def cut(self, values):
-        """Cut a transformer's answer into sequences, in the form that X had."""
+    def split(self, values):
+        """Split the output of a transformer into sequences, in the form of X."""
         if hasattr(values, "toarray"):
             values = values.toarray()
         values = np.asarray(values)
@@ -386,7 +381,7 @@ class Steps(NamedTuple):
             raise ValueError(
                 "The 'transformer' parameter of EachStep must return one row for each "
                 f"time step. Got shape {values.shape} for {n_steps} steps. Add or drop "
-                "steps before, outside of EachStep."
+                "steps before EachStep."
             )
         if self.form == RAGGED:
             return split_sequences(values, self.lengths)
@@ -396,13 +391,13 @@ class Steps(NamedTuple):
 
 
 def read_steps(estimator, X, *, reset):
-    """Lay the steps of X end to end, and set or check what `estimator` knows of them.
+    """Concatenate the steps of X, and set or check the attributes of its features.
 
     Parameters
     ----------
     estimator : EachStep
-        Gets `n_features_in_`, `feature_names_in_` and `_input_kind` when `reset`, is
-        held against them otherwise.
+        With `reset`, `n_features_in_`, `feature_names_in_` and `_input_kind` are set
+        on it; otherwise X is checked against them.
 
     X : array-like or list of arrays or DataFrames
         The sequences.
@@ -413,20 +408,20 @@ def read_steps(estimator, X, *, reset):
     Returns
     -------
     steps : Steps
-        Its values are not looked at.
+        Its values are not validated.
     """
     fitted_free = not reset and estimator._input_kind == FREE
-    steps = lay_out(X, nested=fitted_free)
+    steps = to_steps(X, nested=fitted_free)
     if steps is None:
         if fitted_free and n_dimensions(X) == 2:
             n_features = estimator.n_features_in_
-            raise ValueError(not_sequences(estimator, np.shape(X), n_features))
+            raise ValueError(not_sequences_message(estimator, np.shape(X), n_features))
         X = validate_data(
             estimator, X, reset=reset, dtype=None, ensure_all_finite=False
         )
-        steps = lay_out_table(X)
+        steps = table_to_steps(X)
     else:
-        check_any_length(estimator, shape_only(steps), reset, "X")
+        check_any_length(estimator, broadcast_sequences(steps), reset, "X")
         if reset or fitted_free:  # the names of the features of a step
             validate_data(estimator, steps.values, reset=reset, skip_check_array=True)
     if reset:
@@ -434,11 +429,11 @@ def read_steps(estimator, X, *, reset):
     return steps
 
 
-def lay_out(X, *, nested):
-    """Lay the steps of 3-D or ragged X end to end; None if X is neither."""
+def to_steps(X, *, nested):
+    """Return the steps of 3-D or ragged X, or None if X is neither."""
     pieces = ragged_pieces(X, nested=nested)
     if pieces is not None:
-        values, lengths = concatenate(pieces)
+        values, lengths = concatenate_steps(pieces)
         return Steps(values, lengths, RAGGED)
     ndim = n_dimensions(X)
     if ndim < 3:
@@ -457,13 +452,13 @@ def lay_out(X, *, nested):
     return Steps(X.reshape(-1, X.shape[2]), np.full(len(X), X.shape[1]), BLOCK)
 
 
-def lay_out_table(X):
-    """Lay the steps of sequences of one feature, a row each, end to end."""
+def table_to_steps(X):
+    """Return the steps of 2-D X, whose rows are sequences of one feature."""
     return Steps(X.reshape(-1, 1), np.full(len(X), X.shape[1]), TABLE)
 
 
-def not_sequences(estimator, shape, n_features):
-    """Build the message for 2-D X after a fit on 3-D or ragged X."""
+def not_sequences_message(estimator, shape, n_features):
+    """Return the error message for 2-D X after a fit on 3-D or ragged X."""
     return (
         f"X must be 3-D (n_samples, n_timesteps, {n_features}) or a list of sequences, "
         f"as the X that {type(estimator).__name__} was fitted on. Got a 2-D array of "
@@ -471,16 +466,16 @@ def not_sequences(estimator, shape, n_features):
     )
 
 
-def shape_only(steps):
-    """Return Sequences of the shape of `steps`, with no memory behind them."""
+def broadcast_sequences(steps):
+    """Return Sequences of the shape of `steps`, as views of a single zero."""
     lengths, n_features = steps.lengths, steps.values.shape[1]
     if (lengths == lengths[0]).all():
         return Sequences(np.broadcast_to(0.0, (len(lengths), lengths[0], n_features)))
     return Sequences(np.broadcast_to(0.0, (lengths.sum(), n_features)), lengths)
 
 
-def concatenate(pieces):
-    """Lay ragged sequences, arrays or frames, end to end; return them and lengths."""
+def concatenate_steps(pieces):
+    """Concatenate ragged sequences, arrays or frames; return them and their lengths."""
     frames = [hasattr(piece, "columns") for piece in pieces]
     if not any(frames):
         pieces = [as_array(piece, i, "X") for i, piece in enumerate(pieces)]
@@ -489,24 +484,24 @@ def concatenate(pieces):
         i = frames.index(False)
         raise ValueError(
             "Every sequence of X must be a DataFrame if one is. Got "
-            f"{type(pieces[i]).__name__} for sequence {i}. Pass arrays only, or name "
-            "the columns of all."
+            f"{type(pieces[i]).__name__} for sequence {i}. Pass only arrays or only "
+            "DataFrames."
         )
     for i, piece in enumerate(pieces):
         check_piece(piece, i)
-    check_alike(pieces, frames=any(frames))
+    check_same_features(pieces, frames=any(frames))
     lengths = np.array([len(piece) for piece in pieces])
     if not any(frames):
         return np.concatenate(pieces), lengths
     if isinstance(pieces[0], pd.DataFrame):
         return pd.concat(pieces, ignore_index=True), lengths
-    import polars as pl  # the frames are its own, so that it is there
+    import polars as pl  # installed, since the frames are of polars
 
     return pl.concat(pieces), lengths
 
 
 def check_piece(piece, i):
-    """Refuse a sequence that is not a table of steps, or that has none."""
+    """Raise an error unless a sequence is 2-D and has at least one step."""
     if len(piece.shape) != 2:
         raise ValueError(
             "Every sequence of X must have shape (n_timesteps, n_features) or "
@@ -519,15 +514,15 @@ def check_piece(piece, i):
         )
 
 
-def check_alike(pieces, *, frames):
-    """Refuse sequences whose features are not those of the first."""
+def check_same_features(pieces, *, frames):
+    """Raise an error unless all sequences have the features of the first."""
     first = pieces[0]
     for i, piece in enumerate(pieces):
         if frames and list(piece.columns) != list(first.columns):
             raise ValueError(
                 "Every DataFrame of X must have the same columns in the same order. "
                 f"Got {list(first.columns)} for sequence 0 and {list(piece.columns)} "
-                f"for sequence {i}. Select the columns by a list of names."
+                f"for sequence {i}. Select the same columns of every DataFrame."
             )
         if piece.shape[1] != first.shape[1]:
             raise ValueError(
@@ -538,21 +533,21 @@ def check_alike(pieces, *, frames):
 
 
 def fit_params(transformer, lengths, y, sample_weight):
-    """Return y and `sample_weight` with a row for each step, where they are given."""
+    """Return y and `sample_weight`, where given, with a row for each step."""
     params = {}
     if y is not None:
-        params["y"] = targets_of_steps(y, lengths)
+        params["y"] = step_targets(y, lengths)
     if sample_weight is not None:
         if not has_fit_parameter(transformer, "sample_weight"):
             raise ValueError(
-                "sample_weight must be None for a transformer whose fit does not take "
-                f"it. Got weights for {type(transformer).__name__}. Leave them out."
+                "sample_weight must be None if fit of the transformer does not accept "
+                f"it. Got weights for {type(transformer).__name__}. Omit them."
             )
-        params["sample_weight"] = weights_of_steps(sample_weight, lengths)
+        params["sample_weight"] = step_weights(sample_weight, lengths)
     return params
 
 
-def targets_of_steps(y, lengths):
+def step_targets(y, lengths):
     """Return y with an entry for each step."""
     pieces = ragged_pieces(y, nested=False)
     if pieces is not None and list(map(len, pieces)) == lengths.tolist():
@@ -560,8 +555,8 @@ def targets_of_steps(y, lengths):
     n_samples = len(lengths)
     if pieces is not None and len({len(piece) for piece in pieces}) > 1:
         raise ValueError(
-            "Ragged y must have an entry for each time step of X. Got other lengths "
-            "than those of the sequences of X."
+            "Ragged y must have an entry for each time step of X. Got sequences of "
+            "other lengths than those of X."
         )
     y = np.asarray(y)
     if y.ndim == 0 or len(y) != n_samples:
@@ -574,7 +569,7 @@ def targets_of_steps(y, lengths):
     return np.repeat(y, lengths, axis=0)
 
 
-def weights_of_steps(sample_weight, lengths):
+def step_weights(sample_weight, lengths):
     """Return a weight for each step."""
     weights = np.asarray(sample_weight)
     if weights.shape != (len(lengths),):
@@ -584,7 +579,6 @@ def weights_of_steps(sample_weight, lengths):
         )
     if not weights.any():
         raise ValueError(
-            "sample_weight must have at least one weight other than zero. Got zeros "
-            "only."
+            "sample_weight must have at least one nonzero weight. Got only zeros."
         )
     return np.repeat(weights, lengths)

@@ -1,4 +1,4 @@
-"""Long frames, with a row for each time step, as sequences."""
+"""`sequences_from_frame`, which splits long DataFrames into sequences."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from skrnn._data.sequences import split_sequences
 
 
 class FrameSequences(NamedTuple):
-    """What `sequences_from_frame` returns.
+    """The return value of `sequences_from_frame`.
 
     Attributes
     ----------
@@ -17,10 +17,10 @@ class FrameSequences(NamedTuple):
         The sequences, of dtype object: arrays `(n_timesteps, n_features)`.
 
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
-        A target for each sequence, or of dtype object with an array for each.
+        The target of each sequence, or of dtype object with an array for each.
 
     groups : ndarray of shape (n_samples,)
-        The group that each sequence came from.
+        The group of each sequence.
     """
 
     X: np.ndarray
@@ -31,35 +31,36 @@ class FrameSequences(NamedTuple):
 def sequences_from_frame(
     frame, *, group, time=None, features=None, target=None, target_per="sequence"
 ):
-    """Cut a long frame, with a row for each time step, into sequences.
+    """Split a long DataFrame, with a row for each time step, into sequences.
 
     Parameters
     ----------
     frame : pandas or polars DataFrame
-        The rows of a group need not stand together.
+        The rows of a group need not be adjacent.
 
-    group : column name or list of them
-        What tells the sequences apart, such as a patient or a machine.
+    group : column name or list of column names
+        The columns that identify a sequence, such as a patient or a machine.
 
     time : column name or None, default=None
-        What orders the rows of a group, oldest first. None keeps the order they have.
+        The column by which the rows of a group are sorted, oldest first. None keeps
+        their order.
 
-    features : column name, list of them or None, default=None
-        Numeric columns. None means all that are not named otherwise. Missing values
+    features : column name, list of column names or None, default=None
+        Numeric columns. None selects all columns without another role. Missing values
         become NaN.
 
-    target : column name, list of them or None, default=None
-        What is to be predicted; None where it is not known.
+    target : column name, list of column names or None, default=None
+        The columns to predict; None if there are none.
 
     target_per : {'sequence', 'step'}, default='sequence'
-        Whether there is one target for each sequence, then it must be the same in all
-        rows of a group, or one for each time step.
+        Whether there is one target for each sequence, the same in all rows of a group,
+        or one for each time step.
 
     Returns
     -------
     X : ndarray of shape (n_samples,)
-        The sequences, groups in the order of their first appearance: a 1-D object
-        array of arrays `(n_timesteps, n_features)` of one dtype.
+        The sequences, in the order in which their groups first appear: a 1-D object
+        array of arrays `(n_timesteps, n_features)` of the same dtype.
 
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs), or None
         The targets. With `target_per='step'` a 1-D object array of arrays
@@ -67,27 +68,27 @@ def sequences_from_frame(
         without a target.
 
     groups : ndarray of shape (n_samples,)
-        The group of each sequence, for `GroupKFold` or to tell which is which. Tuples
-        if `group` is a list.
+        The group of each sequence, for example for `GroupKFold`. Tuples if `group` is
+        a list.
 
     Raises
     ------
     ValueError
         If a column is missing or not numeric, if a group, time or target is missing,
-        if a group has a time twice, or if a target is not the same in a whole group.
+        if a time is repeated in a group, or if the target of a sequence varies.
     TypeError
         If `frame` is not a DataFrame.
 
     See Also
     --------
-    EachStep : Imputes, encodes and scales the steps. It takes a list of DataFrames,
-        `[rows for _, rows in frame.groupby("patient")]` say, where columns are not
-        numeric yet.
-    make_windows : Cuts windows of one length, and their targets, from a series.
+    EachStep : Imputes, encodes or scales the time steps. For columns that are not
+        numeric, pass it a list of DataFrames, for example
+        `[rows for _, rows in frame.groupby("patient")]`.
+    make_windows : Splits a time series into windows and targets.
 
     Notes
     -----
-    The three are fields of a named tuple too: `sequences_from_frame(...).X`.
+    The result is a named tuple: `sequences_from_frame(...).X` selects the sequences.
 
     Examples
     --------
@@ -118,18 +119,18 @@ def sequences_from_frame(
             f"target_per must be 'sequence' or 'step'. Got {target_per!r}."
         )
     table = read_frame(frame)
-    by, targets = listed(group), listed(target)
-    moments = [] if time is None else [time]
+    by, targets = as_list(group), as_list(target)
+    times = [] if time is None else [time]
     if features is None:
-        named = [*by, *moments, *targets]
-        features = [name for name in table.columns if name not in named]
-    roles = {"group": by, "time": moments, "target": targets}
-    check_columns(table, {**roles, "features": listed(features)})
-    check_present(table, roles)
-    values = np.column_stack([numbers(table, name) for name in listed(features)])
+        used = [*by, *times, *targets]
+        features = [name for name in table.columns if name not in used]
+    roles = {"group": by, "time": times, "target": targets}
+    check_columns(table, {**roles, "features": as_list(features)})
+    check_not_missing(table, roles)
+    values = np.column_stack([numeric_column(table, f) for f in as_list(features)])
     codes = table.groupby(by, sort=False, observed=True).ngroup().to_numpy()
     groups = group_keys(table, group, codes)
-    order = order_of_rows(table, time, codes, groups)
+    order = row_order(table, time, codes, groups)
     lengths = np.bincount(codes)
     y = None
     if target is not None:
@@ -143,42 +144,42 @@ def sequences_from_frame(
     return FrameSequences(split_sequences(values[order], lengths), y, groups)
 
 
-def listed(columns):
-    """Return a list of columns for a list, one column or None."""
+def as_list(columns):
+    """Return a list of column names, given a list, one name or None."""
     if columns is None:
         return []
     return columns if isinstance(columns, list) else [columns]
 
 
 def read_frame(frame):
-    """Return a pandas or polars frame as a pandas one."""
-    if hasattr(frame, "get_column"):  # of polars, whose own conversion needs pyarrow
+    """Validate a pandas or polars DataFrame and return it as a pandas one."""
+    if hasattr(frame, "get_column"):  # polars; its to_pandas would need pyarrow
         frame = pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns})
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(
             "frame must be a pandas or polars DataFrame. Got "
-            f"{type(frame).__name__}. Convert it before."
+            f"{type(frame).__name__}. Convert it to one."
         )
     if len(frame) == 0:
         raise ValueError(f"frame must have at least one row. Got shape {frame.shape}.")
     if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()].tolist()
+        repeated = frame.columns[frame.columns.duplicated()].tolist()
         raise ValueError(
-            f"frame must have each column once. Got {twice} more than once. Rename "
-            "them."
+            f"frame must have unique column names. Got {repeated} more than once. "
+            "Rename them."
         )
     return frame
 
 
 def check_columns(frame, roles):
-    """Refuse columns that a frame does not have, and roles that need one."""
+    """Raise an error for unknown columns, and for no group or features."""
     columns = list(frame.columns)
     for role, names in roles.items():
         for name in names:
             if name not in columns:
                 raise ValueError(
                     f"{role} must name columns of frame. Got {name!r}, but frame has "
-                    f"{columns}. If it is in the index, call reset_index() before."
+                    f"{columns}. If it is in the index, call reset_index() first."
                 )
     for role in ("group", "features"):
         if not roles[role]:
@@ -187,28 +188,28 @@ def check_columns(frame, roles):
             )
 
 
-def check_present(frame, roles):
-    """Refuse missing groups, times and targets."""
+def check_not_missing(frame, roles):
+    """Raise an error for missing groups, times and targets."""
     for role, names in roles.items():
         for name in names:
             missing = frame[name].isna().to_numpy()
             if missing.any():
                 raise ValueError(
                     f"{role} must not be missing in any row of frame. Got a missing "
-                    f"value of {name!r} in row {missing.argmax()}. Drop the row, or "
-                    "fill it in."
+                    f"value of {name!r} in row {missing.argmax()}. Drop the row or "
+                    "impute the value."
                 )
 
 
-def numbers(frame, name):
-    """Return a column as numbers, with NaN for what is missing."""
+def numeric_column(frame, name):
+    """Return a column as a numeric array, with NaN for missing values."""
     column = frame[name]
     dtype = column.dtype
     is_number = pd.api.types.is_numeric_dtype(dtype)
     if not is_number or pd.api.types.is_complex_dtype(dtype):
         raise ValueError(
             f"features must be numeric columns of frame. Got {name!r} of dtype "
-            f"{dtype}. Encode it before, or name the features without it."
+            f"{dtype}. Encode it first, or leave it out of features."
         )
     if isinstance(dtype, np.dtype):
         return column.to_numpy()
@@ -218,12 +219,12 @@ def numbers(frame, name):
 
 
 def first_rows(codes):
-    """Return the row in which each group appears first."""
+    """Return the first row of each group."""
     return np.unique(codes, return_index=True)[1]
 
 
 def group_keys(frame, group, codes):
-    """Return what each group is called, in the order of their codes."""
+    """Return the key of each group, in the order of the codes."""
     firsts = first_rows(codes)
     if not isinstance(group, list):
         return frame[group].to_numpy()[firsts]
@@ -232,25 +233,25 @@ def group_keys(frame, group, codes):
     return keys
 
 
-def order_of_rows(frame, time, codes, groups):
-    """Return the rows by group, then by time; otherwise as they stand."""
+def row_order(frame, time, codes, groups):
+    """Return the order of rows sorted by group, then by time if there is one."""
     if time is None:
         return np.argsort(codes, kind="stable")
     ranks, _ = pd.factorize(frame[time], sort=True)
     order = np.lexsort((ranks, codes))
-    twice = (np.diff(codes[order]) == 0) & (np.diff(ranks[order]) == 0)
-    if twice.any():
-        row = order[twice.argmax()]
+    repeated = (np.diff(codes[order]) == 0) & (np.diff(ranks[order]) == 0)
+    if repeated.any():
+        row = order[repeated.argmax()]
         raise ValueError(
             "time must differ between the rows of a group. Got "
             f"{frame[time].iloc[row]} twice in group {groups[codes[row]]}. Drop or "
-            "merge such rows, or leave time out to keep them in their order."
+            "merge such rows, or set time=None to keep their order."
         )
     return order
 
 
 def check_target(frame, targets, target_per, codes, groups):
-    """Refuse a target per sequence that is not the same in all rows of a group."""
+    """Raise an error if a target per sequence varies within a group."""
     if target_per == "step":
         return
     for name in targets:

@@ -1,4 +1,4 @@
-"""Tables of lags as sequences."""
+"""`ToSequences`, which transforms tables of lags into sequences."""
 
 from numbers import Integral
 
@@ -16,11 +16,11 @@ from skrnn._compat import Interval
 
 
 class ToSequences(TransformerMixin, BaseEstimator):
-    """Turn the rows of a table of lags into sequences.
+    """Transform the rows of a table of lags into sequences.
 
-    For estimators of sequences inside tools that make tables: skforecast, mlforecast
-    and sktime's reduction lay the past of a series into columns, one for each lag,
-    and exogenous columns next to them. Put this first in a `Pipeline`.
+    skforecast, mlforecast and sktime's reduction pass an estimator a table with one
+    column for each lag of a series, and further columns of exogenous variables. To use
+    an estimator of sequences with them, make this the first step of a `Pipeline`.
 
     Parameters
     ----------
@@ -28,15 +28,15 @@ class ToSequences(TransformerMixin, BaseEstimator):
         Number of variables whose lags are in the table.
 
     newest_first : bool, default=False
-        Whether the columns of a variable run from its newest value to its oldest, as
-        in skforecast, and in mlforecast with rising `lags`. sktime puts the oldest
-        first.
+        Whether the columns of a variable are ordered from its newest value to its
+        oldest, as in skforecast, and in mlforecast with increasing `lags`. sktime
+        orders them from oldest to newest.
 
     static_columns : None, str, int, list, slice, bool mask or callable, default=None
-        The columns that are no lags. Their values are repeated on every step, as
-        features behind the variables. Columns are chosen by name (of a DataFrame) or
-        position with the words of `ColumnTransformer`, a callable that gets X such as
-        `make_column_selector` included. The last three columns are `slice(-3, None)`.
+        The columns that are not lags. Their values are repeated at every step, as
+        features after the variables. Columns are selected by name (of a DataFrame) or
+        index as in `ColumnTransformer`, including a callable that is passed X, such as
+        `make_column_selector`. `slice(-3, None)` selects the last three columns.
 
     Attributes
     ----------
@@ -44,21 +44,21 @@ class ToSequences(TransformerMixin, BaseEstimator):
         Number of lags of each variable.
 
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X was a DataFrame with string columns.
 
     See Also
     --------
-    make_windows : Cuts a series into sequences and targets.
-    SlidingWindow : Makes a sequence of each row of a series.
+    make_windows : Splits a time series into windows and targets.
+    SlidingWindow : Transforms each row of a time series into a window.
 
     Notes
     -----
-    The columns of lags stand in blocks, variable by variable, as skforecast's
-    multivariate forecasters and sktime's reduction lay them out. With two variables a
-    and b, three lags and a static column s:
+    The columns of lags are grouped by variable, as in skforecast's multivariate
+    forecasters and sktime's reduction. With two variables a and b, three lags and a
+    static column s:
 
     ============================  =============================================
     order of the columns          setting
@@ -69,12 +69,11 @@ class ToSequences(TransformerMixin, BaseEstimator):
     ============================  =============================================
 
     Each row becomes the three steps `(a-3, b-3, s)`, `(a-2, b-2, s)`, `(a-1, b-1, s)`.
-    Static columns may stand anywhere; without them the columns of lags are taken in
-    their order. For tables where the variables alternate, `X.reshape(len(X), -1,
-    n_features)` is all that is needed.
+    Static columns may have any index; the other columns are the lags, in their order.
+    For tables where the variables alternate, use `X.reshape(len(X), -1, n_features)`.
 
-    Without static columns the answer is a read-only view of X. Missing values are let
-    through, so that `EachStep(SimpleImputer())` may follow.
+    Without static columns the output is a read-only view of X. Missing values are
+    accepted, so that `EachStep(SimpleImputer())` may follow.
 
     Examples
     --------
@@ -127,14 +126,14 @@ class ToSequences(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `static_columns` names a column that X does not have, or leaves a
-            number of columns that `n_features` does not divide.
+            If `static_columns` contains a column that X does not have, or if the
+            number of the other columns is not a multiple of `n_features`.
         """
         self._fit(X)
         return self
 
     def fit_transform(self, X, y=None):
-        """Learn which columns are lags, and return the sequences of X.
+        """Learn which columns are lags and return the sequences of X.
 
         Parameters
         ----------
@@ -168,7 +167,7 @@ class ToSequences(TransformerMixin, BaseEstimator):
         return self._sequences(self._validate(X, reset=False))
 
     def set_output(self, *, transform=None):
-        """Do nothing: sequences are 3-D and cannot be a frame.
+        """Do nothing, since 3-D output cannot be a DataFrame.
 
         Parameters
         ----------
@@ -194,16 +193,16 @@ class ToSequences(TransformerMixin, BaseEstimator):
         if callable(selection):
             selection = selection(X)
         names = getattr(self, "feature_names_in_", None)
-        static = positions(selection, values.shape[1], names)
+        static = column_indices(selection, values.shape[1], names)
         lags = np.delete(np.arange(values.shape[1]), static)
         if len(lags) == 0 or len(lags) % self.n_features:
             raise ValueError(
-                "X must have the same number of lags, one at least, for each variable. "
+                "X must have the same number of lags, at least one, for each variable. "
                 f"Got {len(lags)} columns of lags for n_features={self.n_features}. "
-                "Change n_features, or name the columns that are no lags in "
+                "Change n_features, or list the columns that are not lags in "
                 "static_columns."
             )
-        self._static, self._lags = static, as_slice(lags)
+        self._static, self._lags = static, slice_if_contiguous(lags)
         self.n_timesteps_ = len(lags) // self.n_features
         return values
 
@@ -212,7 +211,7 @@ class ToSequences(TransformerMixin, BaseEstimator):
         lags = lags[:, :, ::-1] if self.newest_first else lags
         lags = lags.transpose(0, 2, 1)
         if len(self._static) == 0:
-            lags.flags.writeable = False  # it may show the memory of the user's X
+            lags.flags.writeable = False  # it may share memory with the X of the user
             return lags
         static = X[:, None, self._static]
         shape = (len(X), self.n_timesteps_, len(self._static))
@@ -225,8 +224,8 @@ class ToSequences(TransformerMixin, BaseEstimator):
         return tags
 
 
-def positions(selection, n_columns, names=None):
-    """Return the positions of the columns that a selection means.
+def column_indices(selection, n_columns, names=None):
+    """Return the indices of the selected columns.
 
     Parameters
     ----------
@@ -234,21 +233,21 @@ def positions(selection, n_columns, names=None):
         As in `ColumnTransformer`: a slice of names includes its end.
 
     n_columns : int
-        How many there are.
+        Number of columns.
 
     names : ndarray of str or None, default=None
-        Their names.
+        Names of the columns.
 
     Returns
     -------
-    positions : ndarray of int
+    indices : ndarray of int
         In the order of the selection.
     """
     if selection is None:
         return np.arange(0)
     if isinstance(selection, slice):
         start, stop = (
-            position(bound, n_columns, names) if isinstance(bound, str) else bound
+            column_index(bound, n_columns, names) if isinstance(bound, str) else bound
             for bound in (selection.start, selection.stop)
         )
         stop = stop + 1 if isinstance(selection.stop, str) else stop
@@ -263,34 +262,34 @@ def positions(selection, n_columns, names=None):
                 f"of the {n_columns} columns of X. Got {len(items)} entries."
             )
         return np.flatnonzero(items)
-    found = [position(item, n_columns, names) for item in items]
-    if len(set(found)) < len(found):
+    indices = [column_index(item, n_columns, names) for item in items]
+    if len(set(indices)) < len(indices):
         raise ValueError(
-            "The 'static_columns' parameter must name each column once. Got "
+            "The 'static_columns' parameter must contain each column once. Got "
             f"{items.tolist()!r}."
         )
-    return np.array(found, dtype=np.intp)
+    return np.array(indices, dtype=np.intp)
 
 
-def position(column, n_columns, names):
-    """Return the position of one column, by its name or a position that may be < 0."""
+def column_index(column, n_columns, names):
+    """Return the index of a column, given by its name or a possibly negative index."""
     if isinstance(column, str) and names is None:
         raise ValueError(
-            "X must be a DataFrame with string columns if 'static_columns' holds "
-            f"names. Got {column!r} for X without names. Pass positions."
+            "X must be a DataFrame with string columns if 'static_columns' contains "
+            f"names. Got {column!r} for X without names. Pass column indices."
         )
     if isinstance(column, str) and column in names:
         return int(np.flatnonzero(names == column)[0])
     if isinstance(column, Integral) and -n_columns <= column < n_columns:
         return int(column) % n_columns
     raise ValueError(
-        "The 'static_columns' parameter must hold columns of X. Got "
+        "The 'static_columns' parameter must contain columns of X. Got "
         f"{column!r} for X with {n_columns} columns."
     )
 
 
-def as_slice(positions):
-    """Return rising positions as a slice where they have no gap: it makes a view."""
-    if positions[-1] - positions[0] + 1 == len(positions):
-        return slice(int(positions[0]), int(positions[-1]) + 1)
-    return positions
+def slice_if_contiguous(indices):
+    """Return increasing indices as a slice if they have no gap, to index by a view."""
+    if indices[-1] - indices[0] + 1 == len(indices):
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return indices

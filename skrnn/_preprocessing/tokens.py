@@ -1,4 +1,4 @@
-"""Encoders of tokens: one-hot time steps, or ids."""
+"""Encoders of tokens as one-hot time steps or as integer ids."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -16,39 +16,37 @@ from skrnn._preprocessing.vocabulary import (
 class TokenOneHotEncoder(BaseTokenEncoder):
     r"""Encode sequences of tokens, or the words of documents, as one-hot time steps.
 
-    Every token becomes one time step with a 1 in the column of that token, so the
-    order of the tokens is kept, which `CountVectorizer` forgets. All time steps share
-    one vocabulary, whereas `OneHotEncoder` gives each column of X its own. Prefer it
-    for small vocabularies, such as characters, amino acids, states of a machine or a
-    few hundred words: the answer holds `n_tokens` numbers for every time step.
+    Every token becomes one time step with a 1 in the column of that token. Unlike
+    `CountVectorizer`, this preserves the order of the tokens. All time steps share one
+    vocabulary, whereas `OneHotEncoder` learns one for each column of X. Prefer it for
+    small vocabularies, such as characters, amino acids, states of a machine or a few
+    hundred words: the output has `n_tokens` values for every time step.
 
     Parameters
     ----------
     analyzer : {'word', 'char'} or callable, default='word'
-        What a token of a document is: a match of `token_pattern`, or a character,
-        where a run of white space counts as one space. A callable takes the document
-        as it is and returns its tokens. As in `CountVectorizer`; not applied to
-        tokens that are given as such.
+        How documents are split into tokens, as in `CountVectorizer`: into matches of
+        `token_pattern`, or into characters, where a run of whitespace counts as one
+        space. A callable is passed the unprocessed document and returns its tokens.
+        Not applied to token sequences.
 
     lowercase : bool, default=True
-        Whether documents are put into lower case before they are cut into tokens.
-        Tokens that are given as such, and the documents a callable `analyzer` gets,
-        stay as they are.
+        Whether documents are converted to lower case before they are split. Not
+        applied to token sequences, nor with a callable `analyzer`.
 
     token_pattern : str, default=r"(?u)\b\w+\b"
         Regular expression of a token, for `analyzer='word'`. If it has a capturing
-        group, the group is the token; there may be one at most. The default of
-        `CountVectorizer` leaves out words of one letter, which say little in a count.
-        Here they are kept: in a sequence it matters that "I" comes before "a", and
-        leaving words out would bring others next to each other that were not.
+        group, of which there may be at most one, the group is the token. Unlike the
+        default of `CountVectorizer`, it keeps words of one letter, because removing
+        them would make words adjacent that are not.
 
     min_df : int in [1, inf) or float in [0, 1], default=1
-        Leave out tokens that occur in fewer sequences than this: a number of
-        sequences if int, a share of them if float. Ignored with a fixed `vocabulary`.
+        Exclude tokens that occur in fewer sequences than this: a number of sequences
+        if int, a fraction of them if float. Ignored with a fixed `vocabulary`.
 
     max_features : int in [1, inf) or None, default=None
-        Keep this many tokens only, those that occur most often in all sequences
-        together. Ignored with a fixed `vocabulary`.
+        Keep only this many of the tokens that occur most often across all sequences.
+        Ignored with a fixed `vocabulary`.
 
     vocabulary : mapping or iterable, default=None
         The tokens to encode: a mapping from token to column, where columns must not
@@ -56,13 +54,12 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         their columns (a set is sorted). If None, the vocabulary is learned in `fit`.
 
     handle_unknown : {'ignore', 'error'}, default='ignore'
-        What becomes of a token outside the vocabulary. With 'ignore' its time step is
-        all zeros; it is never dropped, so lengths do not change. With 'error' a
-        ValueError names it. Tokens that `min_df` or `max_features` left out are
-        unknown too.
+        How tokens outside the vocabulary are encoded, including those excluded by
+        `min_df` or `max_features`. With 'ignore' their time steps are all zeros; they
+        are not dropped, so lengths do not change. With 'error' they raise a ValueError.
 
     dtype : numpy dtype, default=np.float32
-        The dtype of the answer.
+        The dtype of the output.
 
     Attributes
     ----------
@@ -78,29 +75,29 @@ class TokenOneHotEncoder(BaseTokenEncoder):
 
     See Also
     --------
-    TokenEncoder : Gives the number of each token instead, for large vocabularies.
-    sklearn.feature_extraction.text.CountVectorizer : Counts tokens; on the same text
-        its answer is the sum of ours over the time steps.
+    TokenEncoder : Encodes each token as an integer id, for large vocabularies.
+    sklearn.feature_extraction.text.CountVectorizer : Counts tokens. For the same text,
+        its output is the sum of the one-hot vectors over the time steps.
     sklearn.preprocessing.OneHotEncoder : Encodes each column by its own categories.
 
     Notes
     -----
     X may be
 
-    - documents: any iterable of str, which `analyzer` cuts into tokens. The answer
+    - documents: any iterable of str, which `analyzer` splits into tokens. The output
       is ragged: a 1-D object array with an array `(n_timesteps, n_tokens)` for each
-      document. One without any token gives one step of zeros.
+      document. A document without tokens becomes one step of zeros.
     - token sequences: a list or 1-D object array of lists, or of 1-D arrays, whose
-      lengths may differ. Tokens are used as they are, and the answer is ragged too.
+      lengths may differ. Tokens are used unchanged, and the output is ragged too.
     - rectangular: a 2-D array, a DataFrame, or a list of lists of one length. Every
       cell is a token, so that a column of documents has to be passed as a Series.
-      The answer is an array `(n_samples, n_timesteps, n_tokens)`.
+      The output is an array `(n_samples, n_timesteps, n_tokens)`.
 
-    What a list of lists of one length means is settled by `fit`. After a fit on
-    documents or token sequences it is ragged, like the data it was drawn from,
-    whereas 2-D arrays and DataFrames stay rectangular. After a fit on rectangular X
-    every X must have the same number of time steps. For data whose lengths happen to
-    agree in `fit` only, pass a list of 1-D arrays, which is always ragged.
+    After a fit on documents or token sequences, a list of lists of one length is
+    ragged, since a subset of ragged data may have equal lengths by chance; 2-D arrays
+    and DataFrames are rectangular. After a fit on rectangular X, every X must have the
+    same number of time steps. If only the X of `fit` has equal lengths by chance, pass
+    a list of 1-D arrays, which is always ragged.
 
     Tokens are strings or numbers, not both, and neither missing nor infinite.
 
@@ -121,10 +118,10 @@ class TokenOneHotEncoder(BaseTokenEncoder):
            [0., 0., 1., 0.]], dtype=float32)
     >>> np.array_equal(rise, fall)
     False
-    >>> np.array_equal(rise.sum(axis=0), fall.sum(axis=0))  # what a count sees
+    >>> np.array_equal(rise.sum(axis=0), fall.sum(axis=0))  # equal counts
     True
 
-    A new word keeps its time step:
+    An unknown word becomes a time step of zeros:
 
     >>> steps = encoder.transform(["from worse to good"])
     >>> steps[0].sum(axis=1)
@@ -132,7 +129,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
     >>> encoder.inverse_transform(steps)[0]
     array(['from', None, 'to', 'good'], dtype=object)
 
-    A table of tokens gives a 3-D array:
+    The encoding of a 2-D array of tokens is 3-D:
 
     >>> genes = [list("GAT"), list("TTA")]
     >>> TokenOneHotEncoder().fit_transform(genes).shape
@@ -166,7 +163,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         self.dtype = dtype
 
     def fit(self, X, y=None):
-        """Learn the vocabulary, or take over the given one.
+        """Learn the vocabulary, or validate the given one.
 
         Parameters
         ----------
@@ -184,9 +181,9 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         Raises
         ------
         ValueError
-            If no token is left for the vocabulary, if the given vocabulary is not
-            one, if it lacks a token of X and `handle_unknown='error'`, or if a token
-            is missing or infinite.
+            If the vocabulary is empty, if the given vocabulary is invalid, if it lacks
+            a token of X and `handle_unknown='error'`, or if a token is missing or
+            infinite.
         TypeError
             If the tokens are not all strings or all numbers.
         """
@@ -194,7 +191,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         return self
 
     def fit_transform(self, X, y=None):
-        """Learn the vocabulary and encode the same X, reading it only once.
+        """Learn the vocabulary and encode X, which is read only once.
 
         Parameters
         ----------
@@ -231,32 +228,31 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         Warns
         -----
         UserWarning
-            If X is text, and not one token of it is in the vocabulary.
+            If X is text and none of its tokens is in the vocabulary.
 
         Raises
         ------
         ValueError
-            If X holds unknown tokens and `handle_unknown='error'`, or does not have
-            the number of time steps of the rectangular X seen in `fit`.
+            If X contains unknown tokens and `handle_unknown='error'`, or does not have
+            the number of time steps of a rectangular X passed to `fit`.
         """
         check_is_fitted(self, "vocabulary_")
         return self._encode(*read_tokens(self, X, reset=False))
 
     def inverse_transform(self, X):
-        """Turn one-hot time steps back into tokens.
+        """Return the tokens of one-hot time steps.
 
         Parameters
         ----------
         X : ndarray (n_samples, n_timesteps, n_tokens) or sequence of 2-D arrays
-            One-hot time steps as `transform` returns them, of any numeric dtype.
-            Probabilities are refused.
+            One-hot time steps as returned by `transform`, of any numeric dtype.
+            Probabilities raise an error.
 
         Returns
         -------
         tokens : ndarray of shape (n_samples, n_timesteps) or (n_samples,)
-            2-D for 3-D X; otherwise a 1-D object array of 1-D arrays. The dtype of
-            the tokens is their natural one; if X has all-zero time steps, it is
-            object, and these are None.
+            2-D for 3-D X; otherwise a 1-D object array of 1-D arrays. All-zero time
+            steps become None; the dtype is then object, otherwise that of the tokens.
 
         Raises
         ------
@@ -265,7 +261,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         """
         check_is_fitted(self, "vocabulary_")
         steps, lengths = read_one_hot(X, len(self.vocabulary_))
-        tokens = decode(hot_columns(steps, lengths), self.vocabulary_)
+        tokens = decode(one_hot_indices(steps, lengths), self.vocabulary_)
         if getattr(X, "ndim", 1) == 3:
             return tokens.reshape(X.shape[:2])
         return split_sequences(tokens, lengths)
@@ -281,59 +277,57 @@ class TokenOneHotEncoder(BaseTokenEncoder):
 class TokenEncoder(BaseTokenEncoder):
     r"""Encode sequences of tokens, or the words of documents, as integer ids.
 
-    Every token becomes one time step with a single number. Prefer it to
-    `TokenOneHotEncoder` for large vocabularies, and give the estimator that follows an
-    `embedding_dim`: it then looks up a vector for each id and learns these vectors.
+    Every token becomes one time step with a single id. Prefer it to
+    `TokenOneHotEncoder` for large vocabularies, and set the `embedding_dim` of the
+    estimator, which then learns a vector for each id.
 
-    Id 0 is padding at the end of a row, 1 is an unknown token, and those of the
-    vocabulary follow from 2.
+    Id 0 is padding at the end of a row, 1 an unknown token; the ids of the vocabulary
+    start at 2.
 
     Parameters
     ----------
     analyzer : {'word', 'char'} or callable, default='word'
-        What a token of a document is: a match of `token_pattern`, or a character,
-        where a run of white space counts as one space. A callable takes the document
-        as it is and returns its tokens. As in `CountVectorizer`; not applied to
-        tokens that are given as such.
+        How documents are split into tokens, as in `CountVectorizer`: into matches of
+        `token_pattern`, or into characters, where a run of whitespace counts as one
+        space. A callable is passed the unprocessed document and returns its tokens.
+        Not applied to token sequences.
 
     lowercase : bool, default=True
-        Whether documents are put into lower case before they are cut into tokens.
-        Tokens that are given as such, and the documents a callable `analyzer` gets,
-        stay as they are.
+        Whether documents are converted to lower case before they are split. Not
+        applied to token sequences, nor with a callable `analyzer`.
 
     token_pattern : str, default=r"(?u)\b\w+\b"
         Regular expression of a token, for `analyzer='word'`. If it has a capturing
-        group, the group is the token; there may be one at most. The default of
-        `CountVectorizer` leaves out words of one letter, which say little in a count.
-        Here they are kept: in a sequence it matters that "I" comes before "a", and
-        leaving words out would bring others next to each other that were not.
+        group, of which there may be at most one, the group is the token. Unlike the
+        default of `CountVectorizer`, it keeps words of one letter, because removing
+        them would make words adjacent that are not.
 
     min_df : int in [1, inf) or float in [0, 1], default=1
-        Leave out tokens that occur in fewer sequences than this: a number of
-        sequences if int, a share of them if float. Ignored with a fixed `vocabulary`.
+        Exclude tokens that occur in fewer sequences than this: a number of sequences
+        if int, a fraction of them if float. Ignored with a fixed `vocabulary`.
 
     max_features : int in [1, inf) or None, default=None
-        Keep this many tokens only, those that occur most often in all sequences
-        together. Ignored with a fixed `vocabulary`.
+        Keep only this many of the tokens that occur most often across all sequences.
+        Ignored with a fixed `vocabulary`.
 
     vocabulary : mapping or iterable, default=None
-        The tokens to encode: a mapping from token to id, from 2 upwards without
+        The tokens to encode: a mapping from token to id, with the ids from 2 without
         repetition or gap, such as the `vocabulary_` of another TokenEncoder, or an
         iterable of distinct tokens in the order of their ids (a set is sorted). If
         None, the vocabulary is learned in `fit`.
 
     handle_unknown : {'ignore', 'error'}, default='ignore'
-        What becomes of a token outside the vocabulary. With 'ignore' its id is 1; it
-        is never dropped, so lengths do not change. With 'error' a ValueError names it.
-        Tokens that `min_df` or `max_features` left out are unknown too.
+        How tokens outside the vocabulary are encoded, including those excluded by
+        `min_df` or `max_features`. With 'ignore' their id is 1; they are not dropped,
+        so lengths do not change. With 'error' they raise a ValueError.
 
     Attributes
     ----------
     vocabulary_ : dict
-        The id of each token, from 2. A learned vocabulary is sorted.
+        The id of each token, starting at 2. A learned vocabulary is sorted.
 
     n_ids_ : int
-        Number of ids: those of the vocabulary, and 0 and 1.
+        Number of ids, including 0 and 1.
 
     n_features_in_ : int
         Number of time steps. Only after a fit on rectangular X.
@@ -344,14 +338,12 @@ class TokenEncoder(BaseTokenEncoder):
 
     See Also
     --------
-    TokenOneHotEncoder : Gives one-hot time steps, for small vocabularies. An
-        embedding that is the identity makes the two the same.
+    TokenOneHotEncoder : Encodes tokens as one-hot time steps, for small vocabularies.
 
     Notes
     -----
     X may be documents, token sequences, or rectangular, as for `TokenOneHotEncoder`.
-    Of documents and token sequences the answer is ragged, of rectangular X a 2-D
-    array.
+    The output is ragged for documents and token sequences, 2-D for rectangular X.
 
     Examples
     --------
@@ -364,7 +356,7 @@ class TokenEncoder(BaseTokenEncoder):
     >>> encoder.transform(["from worse to good"])[0]
     array([3, 1, 6, 4])
 
-    Padding is left out on the way back, and an unknown token is None:
+    `inverse_transform` removes padding and returns None for unknown tokens:
 
     >>> encoder.inverse_transform([[3, 1, 6, 4]])[0]
     array(['from', None, 'to', 'good'], dtype=object)
@@ -373,7 +365,7 @@ class TokenEncoder(BaseTokenEncoder):
     """
 
     _parameter_constraints: dict = dict(BaseTokenEncoder._parameter_constraints)
-    _first_number = UNKNOWN + 1
+    _first_id = UNKNOWN + 1
     _unknown = f"the id {UNKNOWN}"
 
     def __init__(
@@ -396,7 +388,7 @@ class TokenEncoder(BaseTokenEncoder):
         self.handle_unknown = handle_unknown
 
     def fit(self, X, y=None):
-        """Learn the vocabulary, or take over the given one.
+        """Learn the vocabulary, or validate the given one.
 
         Parameters
         ----------
@@ -414,18 +406,18 @@ class TokenEncoder(BaseTokenEncoder):
         Raises
         ------
         ValueError
-            If no token is left for the vocabulary, if the given vocabulary is not
-            one, if it lacks a token of X and `handle_unknown='error'`, or if a token
-            is missing or infinite.
+            If the vocabulary is empty, if the given vocabulary is invalid, if it lacks
+            a token of X and `handle_unknown='error'`, or if a token is missing or
+            infinite.
         TypeError
             If the tokens are not all strings or all numbers.
         """
         self._fit(X)
-        self.n_ids_ = self._first_number + len(self.vocabulary_)
+        self.n_ids_ = self._first_id + len(self.vocabulary_)
         return self
 
     def fit_transform(self, X, y=None):
-        """Learn the vocabulary and encode the same X, reading it only once.
+        """Learn the vocabulary and encode X, which is read only once.
 
         Parameters
         ----------
@@ -442,7 +434,7 @@ class TokenEncoder(BaseTokenEncoder):
             int64. A sequence without tokens becomes one unknown token.
         """
         rows, kind = self._fit(X)
-        self.n_ids_ = self._first_number + len(self.vocabulary_)
+        self.n_ids_ = self._first_id + len(self.vocabulary_)
         return self._encode(rows, kind)
 
     def transform(self, X):
@@ -462,43 +454,43 @@ class TokenEncoder(BaseTokenEncoder):
         Warns
         -----
         UserWarning
-            If X is text, and not one token of it is in the vocabulary.
+            If X is text and none of its tokens is in the vocabulary.
 
         Raises
         ------
         ValueError
-            If X holds unknown tokens and `handle_unknown='error'`, or does not have
-            the number of time steps of the rectangular X seen in `fit`.
+            If X contains unknown tokens and `handle_unknown='error'`, or does not have
+            the number of time steps of a rectangular X passed to `fit`.
         """
         check_is_fitted(self, "vocabulary_")
         return self._encode(*read_tokens(self, X, reset=False))
 
     def inverse_transform(self, X):
-        """Turn ids back into tokens, without the padding.
+        """Return the tokens of ids, without padding.
 
         Parameters
         ----------
         X : array-like (n_samples, n_timesteps) or sequence of 1-D arrays
-            Ids as `transform` returns them, of any numeric dtype. A list of lists is
-            a sequence of 1-D arrays, whatever their lengths.
+            Ids as returned by `transform`, of any numeric dtype. A list of lists is
+            ragged, even if all lengths are equal.
 
         Returns
         -------
         tokens : ndarray of shape (n_samples, n_timesteps) or (n_samples,)
-            2-D for 2-D X without padding; otherwise a 1-D object array of 1-D
-            arrays, from which padding is left out. The dtype of the tokens is their
-            natural one; if X has unknown tokens, it is object, and these are None.
+            2-D for 2-D X without padding; otherwise a 1-D object array of 1-D arrays
+            without the padding. Unknown tokens become None; the dtype is then object,
+            otherwise that of the tokens.
 
         Raises
         ------
         ValueError
-            If X is of another form, or holds something else than ids.
+            If X has another form, or contains values other than ids.
         """
         check_is_fitted(self, "vocabulary_")
         ids, lengths = read_ids(X, self.n_ids_)
         is_token = ids != PADDING
-        places = np.maximum(ids[is_token] - self._first_number, -1)
-        tokens = decode(places, self.vocabulary_)
+        indices = np.maximum(ids[is_token] - self._first_id, -1)
+        tokens = decode(indices, self.vocabulary_)
         if not is_token.all():
             row_of_id = np.repeat(np.arange(len(lengths)), lengths)
             lengths = np.bincount(row_of_id[is_token], minlength=len(lengths))
@@ -514,11 +506,11 @@ class TokenEncoder(BaseTokenEncoder):
         return split_sequences(ids, lengths)
 
 
-# Columns to one-hot steps, and back
+# One-hot time steps
 
 
 def one_hot(columns, n_tokens, dtype):
-    """Return steps `(len(columns), n_tokens)` with a 1 where columns is not -1."""
+    """Return one-hot steps `(len(columns), n_tokens)`, all zeros for column -1."""
     steps = np.zeros((len(columns), n_tokens), dtype=dtype)
     known = np.flatnonzero(columns >= 0)
     steps[known, columns[known]] = 1
@@ -526,7 +518,7 @@ def one_hot(columns, n_tokens, dtype):
 
 
 def read_one_hot(X, n_tokens):
-    """Lay the steps of 3-D or ragged X end to end; return them and the lengths."""
+    """Concatenate the steps of 3-D or ragged X; return them and the lengths."""
     ndim = getattr(X, "ndim", None)
     if ndim == 3:
         pieces = np.asarray(X)
@@ -535,7 +527,7 @@ def read_one_hot(X, n_tokens):
     else:
         raise not_one_hot(describe(X), n_tokens)
     if len(pieces) == 0:
-        raise ValueError("X must hold at least one sequence. Got none.")
+        raise ValueError("X must contain at least one sequence. Got none.")
     for i, piece in enumerate(pieces):
         if piece.ndim != 2 or piece.shape[1] != n_tokens:
             raise not_one_hot(f"{describe(piece)} as sequence {i}", n_tokens)
@@ -545,16 +537,16 @@ def read_one_hot(X, n_tokens):
 
 
 def not_one_hot(given, n_tokens):
-    """Build the error for what cannot be the answer of `transform`."""
+    """Return the error for X that is not one-hot."""
     return ValueError(
         f"X must be 3-D (n_samples, n_timesteps, {n_tokens}), or a list of arrays "
         f"(n_timesteps, {n_tokens}), with one column for each token of vocabulary_. "
-        f"Got {given}. Pass what transform returns."
+        f"Got {given}. Pass the output of transform."
     )
 
 
-def hot_columns(steps, lengths):
-    """Return the column of the 1 in every step, -1 where there is none."""
+def one_hot_indices(steps, lengths):
+    """Return the column of the 1 in every step, -1 for all-zero steps."""
     columns = steps.argmax(axis=1)
     hot = steps[np.arange(len(steps)), columns] == 1
     wrong = np.flatnonzero(np.count_nonzero(steps, axis=1) != hot)
@@ -562,30 +554,30 @@ def hot_columns(steps, lengths):
         sequence = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         step = int(wrong[0]) - sum(lengths[:sequence])
         raise ValueError(
-            "Every time step of X must be one-hot or all zeros. Got something else in "
+            "Every time step of X must be one-hot or all zeros. Got other values in "
             f"step {step} of sequence {sequence}. For probabilities pass "
             f"np.eye({steps.shape[1]})[X.argmax(axis=-1)]."
         )
     return np.where(hot, columns, -1)
 
 
-# Ids, read back
+# Ids
 
 
 def read_ids(X, n_ids):
-    """Lay the ids of 2-D or ragged X end to end; return them and the lengths."""
+    """Concatenate the ids of 2-D or ragged X; return them and the lengths."""
     ndim = len(getattr(X, "shape", ()))
     if ndim == 2 and not hasattr(X, "toarray"):
-        pieces = list(np.asarray(X))  # a frame itself iterates over its columns
+        pieces = list(np.asarray(X))  # iterating a frame yields its columns
     elif isinstance(X, (list, tuple)) or ndim == 1:
         pieces = [np.asarray(piece) for piece in X]
     else:
         sparse = hasattr(X, "toarray")
         raise not_ids(type(X).__name__ if sparse else describe(X), n_ids)
     if len(pieces) == 0:
-        raise ValueError("X must hold at least one sequence. Got none.")
+        raise ValueError("X must contain at least one sequence. Got none.")
     for i, piece in enumerate(pieces):
-        if piece.ndim == 0:  # X is 1-D itself
+        if piece.ndim == 0:  # X is 1-D
             raise not_ids(f"{piece.item()!r:.80} as sequence {i}", n_ids)
         if piece.ndim != 1:
             raise not_ids(f"{describe(piece)} as sequence {i}", n_ids)
@@ -594,7 +586,7 @@ def read_ids(X, n_ids):
     given = np.concatenate(pieces)
     try:
         ids = given.astype(np.float64)
-    except (TypeError, ValueError) as error:  # objects that are no numbers
+    except (TypeError, ValueError) as error:
         raise not_ids("objects that are not numbers", n_ids) from error
     wrong = ~((ids >= 0) & (ids < n_ids) & (ids == np.floor(ids)))
     if wrong.any():
@@ -603,8 +595,8 @@ def read_ids(X, n_ids):
 
 
 def not_ids(given, n_ids):
-    """Build the error for what cannot be the answer of `transform`."""
+    """Return the error for X that does not contain ids."""
     return ValueError(
-        f"X must hold ids from 0 to {n_ids - 1}, 2-D (n_samples, n_timesteps) or a "
-        f"list of 1-D arrays. Got {given}. Pass what transform returns."
+        f"X must contain ids from 0 to {n_ids - 1}, 2-D (n_samples, n_timesteps) or a "
+        f"list of 1-D arrays. Got {given}. Pass the output of transform."
     )

@@ -1,10 +1,10 @@
-"""The vocabulary: tokens read from whatever X is, each with a number.
+"""The base class of token encoders, tokenisation and vocabularies.
 
-The way X takes, each stage a function that knows nothing of the next:
+The steps of encoding:
 
-    read_tokens          whatever X is      -> rows, lists of tokens
-    learn_vocabulary     rows               -> {token: number}
-    look_up              rows, vocabulary   -> the number of every token, -1 = unknown
+    read_tokens          X                  -> rows, a list of tokens per sequence
+    learn_vocabulary     rows               -> {token: index}
+    look_up              rows, vocabulary   -> the index of every token, -1 = unknown
 """
 
 import warnings
@@ -24,11 +24,11 @@ DOCUMENTS, SEQUENCES, TABLE = "documents", "token sequences", "table"
 
 
 class BaseTokenEncoder(TransformerMixin, BaseEstimator):
-    """What encoders of tokens share: reading X, and the vocabulary.
+    """Base class of token encoders: reads X and learns the vocabulary.
 
-    A subclass says with which number its vocabulary begins (`_first_number`), what an
-    unknown token becomes (`_unknown`, in words), and by `_encode` what `transform`
-    returns. Its `fit` and `transform` call `_fit` and `_read`.
+    A subclass defines the first id of the vocabulary (`_first_id`), the name of the
+    encoding of unknown tokens in messages (`_unknown`), and `_encode`, which returns
+    the output of `transform`. Its `fit` and `transform` call `_fit` and `_read`.
     """
 
     _parameter_constraints: dict = {
@@ -43,11 +43,11 @@ class BaseTokenEncoder(TransformerMixin, BaseEstimator):
         "vocabulary": [Mapping, HasMethods("__iter__"), None],
         "handle_unknown": [StrOptions({"ignore", "error"})],
     }
-    _first_number = 0
+    _first_id = 0
     _unknown = "zeros"
 
     def set_output(self, *, transform=None):
-        """Change nothing: 3-D and ragged answers do not fit into a DataFrame.
+        """Do nothing, since 3-D or ragged output cannot be a DataFrame.
 
         Parameters
         ----------
@@ -59,25 +59,25 @@ class BaseTokenEncoder(TransformerMixin, BaseEstimator):
         self : object
             The encoder.
         """
-        # `Pipeline.set_output` calls it on each of its steps and fails where it is
-        # missing. There is no `get_feature_names_out`, because scikit-learn wraps
-        # every answer of a transformer that has one.
+        # `Pipeline.set_output` requires this method of all its steps. There is no
+        # `get_feature_names_out`, because scikit-learn wraps the output of every
+        # transformer that has one.
         return self
 
     def __sklearn_tags__(self):
-        """Say what the encoder accepts."""
+        """Return the tags of the encoder."""
         tags = super().__sklearn_tags__()
-        # Two tags stay False that one may look for here. `string` would claim that any
-        # object is a token, even one without a hash. `categorical` makes the checks of
-        # scikit-learn 1.6 subtract a float from integers in place, which numpy refuses.
+        # Two tags stay False. `string` would declare any object a valid token, even one
+        # without a hash. With `categorical`, the checks of scikit-learn 1.6 subtract a
+        # float from integers in place, which raises an error in numpy.
         tags.transformer_tags.preserves_dtype = []
         return tags
 
     def _fit(self, X):
-        """Set the fitted attributes and return the tokens of X, to be encoded."""
+        """Set the fitted attributes; return the tokens and the kind of X."""
         self._validate_params()
         rows, kind = read_tokens(self, X, reset=True)
-        first = self._first_number
+        first = self._first_id
         if self.vocabulary is None:
             self.vocabulary_ = learn_vocabulary(
                 rows, min_df=self.min_df, max_features=self.max_features, first=first
@@ -85,13 +85,13 @@ class BaseTokenEncoder(TransformerMixin, BaseEstimator):
             return rows, kind
         self.vocabulary_ = check_vocabulary(self.vocabulary, first)
         if kind == DOCUMENTS and self.lowercase and not callable(self.analyzer):
-            warn_of_capitals(self.vocabulary_)
-        self._look_up(rows)  # as OneHotEncoder, which compares given categories in fit
+            warn_if_uppercase(self.vocabulary_)
+        self._look_up(rows)  # raises for unknown tokens, as in OneHotEncoder.fit
         return rows, kind
 
     def _look_up(self, rows):
-        """Return the number of every token, -1 for unknown ones."""
-        numbers, unknown = look_up(rows, self.vocabulary_)
+        """Return the index of every token, -1 for unknown tokens."""
+        indices, unknown = look_up(rows, self.vocabulary_)
         if unknown and self.handle_unknown == "error":
             more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
             raise ValueError(
@@ -99,31 +99,31 @@ class BaseTokenEncoder(TransformerMixin, BaseEstimator):
                 f"Got the unknown tokens {unknown[:10]}{more}. Set "
                 f"handle_unknown='ignore' to encode such tokens as {self._unknown}."
             )
-        return numbers
+        return indices
 
     def _read(self, rows):
-        """Return the numbers of all rows end to end, and the steps of each row.
+        """Return the indices of the tokens of all rows, and the length of each row.
 
-        A sequence without tokens is read as one step that says nothing: -1.
+        A sequence without tokens is read as one unknown token, -1.
         """
-        numbers, lengths = self._look_up(rows), np.array([len(row) for row in rows])
-        warn_of_strangers(rows, numbers, self._unknown)
-        numbers = np.insert(numbers, np.cumsum(lengths)[lengths == 0], -1)
-        return numbers, np.maximum(lengths, 1)
+        indices, lengths = self._look_up(rows), np.array([len(row) for row in rows])
+        warn_if_all_unknown(rows, indices, self._unknown)
+        indices = np.insert(indices, np.cumsum(lengths)[lengths == 0], -1)
+        return indices, np.maximum(lengths, 1)
 
 
 # Reading X
 
 
 def read_tokens(estimator, X, *, reset):
-    """Read the tokens of X and set or check what the estimator knows of its shape.
+    """Read the tokens of X, and set or check `n_features_in_` and the names.
 
     Parameters
     ----------
     estimator : estimator
-        Has `analyzer`, `lowercase` and `token_pattern`. When `reset`, gets
-        `n_features_in_` and `feature_names_in_`, or loses them where X is not
-        rectangular; is held against them otherwise.
+        Has `analyzer`, `lowercase` and `token_pattern`. With `reset`,
+        `n_features_in_` and `feature_names_in_` are set on it, or deleted if X is not
+        rectangular; otherwise X is checked against them.
 
     X : iterable of str, token sequences, or array-like (n_samples, n_timesteps)
         Documents or tokens.
@@ -137,7 +137,7 @@ def read_tokens(estimator, X, *, reset):
         The tokens of each sequence.
 
     kind : {'documents', 'token sequences', 'table'}
-        What X was; 'table' means rectangular.
+        The form of X; 'table' means rectangular.
     """
     if isinstance(X, (str, bytes)):
         raise ValueError(
@@ -147,7 +147,7 @@ def read_tokens(estimator, X, *, reset):
     items = list_items(X)
     kind = TABLE if items is None else kind_of(items)
     if kind == TABLE:
-        # scikit-learn's own words for sparse, 1-D, empty or infinite X.
+        # scikit-learn's own errors for sparse, 1-D, empty or infinite X.
         return validate_data(estimator, X, reset=reset, dtype=None).tolist(), TABLE
     if kind == DOCUMENTS:
         rows = tokenize(estimator, items)
@@ -161,7 +161,7 @@ def read_tokens(estimator, X, *, reset):
 
 
 def list_items(X):
-    """List what X holds, or return None if X is a table or holds nothing in order."""
+    """Return the items of X in a list, or None if X is 2-D or not ordered."""
     if isinstance(X, (list, tuple)):
         return X
     if hasattr(X, "shape"):
@@ -172,17 +172,17 @@ def list_items(X):
 
 
 def kind_of(items):
-    """Tell documents from token sequences; numbers are left to the table's checks."""
+    """Return the kind of X; numbers are validated like a table."""
     if not items:
-        raise ValueError("X must hold at least one sequence. Got none.")
+        raise ValueError("X must contain at least one sequence. Got none.")
     text = [isinstance(item, (str, bytes)) for item in items]
     if any(text):
         for i, item in enumerate(items):
             if not isinstance(item, str):
                 raise ValueError(
                     "Every document of X must be a str. Got "
-                    f"{describe(item)} as document {i}. Decode bytes and replace "
-                    "missing documents by '' before."
+                    f"{describe(item)} as document {i}. Decode bytes, and replace "
+                    "missing documents by ''."
                 )
         return DOCUMENTS
     sequence = [is_sequence(item) for item in items]
@@ -198,25 +198,24 @@ def kind_of(items):
 
 
 def is_sequence(item):
-    """Whether an item is a list of tokens or a 1-D array of them, a Series say."""
+    """Return whether an item is a list of tokens, or a 1-D array such as a Series."""
     if hasattr(item, "shape"):
         return len(item.shape) == 1
     return isinstance(item, Sequence)
 
 
 def describe(item):
-    """Name what was given where something else is needed."""
+    """Describe an invalid item in error messages."""
     if getattr(item, "shape", None):
         return f"an array of shape {tuple(item.shape)}"
     return type(item).__name__
 
 
 def is_table(estimator, X, rows, reset):
-    """Whether token sequences are the rows of a table.
+    """Return whether token sequences of equal length are the rows of a table.
 
-    In `fit` only lists of lists of one length are. Later, all of one length are if
-    the X of `fit` was, and none are if it was not: whether a part of ragged data has
-    equal lengths by chance must not matter.
+    In `fit` they are if X is a list of lists. Later they are if the X of `fit` was
+    rectangular, because a subset of ragged data may have equal lengths by chance.
     """
     if len({len(row) for row in rows}) > 1 or not rows[0]:
         return False
@@ -228,16 +227,16 @@ def is_table(estimator, X, rows, reset):
 
 def check_shape(estimator, rows, reset):
     """Set or check `n_features_in_` and `feature_names_in_` for a list of lists."""
-    # An array of objects keeps each token as it is, where numpy would turn the
-    # numbers beside a string into strings. check_array has nothing to say about
-    # objects; missing and infinite ones are refused with those of the other kinds.
+    # In an array of objects numbers beside strings are not converted to strings.
+    # check_array does not validate objects; missing and infinite ones raise an error
+    # when the vocabulary is learned or looked up.
     cells = np.fromiter(chain.from_iterable(rows), dtype=object)
     table = cells.reshape(len(rows), -1)
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
 def check_any_length(estimator, kind, reset):
-    """Remove what an earlier fit knew of columns; refuse ragged X if this one does."""
+    """Delete the attributes of columns if `reset`; otherwise raise if they exist."""
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
             vars(estimator).pop(name, None)
@@ -250,13 +249,13 @@ def check_any_length(estimator, kind, reset):
 
 
 def list_tokens(sequence):
-    """List the tokens of one sequence."""
-    # `tolist` turns the numbers of numpy, pandas and torch into Python's.
+    """Return the tokens of one sequence in a list."""
+    # `tolist` converts the scalars of numpy, pandas and torch to those of Python.
     return sequence.tolist() if hasattr(sequence, "tolist") else list(sequence)
 
 
 def tokenize(estimator, documents):
-    """Cut documents into lists of tokens, exactly as CountVectorizer would."""
+    """Split documents into lists of tokens, as CountVectorizer does."""
     analyze = CountVectorizer(
         analyzer=estimator.analyzer,
         lowercase=estimator.lowercase,
@@ -269,7 +268,7 @@ def tokenize(estimator, documents):
 
 
 def learn_vocabulary(rows, *, min_df=1, max_features=None, first=0):
-    """Give a number to every token of `rows`, in sorted order.
+    """Assign an index to every token of `rows`, in sorted order.
 
     Parameters
     ----------
@@ -277,25 +276,25 @@ def learn_vocabulary(rows, *, min_df=1, max_features=None, first=0):
         The tokens of each sequence.
 
     min_df : int or float, default=1
-        In how many sequences, or which share of them, a token must occur.
+        Number, or fraction, of the sequences in which a token must occur.
 
     max_features : int or None, default=None
-        How many of the most frequent tokens are kept.
+        Number of the most frequent tokens to keep.
 
     first : int, default=0
-        The number of the first token.
+        The index of the first token.
 
     Returns
     -------
     vocabulary : dict
-        The number of each token.
+        The index of each token.
     """
     frequency = token_frequency(rows)
     check_not_missing(frequency)
     tokens = sort_tokens(frequency)
     if not tokens:
         raise ValueError(
-            "The vocabulary must hold at least one token. Got sequences without any "
+            "The vocabulary must have at least one token. Got sequences without any "
             f"(n_samples={len(rows)}). For documents, check analyzer and token_pattern."
         )
     at_least = min_df if isinstance(min_df, Integral) else min_df * len(rows)
@@ -303,55 +302,52 @@ def learn_vocabulary(rows, *, min_df=1, max_features=None, first=0):
     tokens = [token for token in tokens if n_rows_with[token] >= at_least]
     if not tokens:
         raise ValueError(
-            "The vocabulary must hold at least one token. Got none that is in at least "
+            "The vocabulary must have at least one token. Got none that is in at least "
             f"min_df={min_df} of the sequences (n_samples={len(rows)}). Lower min_df."
         )
     if max_features is not None:
         counts = np.array([frequency[token] for token in tokens])
-        # CountVectorizer's own expression, so that ties are broken as they are there.
+        # The expression of CountVectorizer, so that ties are broken alike.
         most_frequent = (-counts).argsort()[:max_features]
         tokens = [tokens[i] for i in np.sort(most_frequent)]
-    return {plain(token): first + place for place, token in enumerate(tokens)}
+    return {to_python(token): first + i for i, token in enumerate(tokens)}
 
 
 def check_vocabulary(vocabulary, first=0):
-    """Return a user's vocabulary as `{token: number}`, refusing what is not one.
-
-    Numbers follow each other from `first`.
-    """
+    """Validate a user's vocabulary; return it as `{token: index}`, from `first`."""
     if isinstance(vocabulary, Mapping):
         columns = dict(vocabulary)
         stop = first + len(columns)
         if set(columns.values()) != set(range(first, stop)):
-            word = "ids" if first else "columns"
+            noun = "ids" if first else "columns"
             raise ValueError(
-                f"The {word} in the 'vocabulary' parameter must be {first} to "
+                f"The {noun} in the 'vocabulary' parameter must be {first} to "
                 f"{stop - 1}, each of them once. Got "
                 f"{list(columns.values())}. Pass a list of the tokens to number them."
             )
     else:
-        if isinstance(vocabulary, Set):  # without an order of its own
+        if isinstance(vocabulary, Set):  # not ordered
             vocabulary = sort_tokens(vocabulary, "'vocabulary' parameter")
         tokens = list(vocabulary)
         frequency = token_frequency([tokens], "'vocabulary' parameter")
-        twice = [token for token, count in frequency.items() if count > 1]
-        if twice:
+        repeated = [token for token, count in frequency.items() if count > 1]
+        if repeated:
             raise ValueError(
-                "The 'vocabulary' parameter must hold every token once. Got "
-                f"{twice[:10]} more than once. Pass each token once, or a mapping."
+                "The 'vocabulary' parameter must contain each token once. Got "
+                f"{repeated[:10]} more than once. Remove the repetitions."
             )
-        columns = {token: first + place for place, token in enumerate(tokens)}
+        columns = {token: first + i for i, token in enumerate(tokens)}
     if not columns:
         raise ValueError(
-            "The 'vocabulary' parameter must hold at least one token. Got none. Set "
+            "The 'vocabulary' parameter must have at least one token. Got none. Set "
             "vocabulary=None to learn the tokens from X."
         )
     check_not_missing(columns, "the 'vocabulary' parameter")
-    return {plain(token): int(column) for token, column in columns.items()}
+    return {to_python(token): int(column) for token, column in columns.items()}
 
 
 def look_up(rows, vocabulary):
-    """Find the number of every token.
+    """Return the index of every token.
 
     Parameters
     ----------
@@ -359,38 +355,38 @@ def look_up(rows, vocabulary):
         The tokens of each sequence.
 
     vocabulary : dict
-        The number of each token.
+        The index of each token.
 
     Returns
     -------
-    columns : ndarray of int
-        All sequences end to end; -1 for a token outside the vocabulary.
+    indices : ndarray of int
+        Those of all sequences, concatenated; -1 for a token outside the vocabulary.
 
     unknown : list
-        These tokens, each once, in the order in which they appear.
+        The distinct tokens outside the vocabulary, in the order of appearance.
     """
     tokens = list(chain.from_iterable(rows))
-    # A dict's own method over a list: no Python code runs per token.
-    columns = map(vocabulary.get, tokens, repeat(-1))
+    # `map` over a method of dict runs no Python code per token.
+    indices = map(vocabulary.get, tokens, repeat(-1))
     try:
-        columns = np.fromiter(columns, dtype=np.intp, count=len(tokens))
+        indices = np.fromiter(indices, dtype=np.intp, count=len(tokens))
     except TypeError as error:
         raise not_tokens(tokens) from error
-    unknown = list(dict.fromkeys(compress(tokens, (columns < 0).tolist())))
+    unknown = list(dict.fromkeys(compress(tokens, (indices < 0).tolist())))
     check_not_missing(unknown)
-    return columns, unknown
+    return indices, unknown
 
 
 def token_frequency(rows, source="X argument"):
-    """Count how often each token occurs in all sequences together."""
+    """Count the occurrences of each token in all sequences."""
     try:
         return Counter(chain.from_iterable(rows))
-    except TypeError as error:  # what has no hash cannot be a token
+    except TypeError as error:  # a token is not hashable
         raise not_tokens(chain.from_iterable(rows), source) from error
 
 
 def sort_tokens(tokens, source="X argument"):
-    """Sort tokens, which has a meaning only if they are of one kind."""
+    """Sort tokens, which must be of one kind."""
     try:
         return sorted(tokens)
     except TypeError as error:
@@ -398,91 +394,91 @@ def sort_tokens(tokens, source="X argument"):
 
 
 def not_tokens(tokens, source="X argument"):
-    """Build the error for tokens that cannot be compared or looked up."""
+    """Return the error for tokens that cannot be compared or looked up."""
     kinds = " and ".join(sorted({type(token).__name__ for token in tokens}))
     return TypeError(
         f"The tokens in the {source} must be all strings or all numbers. Got {kinds}. "
-        "Convert the tokens before, for example with str, or list them in 'vocabulary'."
+        "Convert the tokens, for example with str, or list them in 'vocabulary'."
     )
 
 
 def check_not_missing(tokens, source="X"):
-    """Refuse missing tokens, which would look like unknown ones, and infinity."""
+    """Raise an error for missing tokens, which would be unknown, and infinity."""
     for token in tokens:
         if is_missing(token) or is_infinite(token):
             raise ValueError(
                 f"The tokens of {source} must not be missing or infinite. Got "
-                f"{token!r}. Replace it before by a token of your own."
+                f"{token!r}. Replace it by a token."
             )
 
 
 def is_missing(token):
-    """Whether a token is None, NaN, NaT or pandas.NA, without importing pandas."""
+    """Return whether a token is None, NaN, NaT or pandas.NA."""
     try:
         return token is None or bool(token != token)  # NaN differs from itself
-    except TypeError:  # pandas.NA does not say
+    except TypeError:  # pandas.NA has no truth value
         return True
 
 
 def is_infinite(token):
-    """Whether a token is a number that is not finite."""
+    """Return whether a token is an infinite number or NaN."""
     return isinstance(token, (float, np.floating)) and not np.isfinite(token)
 
 
-def plain(token):
-    """Return a numpy scalar as the Python object that is equal to it."""
+def to_python(token):
+    """Convert a numpy scalar to the equal Python object."""
     numpy_scalar = isinstance(token, (np.number, np.bool_, np.str_, np.bytes_))
     return token.item() if numpy_scalar else token
 
 
-def warn_of_capitals(vocabulary):
-    """Warn of tokens that documents in lower case cannot contain."""
+def warn_if_uppercase(vocabulary):
+    """Warn of tokens that lowercase documents cannot contain."""
     for token in vocabulary:
         if isinstance(token, str) and token != token.lower():
             warnings.warn(
-                f"The 'vocabulary' parameter holds {token!r}, which no document "
-                "matches since lowercase=True. Set lowercase=False, or write the "
-                "vocabulary in lower case.",
+                f"The 'vocabulary' parameter contains {token!r}, which no document "
+                "matches if lowercase=True. Set lowercase=False, or convert the "
+                "vocabulary to lower case.",
                 UserWarning,
                 stacklevel=4,
             )
             return
 
 
-def warn_of_strangers(rows, columns, meaning):
-    """Warn if not one token of text is known: it was hardly cut up as in fit."""
-    if not len(columns) or (columns >= 0).any():
+def warn_if_all_unknown(rows, indices, encoding):
+    """Warn if no token of text is known, since it was probably split differently."""
+    if not len(indices) or (indices >= 0).any():
         return
     first = next(row for row in rows if row)
-    if isinstance(first[0], str):  # numbers cannot be cut in another way
+    if isinstance(first[0], str):  # only text can be split in several ways
         warnings.warn(
-            "None of the tokens of X is in the vocabulary, so that all its steps are "
-            f"{meaning}. The first sequence begins with {first[:3]!r:.80}. Pass X in "
-            "the form that fit got, or fit on more.",
+            "None of the tokens of X is in the vocabulary, so all steps are encoded as "
+            f"{encoding}. The first sequence begins with {first[:3]!r:.80}. Pass X in "
+            "the form of the X of fit, or fit on more data.",
             UserWarning,
             stacklevel=6,
         )
 
 
-# Back to tokens
+# Decoding
 
 
-def decode(columns, vocabulary):
-    """Return the token of each place in the vocabulary's order, None for -1."""
+def decode(indices, vocabulary):
+    """Return the tokens at indices of the sorted vocabulary, None for -1."""
     tokens = token_array(sorted(vocabulary, key=vocabulary.get))
-    unknown = columns < 0
+    unknown = indices < 0
     if not unknown.any():
-        return tokens[columns]
-    tokens = tokens.astype(object)[columns]
+        return tokens[indices]
+    tokens = tokens.astype(object)[indices]
     tokens[unknown] = None
     return tokens
 
 
 def token_array(tokens):
-    """Return tokens as an array of the dtype that is natural to them."""
+    """Return tokens as an array of their common dtype, or else of objects."""
     kinds = {type(token) for token in tokens}
     if kinds in ({str}, {bytes}, {bool}, {int}, {float}):
         array = np.array(tokens)
-        if array.tolist() == tokens:  # numpy strings lose zero bytes at their end
+        if array.tolist() == tokens:  # numpy strips trailing null characters
             return array
     return np.fromiter(tokens, dtype=object, count=len(tokens))

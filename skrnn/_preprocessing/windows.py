@@ -1,4 +1,4 @@
-"""Windows over a time series, as views of its memory."""
+"""Sliding windows over a time series, as views of its memory."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,46 +14,43 @@ from skrnn._compat import Interval, StrOptions
 
 
 class SlidingWindow(TransformerMixin, BaseEstimator):
-    """Turn each row of a time series into the window of rows that ends with it.
+    """Transform each row of a time series into the window of rows that ends with it.
 
-    Rows keep their number and their order: row t becomes the rows
-    `t - window_size + 1, ..., t`. So it fits into a `Pipeline` with y untouched, and
-    a splitter that respects time, such as `TimeSeriesSplit`, stays honest, since no
-    window reaches forward. To cut windows together with their targets before a split,
-    use `make_windows`.
+    Row t becomes the rows `t - window_size + 1, ..., t`. The number and order of rows
+    are preserved, so that y needs no change in a `Pipeline`. No window contains later
+    rows, so that splitters such as `TimeSeriesSplit` do not leak. To split a series
+    into windows and targets beforehand, use `make_windows`.
 
     Parameters
     ----------
     window_size : int, default=12
-        Rows of a window.
+        Number of rows of a window.
 
     padding : {'edge', 'zeros'}, default='edge'
-        What stands before the first row: the first row again, or zeros.
+        How rows before the first are filled: with copies of the first, or with zeros.
 
     carry_over : bool, default=False
-        Whether the last `window_size - 1` rows seen in `fit` come before the rows
-        given to `transform`, as their history, in place of padding. For rows that
-        follow those of `fit`, as a test part follows a training part. `transform` of
-        the very rows of `fit`, alone or with rows behind them, still begins with the
-        padding. Any other rows are taken to follow those of `fit` directly: rows from
-        before or from later on would get a false history.
+        Whether `transform` uses the last `window_size - 1` rows of `fit` in place of
+        padding, for rows that directly follow those of `fit`, as a test set follows a
+        training set. If X of `transform` starts with the rows of `fit`, it is padded.
+        All other rows are assumed to directly follow those of `fit`.
 
     Attributes
     ----------
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
 
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X was a DataFrame with string columns.
 
     See Also
     --------
-    make_windows : Cuts windows and their targets before a split.
+    make_windows : Splits a time series into windows and targets.
 
     Notes
     -----
-    The output is a read-only view: its memory is that of the series, not
-    `window_size` times it. Copy it before changing it.
+    The output is a read-only view, which needs the memory of the series, not
+    `window_size` times as much. Copy it before changing it.
 
     Examples
     --------
@@ -101,7 +98,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X, y=None):
-        """Fit, and return the windows of X.
+        """Fit and return the windows of X.
 
         Parameters
         ----------
@@ -135,12 +132,12 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
         X = validate_data(self, X, reset=False, dtype="numeric")
         history = None
         if self.carry_over:
-            begins_alike = fingerprint(X[: self._n_rows]) == self._fingerprint
-            history = None if begins_alike else self._last_rows
+            starts_with_fit = fingerprint(X[: self._n_rows]) == self._fingerprint
+            history = None if starts_with_fit else self._last_rows
         return self._windows(X, history)
 
     def set_output(self, *, transform=None):
-        """Do nothing: windows are 3-D and cannot be a frame.
+        """Do nothing, since 3-D output cannot be a DataFrame.
 
         Parameters
         ----------
@@ -174,7 +171,7 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
             first = np.zeros_like(first)
         pad = np.repeat(first, n_padded, axis=0)
         series = np.concatenate([pad, history, X])
-        return windows_of(series, self.window_size)
+        return window_view(series, self.window_size)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -183,11 +180,11 @@ class SlidingWindow(TransformerMixin, BaseEstimator):
 
 
 def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
-    """Cut a time series into windows and the targets that follow them.
+    """Split a time series into windows and the targets that follow them.
 
-    A window and its target never share a row (but for `horizon=0`), so pairs can be
-    split in time and fitted without a pipeline. To keep one window for each row
-    inside a `Pipeline`, use `SlidingWindow`.
+    A window does not contain its target, unless `horizon=0`, so that the pairs can be
+    split by time and fitted without a pipeline. For one window per row in a
+    `Pipeline`, use `SlidingWindow`.
 
     Parameters
     ----------
@@ -195,42 +192,41 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
         The series, oldest row first.
 
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
-        What is to be predicted, row by row; None for X itself, which must then have
-        one column.
+        The values to predict, one for each row of X. None stands for X itself, which
+        must then have one column.
 
     window_size : int
-        Rows of a window.
+        Number of rows of a window.
 
     horizon : int or iterable of int, default=1
-        How many rows after the last row of its window the target stands. Several
-        horizons give a column each. 0, the last row itself, only if y is given.
+        Number of rows from the last row of a window to its target. Several horizons
+        yield one column each. 0, the last row itself, is valid only if y is given.
 
     stride : int, default=1
-        Rows from the beginning of one window to the beginning of the next.
+        Number of rows from the start of a window to the start of the next.
 
     groups : array-like of shape (n_rows,), default=None
-        The series that each row belongs to; the rows of one must stand together. No
-        window reaches from one into another, nor does a target. Called with
-        `y=groups` as well, it returns the series of each window as targets, for the
-        `groups` of a splitter or of `fit`.
+        The series of each row; rows of the same series must be adjacent. A window and
+        its target belong to the same series. With `y=groups`, the targets are the
+        series of the windows, for the `groups` of a splitter or of `fit`.
 
     Returns
     -------
     windows : ndarray of shape (n_windows, window_size[, n_features])
-        With one axis more than X. Without groups a read-only view of X.
+        One dimension more than X. Without groups, a read-only view of X.
 
     targets : ndarray of shape (n_windows,) or (n_windows, k)
-        `k` horizons or outputs.
+        k is the number of horizons or outputs.
 
     Raises
     ------
     ValueError
         If the series is too short for one window and its target, or if the shapes of
-        X, y, `horizon` and `groups` do not fit together.
+        X, y, `horizon` and `groups` do not match.
 
     See Also
     --------
-    SlidingWindow : The window that ends with each row, as a transformer.
+    SlidingWindow : Transformer to the window that ends with each row.
 
     Examples
     --------
@@ -249,7 +245,7 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
     horizons, several = _check_horizon(horizon, y)
     for name, value in (("window_size", window_size), ("stride", stride)):
         if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be an int from 1 upwards. Got {value!r}.")
+            raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")
     if y is None:
         if X.ndim == 2 and X.shape[1] > 1:
             raise ValueError(
@@ -267,17 +263,17 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
         y = y[:, 0]
     if several and y.ndim == 2:
         raise ValueError(
-            "y must have one column when several horizons are asked for. Got shape "
+            "y must have one column if there are several horizons. Got shape "
             f"{y.shape}. Call make_windows for each column."
         )
-    last = window_size - 1 + max(horizons)  # of the rows a pair reaches over
+    last = window_size - 1 + max(horizons)  # from the first row to the last target
     if len(X) <= last:
         raise ValueError(
             f"X must have at least window_size + horizon = {last + 1} rows. Got "
             f"{len(X)}. Lower window_size or horizon."
         )
     starts = np.arange(0, len(X) - last, stride)
-    windows = windows_of(X, window_size)
+    windows = window_view(X, window_size)
     if groups is None:
         windows = windows[: len(X) - last : stride]
     else:
@@ -289,14 +285,14 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
     return windows, np.stack([y[ends + h] for h in horizons], axis=1)
 
 
-def windows_of(series, window_size):
+def window_view(series, window_size):
     """Return all windows of a series as a read-only view, time before features."""
     view = sliding_window_view(series, window_size, axis=0)
     return np.moveaxis(view, -1, 1)
 
 
 def fingerprint(X):
-    """Return a digest of shape and values, in pieces that need little memory."""
+    """Return a digest of shape and values, computed in chunks to save memory."""
     digest = hashlib.blake2b(repr(X.shape).encode(), digest_size=16)
     for first in range(0, len(X), 2**16):
         digest.update(np.ascontiguousarray(X[first : first + 2**16], dtype=np.float64))
@@ -314,21 +310,21 @@ def _check_series(X, name):
 
 
 def _check_horizon(horizon, y):
-    """Return the horizons as a list, and whether several were asked for."""
+    """Return the horizons as a list, and whether `horizon` was iterable."""
     several = isinstance(horizon, Iterable)
     horizons = list(horizon) if several else [horizon]
     lowest = 0 if y is not None else 1
-    whole = all(isinstance(h, Integral) and h >= lowest for h in horizons)
-    if not horizons or not whole:
+    valid = all(isinstance(h, Integral) and h >= lowest for h in horizons)
+    if not horizons or not valid:
         raise ValueError(
-            f"horizon must be an int from {lowest} upwards, or several. Got "
-            f"{horizon!r}. 0 labels the last row of a window and needs y."
+            f"horizon must be an int >= {lowest}, or an iterable of them. Got "
+            f"{horizon!r}. For horizon=0, the last row of a window, pass y."
         )
     return [int(h) for h in horizons], several
 
 
 def _starts_within_groups(groups, n_rows, last, stride):
-    """Return where windows start that stay, with their targets, in one group."""
+    """Return the starts of windows that, with their targets, are in one group."""
     groups = np.asarray(groups)
     if groups.shape != (n_rows,):
         raise ValueError(
@@ -338,15 +334,15 @@ def _starts_within_groups(groups, n_rows, last, stride):
     missing = pd.isna(groups)
     if missing.any():
         raise ValueError(
-            "groups must name the group of every row of X. Got a missing value for "
-            f"row {missing.argmax()}."
+            "groups must not contain missing values. Got one for row "
+            f"{missing.argmax()}."
         )
     borders = np.flatnonzero(groups[1:] != groups[:-1]) + 1
     firsts = np.concatenate([[0], borders])
     ends = np.concatenate([borders, [n_rows]])
     if len(np.unique(groups)) < len(firsts):
         raise ValueError(
-            "groups must keep the rows of one group together. Got a group in several "
+            "groups must have adjacent rows for each group. Got a group in several "
             "pieces. Sort the rows by group and time."
         )
     starts = [np.arange(a, b - last, stride) for a, b in zip(firsts, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""Small data sets that come with the package or are made by a rule."""
+"""A bundled data set and generators of synthetic data."""
 
 from skrnn.datasets._airline import load_airline_passengers
 from skrnn.datasets._generated import (

@@ -8,20 +8,19 @@ import pandas as pd
 def load_airline_passengers():
     """Load the monthly totals of international airline passengers, 1949 to 1960.
 
-    The series has a rising trend and a yearly season whose swing grows with the
-    level. It is short enough to fit in a second, and long known enough that many
-    methods have been tried on it.
+    The series has an increasing trend and a yearly season whose amplitude grows with
+    the level. It is a common benchmark of forecasting methods.
 
     Returns
     -------
     frame : DataFrame of shape (144, 1)
         One row per month, oldest first. The index, named ``month``, holds the
         first day of each month (freq ``'MS'``) from January 1949 to December 1960.
-        The one column ``passengers`` (int64) is in thousands of passengers.
+        The column ``passengers`` (int64) is in thousands of passengers.
 
     Notes
     -----
-    The numbers are Series G of [1]_. They are published facts, first printed in
+    The values are Series G of [1]_. They are published facts, first printed in
     the 1950s, and carry no licence.
 
     References
@@ -48,5 +47,5 @@ def load_airline_passengers():
             date_format="%Y-%m",
             dtype={"passengers": "int64"},
         )
-    frame.index.freq = "MS"  # raises if a month were missing
+    frame.index.freq = "MS"  # raises an error if a month is missing
     return frame

@@ -1,4 +1,4 @@
-"""Sequences made by a rule, to learn from and to test with."""
+"""Generators of synthetic sequences."""
 
 from itertools import product
 from numbers import Integral, Real
@@ -24,25 +24,26 @@ TEMPLATES = (
 def make_sine_waves(
     n_samples=100, *, n_timesteps=50, period=25.0, noise=0.0, random_state=None
 ):
-    r"""Make sine waves of random phase, and the value that follows each step.
+    r"""Generate sine waves of random phase, and the value that follows each step.
 
     Parameters
     ----------
     n_samples : int, default=100
-        Waves.
+        Number of waves.
 
     n_timesteps : int, default=50
-        Steps of a wave.
+        Number of time steps of a wave.
 
     period : float, or tuple of two floats, default=25.0
-        Steps of a full turn; from a tuple (low, high) each wave draws its own.
+        Period in time steps. For a tuple (low, high), the period of each wave is drawn
+        uniformly from that range.
 
     noise : float, default=0.0
-        Standard deviation of normal noise on every value, what follows included. The
-        amplitude is 1.
+        Standard deviation of the normal noise added to every value of X and y. The
+        amplitude of the waves is 1.
 
     random_state : int, RandomState instance or None, default=None
-        Of phases, periods and noise.
+        Seeds the phases, periods and noise.
 
     Returns
     -------
@@ -50,20 +51,20 @@ def make_sine_waves(
         The values.
 
     y : ndarray of shape (n_samples, n_timesteps)
-        The value one step later, for each step.
+        For each step, the value of the next step.
 
     Raises
     ------
     ValueError
-        If `n_samples` or `n_timesteps` is not an int from 1 upwards, or if `period` or
-        `noise` is outside its range.
+        If `n_samples` or `n_timesteps` is not an int >= 1, or if `period` or `noise` is
+        outside its range.
 
     Notes
     -----
     A wave of phase :math:`\varphi` and period :math:`p` is
-    :math:`\sin(\varphi + 2 \pi t / p)` at step :math:`t`, counted from 0. With noise
-    y is the noisy value that comes next, not the clean one: no model can have a mean
-    squared error below `noise ** 2`, except by chance.
+    :math:`\sin(\varphi + 2 \pi t / p)` at step :math:`t`, counted from 0. Since the
+    noise is also added to y, the expected mean squared error of a model is at least
+    `noise ** 2`.
 
     Examples
     --------
@@ -84,12 +85,12 @@ def make_sine_waves(
     ):
         raise ValueError(
             "period must be a finite number above 0, or a tuple (low, high) of two. "
-            f"Got {period!r}. Give the steps of a full turn, such as 25.0."
+            f"Got {period!r}. Set it to a number of time steps, such as 25.0."
         )
     if not _is_finite(noise) or noise < 0:
         raise ValueError(
-            f"noise must be a finite number from 0 upwards. Got {noise!r}. Set noise=0 "
-            "for clean waves."
+            f"noise must be a finite number >= 0. Got {noise!r}. Set noise=0 for waves "
+            "without noise."
         )
     rng = check_random_state(random_state)
     phases = rng.uniform(0, 2 * np.pi, size=(n_samples, 1))
@@ -97,32 +98,32 @@ def make_sine_waves(
     steps = np.arange(n_timesteps + 1)
     values = np.sin(phases + 2 * np.pi * steps / periods)
     values += noise * rng.normal(size=values.shape)
-    # Copies, as both are cut from one array: who scales X in place must not change y.
+    # Copies, so that y does not change if the user scales X in place.
     return values[:, :-1, None].copy(), values[:, 1:].copy()
 
 
 def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
-    r"""Make pairs of binary numbers, and the bits of their sums.
+    r"""Generate pairs of binary numbers, and the bits of their sums.
 
-    The lowest bits come first, as they are added by hand: a step's answer depends on
-    its two bits and on whether one is carried over from the steps before.
+    The lowest bits come first, as in written addition: the target of a step depends on
+    its two bits and on the carry from the steps before.
 
     Parameters
     ----------
     n_samples : int, default=100
-        Pairs of numbers.
+        Number of pairs.
 
     n_bits : int, default=8
-        Bits of each number, all drawn at random.
+        Number of bits of each number, which are drawn at random.
 
     random_state : int, RandomState instance or None, default=None
-        Of the bits.
+        Seeds the bits.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_bits + 1, 2)
-        The bits of both numbers as float32; the last step has zeros, so that the last
-        carry can come out.
+        The bits of both numbers as float32. The last step has zeros, so that the last
+        carry is part of y.
 
     y : ndarray of shape (n_samples, n_bits + 1)
         The bits of the sum as int64.
@@ -130,12 +131,12 @@ def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
     Raises
     ------
     ValueError
-        If `n_samples` or `n_bits` is not an int from 1 upwards.
+        If `n_samples` or `n_bits` is not an int >= 1.
 
     Notes
     -----
-    The carry starts at 0. A step whose bits and carry add up to :math:`s` answers with
-    :math:`s \bmod 2` and carries :math:`\lfloor s / 2 \rfloor` [1]_.
+    The carry starts at 0. If the bits and the carry of a step have the sum :math:`s`,
+    its target is :math:`s \bmod 2` and its carry :math:`\lfloor s / 2 \rfloor` [1]_.
 
     References
     ----------
@@ -163,23 +164,23 @@ def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
 
 
 def make_order_sentences(n_samples=100, *, return_groups=False, random_state=None):
-    """Make sentences of which only the order of the words tells the class.
+    """Generate sentences whose class depends only on the order of their words.
 
-    A sentence says that something went from good to bad, or from bad to good, in one
-    of several forms. Each is there twice, with its two states exchanged, so that both
-    classes hold the very same words as often: a bag of words is at chance.
+    A sentence describes a change from good to bad, or from bad to good. Each occurs a
+    second time with its two adjectives exchanged. The word counts of both classes are
+    equal, so that a bag-of-words model is at chance.
 
     Parameters
     ----------
     n_samples : int, default=100
-        Sentences; an even number, as they come in pairs.
+        Number of sentences, which must be even, since they are generated in pairs.
 
     return_groups : bool, default=False
-        Whether to say which pair of adjectives each sentence uses, for splits that
-        test on pairs which were not trained on.
+        Whether to return the pair of adjectives of each sentence, for splits whose
+        test set has other pairs than the training set.
 
     random_state : int, RandomState instance or None, default=None
-        Of the sentences and their order.
+        Seeds the sentences and their order.
 
     Returns
     -------
@@ -190,19 +191,18 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
         'better' or 'worse'.
 
     groups : ndarray of shape (n_samples,)
-        From 0 to 48, if asked for.
+        From 0 to 48. Only if `return_groups=True`.
 
     Raises
     ------
     ValueError
-        If `n_samples` is not an even int from 2 upwards.
+        If `n_samples` is not an even int >= 2.
 
     Notes
     -----
-    A bag of words gives both sentences of a pair the same answer, so it is right for
-    one of them. A random split may put the two on different sides; what the bag learns
-    of the one is then wrong for the other, and it scores below one half. Split by
-    `groups`, which keeps them together, for exactly one half.
+    A bag-of-words model predicts the same class for both sentences of a pair, and so
+    has an accuracy of one half. A random split may separate the sentences of a pair;
+    the accuracy is then below one half. Splitting by `groups` keeps them together.
 
     Examples
     --------
@@ -216,8 +216,8 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     _check_count(n_samples, "n_samples")
     if n_samples % 2:
         raise ValueError(
-            "n_samples must be even: each sentence comes with its mirror image. Got "
-            f"{n_samples}. Make {n_samples + 1} and leave one out."
+            "n_samples must be even, since sentences are generated in pairs. Got "
+            f"{n_samples}. Generate {n_samples + 1} and drop one."
         )
     rng = check_random_state(random_state)
     pairs = list(product(GOOD, BAD))
@@ -245,4 +245,4 @@ def _is_finite(value):
 
 def _check_count(value, name):
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an int from 1 upwards. Got {value!r}.")
+        raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")

@@ -1,4 +1,4 @@
-"""Transformers for each time step, tables of lags, and long frames."""
+"""EachStep."""
 
 import pickle
 from functools import partial
@@ -16,7 +16,6 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import (
     ColumnTransformer,
-    make_column_selector,
     make_column_transformer,
 )
 from sklearn.decomposition import NMF, PCA
@@ -25,8 +24,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     MinMaxScaler,
@@ -42,9 +41,6 @@ from skrnn import (
     EachStep,
     RNNClassifier,
     RNNRegressor,
-    SlidingWindow,
-    ToSequences,
-    sequences_from_frame,
 )
 
 # scikit-learn 1.6 reads names by a protocol that the newest polars has dropped.
@@ -366,7 +362,7 @@ def test_frames_with_different_columns_are_refused():
     message = (
         "Every DataFrame of X must have the same columns in the same order. Got "
         "['speed', 'gear', 'load'] for sequence 0 and ['load', 'speed', 'gear'] for "
-        "sequence 1. Select the columns by a list of names."
+        "sequence 1. Select the same columns of every DataFrame."
     )
     with raises(ValueError, message):
         EachStep(ENCODE).fit([first, second[["load", "speed", "gear"]]])
@@ -377,7 +373,7 @@ def test_frames_among_arrays_are_refused():
 
     message = (
         "Every sequence of X must be a DataFrame if one is. Got ndarray for sequence "
-        "1. Pass arrays only, or name the columns of all."
+        "1. Pass only arrays or only DataFrames."
     )
     with raises(ValueError, message):
         EachStep(ENCODE).fit([frame, frame.to_numpy()])
@@ -472,8 +468,8 @@ def test_y_of_another_length_is_refused():
 
 def test_ragged_y_of_other_lengths_is_refused():
     message = (
-        "Ragged y must have an entry for each time step of X. Got other lengths than "
-        "those of the sequences of X."
+        "Ragged y must have an entry for each time step of X. Got sequences of other "
+        "lengths than those of X."
     )
     with raises(ValueError, message):
         EachStep(Recorder()).fit(ragged_of([1, 2]), [[0, 1], [1]])
@@ -514,8 +510,8 @@ def test_weights_need_only_be_taken_by_fit():
 
 def test_weights_for_a_transformer_without_are_refused():
     message = (
-        "sample_weight must be None for a transformer whose fit does not take it. Got "
-        "weights for MinMaxScaler. Leave them out."
+        "sample_weight must be None if fit of the transformer does not accept it. Got "
+        "weights for MinMaxScaler. Omit them."
     )
     with raises(ValueError, message):
         EachStep(MinMaxScaler()).fit(block_of(4), sample_weight=np.ones(4))
@@ -531,9 +527,7 @@ def test_weights_of_another_shape_are_refused():
 
 
 def test_weights_of_zero_only_are_refused():
-    message = (
-        "sample_weight must have at least one weight other than zero. Got zeros only."
-    )
+    message = "sample_weight must have at least one nonzero weight. Got only zeros."
     with raises(ValueError, message):
         EachStep(StandardScaler()).fit(block_of(4), sample_weight=np.zeros(4))
 
@@ -763,8 +757,7 @@ def test_the_picture_shows_the_transformer():
 def test_a_transformer_that_drops_rows_is_refused():
     message = (
         "The 'transformer' parameter of EachStep must return one row for each time "
-        "step. Got shape (6, 2) for 12 steps. Add or drop steps before, outside of "
-        "EachStep."
+        "step. Got shape (6, 2) for 12 steps. Add or drop steps before EachStep."
     )
     with raises(ValueError, message):
         EachStep(Thinned()).fit_transform(block_of(4, 3))
@@ -775,8 +768,7 @@ def test_a_transformer_that_drops_the_axis_of_features_is_refused():
 
     message = (
         "The 'transformer' parameter of EachStep must return one row for each time "
-        "step. Got shape (12,) for 12 steps. Add or drop steps before, outside of "
-        "EachStep."
+        "step. Got shape (12,) for 12 steps. Add or drop steps before EachStep."
     )
     with raises(ValueError, message):
         EachStep(drop).fit_transform(block_of(4, 3))
@@ -890,618 +882,3 @@ def test_other_features_are_refused():
     )
     with raises(ValueError, message):
         scale.transform(block_of(n_features=3))
-
-
-# ToSequences against a loop
-
-
-def sequences_in_a_loop(X, n_features, newest_first, static):
-    lags = [i for i in range(X.shape[1]) if i not in static]
-    n_timesteps = len(lags) // n_features
-    answer = np.empty((len(X), n_timesteps, n_features + len(static)), dtype=X.dtype)
-    for i, row in enumerate(X):
-        for t in range(n_timesteps):
-            lag = n_timesteps - 1 - t if newest_first else t
-            for f in range(n_features):
-                answer[i, t, f] = row[lags[f * n_timesteps + lag]]
-            for k, column in enumerate(static):
-                answer[i, t, n_features + k] = row[column]
-    return answer
-
-
-LAYOUTS = {
-    "contiguous": np.ascontiguousarray,
-    "F-ordered": np.asfortranarray,
-    "every second": lambda X: np.repeat(np.repeat(X, 2, axis=0), 2, axis=1)[::2, ::2],
-    "reversed": lambda X: np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1],
-}
-
-
-@given(
-    data=st.data(),
-    n_samples=st.integers(1, 4),
-    n_timesteps=st.integers(1, 4),
-    n_features=st.integers(1, 3),
-    n_static=st.integers(0, 3),
-    newest_first=st.booleans(),
-    dtype=st.sampled_from([np.float64, np.float32, np.int64]),
-    layout=st.sampled_from(list(LAYOUTS)),
-)
-def test_a_table_becomes_the_sequences_of_a_loop(
-    data, n_samples, n_timesteps, n_features, n_static, newest_first, dtype, layout
-):
-    n_columns = n_timesteps * n_features + n_static
-    X = np.arange(n_samples * n_columns).reshape(n_samples, n_columns).astype(dtype)
-    static = data.draw(st.permutations(range(n_columns)))[:n_static]
-    expected = sequences_in_a_loop(X, n_features, newest_first, static)
-
-    to_sequences = ToSequences(
-        n_features, newest_first=newest_first, static_columns=static
-    )
-
-    answer = to_sequences.fit_transform(LAYOUTS[layout](X))
-    assert_array_equal(answer, expected, strict=True)
-    assert_array_equal(to_sequences.transform(X), expected, strict=True)
-    assert to_sequences.n_timesteps_ == n_timesteps
-
-
-NAMED = pd.DataFrame(
-    np.arange(12.0).reshape(2, 6), columns=["s", "a1", "a2", "b1", "b2", "u"]
-)
-SELECTIONS = {
-    "name": ("u", [5]),
-    "names": (["u", "s"], [5, 0]),
-    "tuple": (("s", "u"), [0, 5]),
-    "Index": (NAMED.columns[[0, 5]], [0, 5]),
-    "position": (5, [5]),
-    "negative": (-1, [5]),
-    "positions": ([0, -1], [0, 5]),
-    "array": (np.array([0, 5]), [0, 5]),
-    "slice": (slice(-2, None), [4, 5]),
-    "slice of names": (slice("b2", "u"), [4, 5]),
-    "slice to a name": (slice(None, "a1"), [0, 1]),
-    "mask": ([True, False, False, False, False, True], [0, 5]),
-    "mask array": (np.arange(6) > 3, [4, 5]),
-    "callable": (make_column_selector("^[su]"), [0, 5]),
-    "none of them": ([], []),
-    "None": (None, []),
-}
-
-
-@pytest.mark.parametrize(("selection", "columns"), SELECTIONS.values(), ids=SELECTIONS)
-def test_static_columns_are_chosen_with_the_words_of_column_transformer(
-    selection, columns
-):
-    to_sequences = ToSequences(static_columns=selection)
-
-    answer = to_sequences.fit_transform(NAMED)
-
-    expected = sequences_in_a_loop(NAMED.to_numpy(), 1, False, columns)
-    assert_array_equal(answer, expected, strict=True)
-
-
-@pytest.mark.parametrize(
-    "selection",
-    [
-        s
-        for s, columns in SELECTIONS.values()
-        if columns and not isinstance(s, (tuple, pd.Index))
-    ],
-)
-def test_column_transformer_chooses_the_same_columns(selection):
-    alone = isinstance(selection, (str, int))  # which ColumnTransformer takes as 1-D
-    columns = [selection] if alone else selection
-    chosen = ColumnTransformer([("chosen", "passthrough", columns)])
-
-    answer = ToSequences(static_columns=selection).fit_transform(NAMED)
-
-    assert_array_equal(answer[:, 0, 1:], chosen.fit_transform(NAMED))
-
-
-@if_names_of_polars
-def test_polars_columns_are_found_by_name():
-    table = pl.from_dict(NAMED.to_dict("list"))
-
-    answer = ToSequences(static_columns=["u"]).fit_transform(table)
-
-    assert_array_equal(answer, ToSequences(static_columns=["u"]).fit_transform(NAMED))
-
-
-@pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("n_features", [1, 3])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_without_static_columns_nothing_is_copied(n_features, newest_first, layout):
-    X = LAYOUTS[layout](np.arange(24.0).reshape(4, 6))
-
-    answer = ToSequences(n_features, newest_first=newest_first).fit_transform(X)
-
-    assert np.shares_memory(answer, X)
-    assert not answer.flags.writeable
-    assert X.flags.writeable
-
-
-def test_other_rows_are_transformed_as_those_of_fit_were():
-    to_sequences = ToSequences(static_columns=["u"]).fit(NAMED)
-
-    answer = to_sequences.transform(NAMED[1:])
-
-    assert_array_equal(answer, to_sequences.transform(NAMED)[1:], strict=True)
-
-
-def test_tags_of_a_table_of_lags_say_what_is_kept():
-    tags = get_tags(ToSequences())
-
-    assert tags.input_tags.allow_nan
-    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
-
-
-def test_missing_values_are_left_to_what_follows():
-    X = [[1.0, np.nan, 3.0]]
-
-    answer = make_pipeline(ToSequences(), EachStep(SimpleImputer())).fit_transform(X)
-
-    assert_array_equal(answer[0, :, 0], [1, 2, 3])
-
-
-def test_a_regressor_of_sequences_takes_a_table_of_lags():
-    X = np.random.default_rng(0).normal(size=(10, 7))
-    pipeline = Pipeline(
-        [
-            ("to_sequences", ToSequences(2, static_columns=-1)),
-            ("rnn", RNNRegressor(2, max_epochs=1, random_state=0)),
-        ]
-    )
-
-    pipeline.set_output(transform="pandas").fit(X, X[:, 0])
-
-    assert pipeline.predict(X).shape == (10,)
-    assert pipeline["rnn"].n_features_in_ == 3
-
-
-@pytest.mark.parametrize("n_features", [2, 9])
-def test_lags_that_do_not_divide_are_refused(n_features):
-    message = (
-        "X must have the same number of lags, one at least, for each variable. Got 7 "
-        f"columns of lags for n_features={n_features}. Change n_features, or name the "
-        "columns that are no lags in static_columns."
-    )
-    with raises(ValueError, message):
-        ToSequences(n_features).fit(np.zeros((2, 7)))
-
-
-def test_a_table_without_lags_is_refused():
-    message = (
-        "X must have the same number of lags, one at least, for each variable. Got 0 "
-        "columns of lags for n_features=1. Change n_features, or name the columns that "
-        "are no lags in static_columns."
-    )
-    with raises(ValueError, message):
-        ToSequences(static_columns=slice(None)).fit(np.zeros((2, 7)))
-
-
-BAD_SELECTIONS = {
-    "unknown name": (
-        "z",
-        "The 'static_columns' parameter must hold columns of X. Got 'z' for X with 6 "
-        "columns.",
-    ),
-    "unknown end": (
-        slice("a", "z"),
-        "The 'static_columns' parameter must hold columns of X. Got 'a' for X with 6 "
-        "columns.",
-    ),
-    "too far": (
-        [0, 6],
-        "The 'static_columns' parameter must hold columns of X. Got 6 for X with 6 "
-        "columns.",
-    ),
-    "too far back": (
-        -7,
-        "The 'static_columns' parameter must hold columns of X. Got -7 for X with 6 "
-        "columns.",
-    ),
-    "not a column": (
-        [0.5],
-        "The 'static_columns' parameter must hold columns of X. Got 0.5 for X with 6 "
-        "columns.",
-    ),
-    "twice": (
-        ["u", 5],
-        "The 'static_columns' parameter must name each column once. Got ['u', 5].",
-    ),
-    "twice by position": (
-        [-1, 5],
-        "The 'static_columns' parameter must name each column once. Got [-1, 5].",
-    ),
-    "short mask": (
-        [True, False],
-        "A mask in the 'static_columns' parameter must have an entry for each of the 6 "
-        "columns of X. Got 2 entries.",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("selection", "message"), BAD_SELECTIONS.values(), ids=BAD_SELECTIONS
-)
-def test_columns_that_x_does_not_have_are_refused(selection, message):
-    with raises(ValueError, message):
-        ToSequences(static_columns=selection).fit(NAMED)
-
-
-def test_names_for_x_without_names_are_refused():
-    message = (
-        "X must be a DataFrame with string columns if 'static_columns' holds names. "
-        "Got 'u' for X without names. Pass positions."
-    )
-    with raises(ValueError, message):
-        ToSequences(static_columns=["u"]).fit(NAMED.to_numpy())
-
-
-@pytest.mark.parametrize("n_features", [0, 1.5, "two"])
-def test_a_number_of_variables_that_is_none_is_refused(n_features):
-    message = (
-        "The 'n_features' parameter of ToSequences must be an int in the range [1, "
-        f"inf). Got {n_features!r} instead."
-    )
-    with raises(InvalidParameterError, message):
-        ToSequences(n_features).fit(np.zeros((2, 4)))
-
-
-def test_a_table_of_lags_is_transformed_after_fit_only():
-    with pytest.raises(NotFittedError, match=r"^This ToSequences instance is not"):
-        ToSequences().transform(np.zeros((2, 4)))
-
-
-def test_windows_and_lags_agree():
-    series = np.arange(8.0)[:, None]
-    lags = np.column_stack([np.roll(series[:, 0], k) for k in range(3)])[2:]
-
-    answer = ToSequences(newest_first=True).fit_transform(lags)
-
-    assert_array_equal(answer, SlidingWindow(3).fit_transform(series)[2:])
-
-
-# sequences_from_frame against a loop
-
-VISITS = pd.DataFrame(
-    {
-        "patient": ["bo", "al", "bo", "cy", "bo", "al"],
-        "day": [3, 2, 1, 7, 2, 1],
-        "pulse": [64.0, 80.0, 60.0, 50.0, 62.0, 81.0],
-        "steps": [4, 2, 1, 5, 3, 6],
-        "ill": [0, 1, 0, 1, 0, 1],
-        "mood": ["c", "e", "a", "f", "b", "d"],
-    }
-)
-FEATURES = ["pulse", "steps"]
-cut = partial(sequences_from_frame, group="patient", time="day", features=FEATURES)
-FRAMES = {"pandas": VISITS, "polars": pl.from_dict(VISITS.to_dict("list"))}
-over_frames = pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
-
-
-def in_a_loop(frame, columns, time):
-    """Return the rows of each patient as a list of arrays."""
-    found = {}
-    for row in frame.to_dict("records"):
-        found.setdefault(row["patient"], []).append(row)
-    if time is not None:
-        found = {
-            key: sorted(rows, key=lambda r: r[time]) for key, rows in found.items()
-        }
-    return [
-        np.array([[row[c] for c in columns] for row in rows]) for rows in found.values()
-    ]
-
-
-@over_frames
-@pytest.mark.parametrize("time", ["day", None])
-def test_rows_of_a_group_become_its_sequence(frame, time):
-    X, y, groups = cut(frame, time=time)
-
-    assert_ragged_equal(X, in_a_loop(VISITS, FEATURES, time))
-    assert y is None
-    assert groups.tolist() == ["bo", "al", "cy"]
-
-
-@given(
-    groups=st.lists(st.integers(0, 4), min_size=1, max_size=30),
-    seed=st.integers(0, 100),
-)
-def test_sequences_hold_the_rows_of_their_group_in_time(groups, seed):
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"patient": groups, "day": rng.permutation(len(groups))})
-    frame["value"] = rng.normal(size=len(groups))
-
-    X, _, keys = sequences_from_frame(frame, group="patient", time="day")
-
-    assert keys.tolist() == list(dict.fromkeys(groups))
-    assert_ragged_equal(X, in_a_loop(frame, ["value"], "day"))
-
-
-def test_rows_without_time_keep_their_order():
-    frame = pd.DataFrame({"patient": np.arange(3000) % 3, "value": np.arange(3000)})
-
-    X = sequences_from_frame(frame, group="patient").X
-
-    assert_ragged_equal(X, [np.arange(i, 3000, 3)[:, None] for i in range(3)])
-
-
-@over_frames
-def test_a_target_per_sequence_is_that_of_its_group(frame):
-    y = cut(frame, target="ill").y
-
-    assert_array_equal(y, [0, 1, 1], strict=True)
-
-
-@over_frames
-def test_a_target_per_step_is_in_the_order_of_the_steps(frame):
-    y = cut(frame, target="mood", target_per="step").y
-
-    assert [piece.tolist() for piece in y] == [["a", "b", "c"], ["d", "e"], ["f"]]
-
-
-def test_a_list_of_targets_makes_columns():
-    y = cut(VISITS, target=["ill"]).y
-    per_step = cut(VISITS, target=["ill", "steps"], target_per="step").y
-
-    assert_array_equal(y, [[0], [1], [1]])
-    assert_ragged_equal(per_step, in_a_loop(VISITS, ["ill", "steps"], "day"))
-
-
-def test_all_other_columns_are_features():
-    X = sequences_from_frame(
-        VISITS.drop(columns="mood"), group="patient", time="day", target="ill"
-    ).X
-
-    assert_ragged_equal(X, in_a_loop(VISITS, FEATURES, "day"))
-
-
-def test_missing_features_of_polars_become_nan():
-    frame = FRAMES["polars"].with_columns(steps=pl.Series([1, None, 0, 1, 1, 0]))
-
-    assert_array_equal(cut(frame, features="steps").X[1], [[0.0], [np.nan]])
-
-
-def test_missing_groups_of_polars_are_refused():
-    frame = FRAMES["polars"].with_columns(
-        patient=pl.Series(["bo", "al", None, "cy", "bo", "al"])
-    )
-
-    message = (
-        "group must not be missing in any row of frame. Got a missing value of "
-        "'patient' in row 2. Drop the row, or fill it in."
-    )
-    with raises(ValueError, message):
-        cut(frame)
-
-
-def test_one_feature_needs_no_list():
-    X = cut(VISITS, features="pulse").X
-
-    assert_ragged_equal(X, in_a_loop(VISITS, ["pulse"], "day"))
-
-
-def test_several_columns_can_tell_groups_apart():
-    frame = pd.DataFrame(
-        {"site": [1, 1, 2, 1], "bed": ["a", "b", "a", "a"], "x": [1.0, 2.0, 3.0, 4.0]}
-    )
-
-    X, _, groups = sequences_from_frame(frame, group=["site", "bed"])
-
-    assert groups.tolist() == [(1, "a"), (1, "b"), (2, "a")]
-    assert [piece[:, 0].tolist() for piece in X] == [[1, 4], [2], [3]]
-
-
-def test_groups_serve_a_splitter():
-    X, y, groups = cut(VISITS, target="ill")
-
-    assert len(list(GroupKFold(3).split(X, y, groups))) == 3
-
-
-def test_categories_without_rows_make_no_group():
-    patients = pd.Categorical(VISITS["patient"], ["al", "bo", "cy", "di"])
-    frame = VISITS.assign(patient=patients)
-
-    assert cut(frame).groups.tolist() == ["bo", "al", "cy"]
-
-
-TIMES = {
-    "dates": pd.to_datetime(VISITS["day"], unit="D"),
-    "with a zone": pd.to_datetime(VISITS["day"], unit="D", utc=True),
-    "strings": VISITS["day"].astype(str),
-    "floats": VISITS["day"] / 7,
-    "durations": pd.to_timedelta(VISITS["day"], unit="D"),
-}
-
-
-@pytest.mark.parametrize("time", TIMES.values(), ids=TIMES)
-def test_time_may_be_anything_that_has_an_order(time):
-    X = cut(VISITS.assign(day=time)).X
-
-    assert_ragged_equal(X, cut(VISITS).X)
-
-
-@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean"])
-def test_missing_features_become_nan(dtype):
-    column = pd.array([1, None, 0, 1, 1, 0], dtype=dtype)
-
-    X = cut(VISITS.assign(steps=column), features="steps").X
-
-    assert_array_equal(X[1], [[0.0], [np.nan]], strict=True)
-
-
-@pytest.mark.parametrize(
-    ("dtypes", "expected"),
-    [
-        (["float32", "float32"], np.float32),
-        (["float32", "float64"], np.float64),
-        (["int64", "int64"], np.int64),
-        (["Int64", "Float32"], np.float64),
-        (["bool", "float32"], np.float32),
-    ],
-)
-def test_features_share_the_dtype_that_holds_them_all(dtypes, expected):
-    frame = VISITS.astype(dict(zip(FEATURES, dtypes, strict=True)))
-
-    assert {piece.dtype for piece in cut(frame).X} == {np.dtype(expected)}
-
-
-def test_the_frame_is_left_as_it_was():
-    frame = VISITS.copy()
-
-    X = cut(frame).X
-    X[0][:] = 0
-
-    pd.testing.assert_frame_equal(frame, VISITS)
-
-
-def test_a_classifier_takes_the_sequences():
-    X, y, _ = cut(VISITS, target="ill")
-    model = RNNClassifier(2, max_epochs=1, random_state=0)
-
-    assert model.fit(X, y).predict(X).shape == (3,)
-
-
-def test_missing_values_can_be_imputed_afterwards():
-    frame = VISITS.assign(pulse=[64.0, np.nan, 60.0, 50.0, 62.0, 81.0])
-
-    X = EachStep(SimpleImputer(strategy="median")).fit_transform(cut(frame).X)
-
-    assert X[1][1, 0] == 62
-
-
-# What sequences_from_frame refuses
-
-BAD_CALLS = {
-    "no frame": (
-        [[1, 2]],
-        {},
-        TypeError,
-        "frame must be a pandas or polars DataFrame. Got list. Convert it before.",
-    ),
-    "no rows": (
-        VISITS[:0],
-        {},
-        ValueError,
-        "frame must have at least one row. Got shape (0, 6).",
-    ),
-    "column twice": (
-        VISITS[["patient", "day", "pulse", "pulse"]],
-        {},
-        ValueError,
-        "frame must have each column once. Got ['pulse'] more than once. Rename them.",
-    ),
-    "unknown group": (
-        VISITS[["day", "pulse"]],
-        {},
-        ValueError,
-        "group must name columns of frame. Got 'patient', but frame has ['day', "
-        "'pulse']. If it is in the index, call reset_index() before.",
-    ),
-    "unknown feature": (
-        VISITS[["patient", "day"]],
-        dict(features=["height"]),
-        ValueError,
-        "features must name columns of frame. Got 'height', but frame has ['patient', "
-        "'day']. If it is in the index, call reset_index() before.",
-    ),
-    "several times": (
-        VISITS[["patient", "day"]],
-        dict(time=["day"], features=["day"]),
-        ValueError,
-        "time must name columns of frame. Got ['day'], but frame has ['patient', "
-        "'day']. If it is in the index, call reset_index() before.",
-    ),
-    "no features": (
-        VISITS[["patient", "day"]],
-        dict(features=None),
-        ValueError,
-        "features must name at least one column of frame. Got none of ['patient', "
-        "'day'].",
-    ),
-    "no group": (
-        VISITS[["patient", "day"]],
-        dict(group=[], features=["day"]),
-        ValueError,
-        "group must name at least one column of frame. Got none of ['patient', 'day'].",
-    ),
-    "group missing": (
-        VISITS.assign(patient=["bo", None, "bo", "cy", "bo", "al"]),
-        {},
-        ValueError,
-        "group must not be missing in any row of frame. Got a missing value of "
-        "'patient' in row 1. Drop the row, or fill it in.",
-    ),
-    "time missing": (
-        VISITS.assign(day=[3, 2, np.nan, 7, 2, 1]),
-        {},
-        ValueError,
-        "time must not be missing in any row of frame. Got a missing value of 'day' in "
-        "row 2. Drop the row, or fill it in.",
-    ),
-    "target missing": (
-        VISITS.assign(ill=[0, 1, 0, np.nan, 0, 1]),
-        dict(target="ill"),
-        ValueError,
-        "target must not be missing in any row of frame. Got a missing value of 'ill' "
-        "in row 3. Drop the row, or fill it in.",
-    ),
-    "time twice": (
-        VISITS.assign(day=[3, 2, 1, 7, 2, 2]),
-        {},
-        ValueError,
-        "time must differ between the rows of a group. Got 2 twice in group al. Drop "
-        "or merge such rows, or leave time out to keep them in their order.",
-    ),
-    "target differs": (
-        VISITS,
-        dict(target="steps"),
-        ValueError,
-        "target must be the same in all rows of a group if target_per='sequence'. Got "
-        "several values of 'steps' in group bo. Set target_per='step' for a target per "
-        "time step.",
-    ),
-    "target per what": (
-        VISITS,
-        dict(target_per="row"),
-        ValueError,
-        "target_per must be 'sequence' or 'step'. Got 'row'.",
-    ),
-    "complex": (
-        VISITS.assign(pulse=1j),
-        {},
-        ValueError,
-        "features must be numeric columns of frame. Got 'pulse' of dtype complex128. "
-        "Encode it before, or name the features without it.",
-    ),
-    "categories": (
-        VISITS.astype({"steps": "category"}),
-        {},
-        ValueError,
-        "features must be numeric columns of frame. Got 'steps' of dtype category. "
-        "Encode it before, or name the features without it.",
-    ),
-    "objects": (
-        VISITS.astype({"mood": object}),
-        dict(features=["pulse", "mood"]),
-        ValueError,
-        "features must be numeric columns of frame. Got 'mood' of dtype object. Encode "
-        "it before, or name the features without it.",
-    ),
-    "dates": (
-        VISITS.assign(steps=TIMES["dates"].astype("datetime64[ns]")),
-        {},
-        ValueError,
-        "features must be numeric columns of frame. Got 'steps' of dtype "
-        "datetime64[ns]. Encode it before, or name the features without it.",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("frame", "params", "error", "message"), BAD_CALLS.values(), ids=BAD_CALLS
-)
-def test_a_call_that_cannot_be_met_is_refused(frame, params, error, message):
-    with raises(error, message):
-        cut(frame, **params)

@@ -566,51 +566,51 @@ def test_windows_and_targets_can_be_split_and_fitted():
     [
         (
             {"horizon": 0},
-            "horizon must be an int from 1 upwards, or several. Got 0. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got 0. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"horizon": [1, 0]},
-            "horizon must be an int from 1 upwards, or several. Got [1, 0]. 0 labels "
-            "the last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got [1, 0]. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"horizon": 1.5},
-            "horizon must be an int from 1 upwards, or several. Got 1.5. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got 1.5. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"horizon": "1"},
-            "horizon must be an int from 1 upwards, or several. Got '1'. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got '1'. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"horizon": None},
-            "horizon must be an int from 1 upwards, or several. Got None. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got None. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"horizon": []},
-            "horizon must be an int from 1 upwards, or several. Got []. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 1, or an iterable of them. Got []. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"y": np.arange(10), "horizon": -1},
-            "horizon must be an int from 0 upwards, or several. Got -1. 0 labels the "
-            "last row of a window and needs y.",
+            "horizon must be an int >= 0, or an iterable of them. Got -1. For "
+            "horizon=0, the last row of a window, pass y.",
         ),
         (
             {"window_size": 0},
-            "window_size must be an int from 1 upwards. Got 0.",
+            "window_size must be an int >= 1. Got 0.",
         ),
         (
             {"window_size": 3.0},
-            "window_size must be an int from 1 upwards. Got 3.0.",
+            "window_size must be an int >= 1. Got 3.0.",
         ),
-        ({"stride": 0}, "stride must be an int from 1 upwards. Got 0."),
+        ({"stride": 0}, "stride must be an int >= 1. Got 0."),
         (
             {"stride": None},
-            "stride must be an int from 1 upwards. Got None.",
+            "stride must be an int >= 1. Got None.",
         ),
         (
             {"X": np.ones((10, 2))},
@@ -623,7 +623,7 @@ def test_windows_and_targets_can_be_split_and_fitted():
         ),
         (
             {"y": np.ones((10, 2)), "horizon": [1, 2]},
-            "y must have one column when several horizons are asked for. Got shape "
+            "y must have one column if there are several horizons. Got shape "
             "(10, 2). Call make_windows for each column.",
         ),
         (
@@ -658,7 +658,7 @@ def test_windows_and_targets_can_be_split_and_fitted():
         ),
         (
             {"groups": list("aaaabbbbaa")},
-            "groups must keep the rows of one group together. Got a group in several "
+            "groups must have adjacent rows for each group. Got a group in several "
             "pieces. Sort the rows by group and time.",
         ),
         (
@@ -677,9 +677,7 @@ def test_make_windows_refuses_by_what_is_wrong(arguments, message):
     "groups", [[None] * 5 + ["a"] * 5, [np.nan] * 5 + [1.0] * 5], ids=["None", "NaN"]
 )
 def test_missing_groups_are_refused(groups):
-    message = (
-        "groups must name the group of every row of X. Got a missing value for row 0."
-    )
+    message = "groups must not contain missing values. Got one for row 0."
     with raises(ValueError, message):
         make_windows(np.arange(10.0), window_size=3, groups=groups)
 
