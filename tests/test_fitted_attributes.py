@@ -5,10 +5,12 @@ import pytest
 from estimators import (
     RAGGED,
     TINY,
+    RecordBatches,
     X,
     assert_same_model,
     make_case,
     over_cases,
+    recorded,
     tiny,
     y,
 )
@@ -114,3 +116,12 @@ def test_another_fit_applies_changed_parameters():
 
     expected = RNNRegressor(**TINY | change).fit(RAGGED, y)
     assert_same_model(model, expected, RAGGED)
+
+
+def test_fit_does_not_change_its_callbacks():
+    callback = RecordBatches()
+
+    model = tiny(callbacks=[callback]).fit(X, y)
+
+    assert vars(callback) == {}
+    assert recorded(model).epochs_
