@@ -51,6 +51,7 @@ def test_network_has_n_outputs_on_device(case, n_outputs):
     assert model.n_outputs_ == model.module_.head.out_features == n_outputs
     assert model.module_ is model.net_.module_
     assert model.device_ == "cpu"
+    assert not model.module_.training
 
 
 @over_cases("regressor", "multilabel")
