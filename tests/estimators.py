@@ -24,8 +24,8 @@ labels = np.array(["b", "a", "a", "c", "b"] * 4)
 indicator = rng.integers(0, 2, size=(N_ROWS, 3))
 WEIGHTS = rng.uniform(0.5, 2, size=N_ROWS)
 
-# An estimator with sequences and targets to fit it on. Together they take every path
-# through a fit: both engines' inputs, all pooling, kinds of targets and precisions.
+# Estimators, with sequences and targets to fit them on: dense and ragged, each kind of
+# target, pooling and precision, with and without dropout.
 CASES = {
     "regressor": (RNNRegressor(**TINY, dropout=0.3), X, y),
     "float32": (
@@ -36,7 +36,7 @@ CASES = {
     "classifier": (RNNClassifier(**TINY, cell_type="lstm"), RAGGED, labels),
     "multilabel": (RNNClassifier(**TINY, pooling="mean"), X, indicator),
     "bidirectional": (
-        BiRNNClassifier(**TINY, pooling="max", dropout=0.3),
+        BiRNNClassifier(**TINY, num_layers=2, pooling="max", dropout=0.3),
         RAGGED,
         labels == "a",
     ),

@@ -5,10 +5,12 @@ import pytest
 from estimators import (
     RAGGED,
     TINY,
+    RecordBatches,
     X,
     assert_same_model,
     make_case,
     over_cases,
+    recorded,
     tiny,
     y,
 )
@@ -49,6 +51,7 @@ def test_network_has_n_outputs_on_device(case, n_outputs):
     assert model.n_outputs_ == model.module_.head.out_features == n_outputs
     assert model.module_ is model.net_.module_
     assert model.device_ == "cpu"
+    assert not model.module_.training
 
 
 @over_cases("regressor", "multilabel")
@@ -114,3 +117,12 @@ def test_another_fit_applies_changed_parameters():
 
     expected = RNNRegressor(**TINY | change).fit(RAGGED, y)
     assert_same_model(model, expected, RAGGED)
+
+
+def test_fit_does_not_change_its_callbacks():
+    callback = RecordBatches()
+
+    model = tiny(callbacks=[callback]).fit(X, y)
+
+    assert vars(callback) == {}
+    assert recorded(model).epochs_

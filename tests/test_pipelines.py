@@ -119,6 +119,14 @@ def test_frames_between_the_steps_do_not_change_the_prediction(output):
     assert pipeline["window"].feature_names_in_.tolist() == ["load", "price"]
 
 
+def test_set_output_of_the_pipeline_does_not_change_the_prediction():
+    frame = pd.DataFrame(SERIES, columns=["load", "price"])
+    expected = windows_pipeline().fit(frame, NEXT).predict(frame)
+
+    pipeline = windows_pipeline().set_output(transform="pandas").fit(frame, NEXT)
+    assert_array_equal(pipeline.predict(frame), expected)
+
+
 def test_function_transformer_can_add_the_time_axis():
     table = VALUES.reshape(N_ROWS, -1)
     to_steps = FunctionTransformer(lambda table: table.reshape(-1, 6, 2))

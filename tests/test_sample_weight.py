@@ -23,6 +23,7 @@ from sklearn.base import clone
     [
         ("regressor", False),
         ("regressor", True),
+        ("float32", True),
         ("classifier", True),
         ("multilabel", True),
     ],
