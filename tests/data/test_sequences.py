@@ -1,77 +1,73 @@
-"""What a sequence is: every accepted form of X, and what is said about the others."""
+"""The accepted forms of X, the errors for other X, and batches of sequences."""
 
 from decimal import Decimal, localcontext
 from functools import cache
 from unittest import mock
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
+from skrnn import BiRNNClassifier, RNNRegressor
 from skrnn._data import sequences as module
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
 
-ESTIMATORS = [RNNRegressor, RNNClassifier, BiRNNClassifier]
 N_SAMPLES, N_TIMESTEPS, N_FEATURES = 12, 5, 3
 LENGTHS = [3, 5, 1, 4, 2, 5, 3, 1, 6, 2, 4, 3]
-over_estimators = pytest.mark.parametrize("cls", ESTIMATORS)
 
 
-def tiny(cls, **params):
-    return cls(**{"hidden_size": 4, "max_epochs": 2, "random_state": 0, **params})
+def tiny(cls=RNNRegressor, **params):
+    return cls(**{"hidden_size": 4, "max_epochs": 1, "random_state": 0, **params})
 
 
 def whole_numbers(*shape, low=-3):
-    """Return float64 values that every numeric dtype holds exactly."""
+    """Return float64 values that every numeric dtype represents exactly."""
     return np.random.default_rng(0).integers(low, 4, size=shape).astype(np.float64)
 
 
-def targets(n_samples=N_SAMPLES):
+def make_y(n_samples=N_SAMPLES):
     return np.arange(n_samples) % 2
 
 
-def two_dimensional():
+def make_2d():
     return whole_numbers(N_SAMPLES, N_TIMESTEPS)
 
 
-def three_dimensional():
+def make_3d():
     return whole_numbers(N_SAMPLES, N_TIMESTEPS, N_FEATURES)
 
 
-def ragged(n_features=N_FEATURES):
+def make_ragged(n_features=N_FEATURES):
     values = whole_numbers(N_SAMPLES, max(LENGTHS), n_features)
     return [row[:length] for row, length in zip(values, LENGTHS, strict=True)]
 
 
-def cells(items):
-    """Put each item into a cell of an object array, whatever their lengths."""
+def to_object_array(items):
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
         array[i] = item
     return array
 
 
-def answers(estimator, X):
+def predict(estimator, X):
     return getattr(estimator, "predict_proba", estimator.predict)(X)
 
 
 @cache
-def fitted(cls, make):
-    """Return an estimator fitted on canonical arrays, shared between tests."""
-    return tiny(cls).fit(make(), targets())
+def fitted(make):
+    """Return an estimator fitted on arrays, cached between tests."""
+    return tiny().fit(make(), make_y())
 
 
-# Forms of one array. Each takes an array and says the same with other memory.
+# Forms of one array. Each returns equal values in another container or memory layout.
 
 
 def read_only(X):
@@ -82,13 +78,6 @@ def read_only(X):
 
 def negative_strides(X):
     return np.ascontiguousarray(X[::-1, ::-1])[::-1, ::-1]
-
-
-def every_second_of_more(X):
-    more = np.full(tuple(2 * size for size in X.shape), np.nan)
-    every_second = tuple(slice(None, None, 2) for _ in X.shape)
-    more[every_second] = X
-    return more[every_second]
 
 
 def unaligned(X):
@@ -102,41 +91,29 @@ ARRAY_FORMS = {
     "read-only": read_only,
     "F-ordered": np.asfortranarray,
     "negative strides": negative_strides,
-    "not contiguous": every_second_of_more,
     "unaligned": unaligned,
     "big-endian": lambda X: X.astype(">f8"),
-    "int64": lambda X: X.astype(np.int64),
     "int8": lambda X: X.astype(np.int8),
     "objects": lambda X: X.astype(object),
-    "objects of int": lambda X: X.astype(int).astype(object),
     "long double": lambda X: X.astype(np.longdouble),
     "tensor": torch.from_numpy,
-    "tensor of int": lambda X: torch.from_numpy(X).to(torch.int32),
     "nested lists": lambda X: X.tolist(),
-    "nested tuples": lambda X: tuple(
-        tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in X.tolist()
-    ),
 }
 FRAME_FORMS = {
-    "DataFrame": lambda X: pd.DataFrame(X),
     "DataFrame of mixed dtypes": lambda X: pd.DataFrame(X).astype({0: int, 1: "f4"}),
     "DataFrame of nullable dtypes": lambda X: pd.DataFrame(X).convert_dtypes(),
+    "named DataFrame": lambda X: pd.DataFrame(X, columns=list("abcde")),
+    "polars DataFrame": lambda X: pl.DataFrame(X, schema=list("abcde")),
 }
 # Forms of several sequences in one container. Each takes a list of arrays.
 RAGGED_FORMS = {
     "tuple": tuple,
-    "object array": cells,
-    "Series of arrays": lambda X: pd.Series(cells(X)),
+    "object array": to_object_array,
+    "Series of arrays": lambda X: pd.Series(to_object_array(X)),
     "list of lists": lambda X: [row.tolist() for row in X],
-    "tuple of lists": lambda X: tuple(row.tolist() for row in X),
-    "object array of lists": lambda X: cells([row.tolist() for row in X]),
-    "Series of lists": lambda X: pd.Series(cells([row.tolist() for row in X])),
+    "object array of lists": lambda X: to_object_array([row.tolist() for row in X]),
     "list of tensors": lambda X: [torch.from_numpy(row) for row in X],
-    "list of frames": lambda X: [pd.DataFrame(row) for row in X],
-    "list of int arrays": lambda X: [row.astype(int) for row in X],
-    "list of object arrays": lambda X: [row.astype(object) for row in X],
-    "list of read-only arrays": lambda X: [read_only(row) for row in X],
-    "list of F-ordered arrays": lambda X: [np.asfortranarray(row) for row in X],
+    "list of DataFrames": lambda X: [pd.DataFrame(row) for row in X],
     "list of mixed dtypes": lambda X: [
         row.astype(int) if i % 2 else row for i, row in enumerate(X)
     ],
@@ -147,210 +124,142 @@ def over_forms(forms):
     return pytest.mark.parametrize("form", forms.values(), ids=forms.keys())
 
 
-def assert_means_the_same(cls, form, make):
-    canonical = fitted(cls, make)
+def assert_equal_to_arrays(form, make):
+    """Check that X in some form has the losses and predictions of arrays."""
+    reference = fitted(make)
     X = make()
 
-    estimator = tiny(cls).fit(form(X), targets())
+    estimator = tiny().fit(form(X), make_y())
 
-    assert_array_equal(estimator.loss_curve_, canonical.loss_curve_)
-    assert estimator.n_features_in_ == canonical.n_features_in_
-    expected = answers(canonical, X)
-    assert_array_equal(answers(estimator, form(X)), expected, strict=True)
-    assert_array_equal(answers(canonical, form(X)), expected, strict=True)
+    assert_array_equal(estimator.loss_curve_, reference.loss_curve_)
+    assert estimator.n_features_in_ == reference.n_features_in_
+    expected = reference.predict(X)
+    assert_array_equal(estimator.predict(form(X)), expected, strict=True)
+    return estimator
 
 
 @over_forms(ARRAY_FORMS | FRAME_FORMS)
-@over_estimators
-def test_every_form_of_2d_x_means_the_same(cls, form):
-    assert_means_the_same(cls, form, two_dimensional)
+def test_2d_x_may_have_any_form(form):
+    estimator = assert_equal_to_arrays(form, make_2d)
 
-
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-@over_estimators
-def test_a_frame_with_names_means_the_same_as_its_values(cls, frame):
-    X = frame(dict(zip("abcde", two_dimensional().T, strict=True)))
-
-    estimator = tiny(cls).fit(X, targets())
-
-    expected = answers(fitted(cls, two_dimensional), two_dimensional())
-    assert_array_equal(answers(estimator, X), expected, strict=True)
+    columns = getattr(form(make_2d()), "columns", [0])
+    has_names = hasattr(estimator, "feature_names_in_")
+    assert has_names == isinstance(columns[0], str)
+    if has_names:
+        assert estimator.feature_names_in_.tolist() == list("abcde")
 
 
 @over_forms(ARRAY_FORMS)
-@over_estimators
-def test_every_form_of_3d_x_means_the_same(cls, form):
-    assert_means_the_same(cls, form, three_dimensional)
+def test_3d_x_may_have_any_form(form):
+    assert_equal_to_arrays(form, make_3d)
 
 
 @over_forms(RAGGED_FORMS)
-@over_estimators
-def test_every_form_of_ragged_x_means_the_same(cls, form):
-    assert_means_the_same(cls, form, ragged)
+def test_ragged_x_may_have_any_form(form):
+    assert_equal_to_arrays(form, make_ragged)
 
 
 @over_forms(RAGGED_FORMS)
-def test_a_container_of_sequences_that_are_equally_long_is_3d_x(form):
-    # Whether ragged data happens to have equal lengths must not matter.
-    canonical = fitted(RNNRegressor, three_dimensional)
-    X = form(list(three_dimensional()))
-
-    estimator = tiny(RNNRegressor).fit(X, targets())
-
-    assert estimator.n_features_in_ == N_FEATURES
-    expected = canonical.predict(three_dimensional())
-    assert_array_equal(estimator.predict(X), expected)
-    assert_array_equal(canonical.predict(X), expected)
+def test_sequences_of_equal_length_are_equal_to_3d_x(form):
+    assert_equal_to_arrays(lambda X: form(list(X)), make_3d)
 
 
 @pytest.mark.parametrize(
     "form",
-    [list, tuple, cells, lambda X: pd.Series(cells(X))],
-    ids=["list", "tuple", "object array", "Series"],
+    [
+        list,
+        lambda X: pd.Series(to_object_array(X)),
+        lambda X: to_object_array([row.tolist() for row in X]),
+    ],
+    ids=["list", "Series", "object array of lists"],
 )
-def test_a_container_of_1d_arrays_of_one_length_is_free_in_length(form):
-    X = list(two_dimensional())
-    estimator = tiny(RNNRegressor).fit(form(X), targets())
+def test_a_container_of_1d_sequences_of_one_length_may_have_other_lengths(form):
+    X = list(make_2d())
+    estimator = tiny().fit(form(X), make_y())
 
     assert estimator.n_features_in_ == 1
-    shorter = form([row[:3] for row in X])
-    assert_array_equal(
-        estimator.predict(shorter), estimator.predict(two_dimensional()[:, :3, None])
-    )
+    shorter = estimator.predict(form([row[:3] for row in X]))
+    assert_array_equal(shorter, estimator.predict(make_2d()[:, :3, None]))
 
 
-@pytest.mark.parametrize("form", [cells, lambda X: pd.Series(cells(X))])
-def test_an_object_array_of_lists_of_one_length_is_free_in_length(form):
-    X = two_dimensional().tolist()
-    estimator = tiny(RNNRegressor).fit(form(X), targets())
-
-    assert estimator.n_features_in_ == 1
-    shorter = form([row[:3] for row in X])
-    assert_array_equal(
-        estimator.predict(shorter), estimator.predict(two_dimensional()[:, :3, None])
-    )
-
-
-@pytest.mark.parametrize("opener", ["memmap", "joblib"])
-@pytest.mark.parametrize("make", [two_dimensional, three_dimensional])
-@over_estimators
-def test_memory_mapped_x_means_the_same(cls, make, opener, tmp_path):
+@pytest.mark.parametrize("make", [make_2d, make_3d])
+def test_x_may_be_memory_mapped(make, tmp_path):
     def form(X):
-        if opener == "joblib":
-            joblib.dump(X, tmp_path / "X.joblib")
-            return joblib.load(tmp_path / "X.joblib", mmap_mode="r")
         X.tofile(tmp_path / "X.bin")
         return np.memmap(tmp_path / "X.bin", dtype=X.dtype, mode="r", shape=X.shape)
 
-    assert isinstance(form(make()), np.memmap)
-    assert_means_the_same(cls, form, make)
+    assert_equal_to_arrays(form, make)
 
 
-@over_estimators
-def test_booleans_mean_zeros_and_ones(cls):
-    X = two_dimensional() > 0
-    estimator = tiny(cls).fit(X, targets())
-    canonical = tiny(cls).fit(X.astype(np.float64), targets())
-
-    assert_array_equal(answers(estimator, X), answers(canonical, X.astype(np.float64)))
-
-
-@over_forms(
-    {
-        "array": lambda X: X,
-        "3-D array": lambda X: X[:, :, None],
-        "list": list,
-        "tensor": torch.from_numpy,
-        "DataFrame": pd.DataFrame,
-    }
+@pytest.mark.parametrize(
+    ("dtype", "equal"), [(bool, np.float64), (np.float16, np.float32)]
 )
-def test_float16_means_the_same_as_float32(form):
-    X = two_dimensional()
-    estimator = tiny(RNNRegressor).fit(form(X.astype(np.float16)), targets())
-    canonical = tiny(RNNRegressor).fit(form(X.astype(np.float32)), targets())
+def test_a_dtype_is_equal_to_a_wider_one(dtype, equal):
+    X = (make_2d() > 0).astype(dtype)
 
-    assert_array_equal(
-        estimator.predict(form(X.astype(np.float16))),
-        canonical.predict(form(X.astype(np.float32))),
-    )
+    estimator = tiny().fit(X, make_y())
+
+    expected = tiny().fit(X.astype(equal), make_y()).predict(X.astype(equal))
+    assert_array_equal(estimator.predict(X), expected)
 
 
-@over_estimators
-def test_2d_x_means_one_feature_per_step(cls):
-    X = two_dimensional()
-    canonical = tiny(cls).fit(X[:, :, None], targets())
+@pytest.mark.parametrize("cls", [RNNRegressor, BiRNNClassifier])
+def test_2d_x_has_one_feature_per_step(cls):
+    X = make_2d()
+    estimator = tiny(cls).fit(X, make_y())
+    reference = tiny(cls).fit(X[:, :, None], make_y())
 
-    expected = answers(canonical, X[:, :, None])
-    assert_array_equal(answers(tiny(cls).fit(X, targets()), X), expected)
+    expected = predict(reference, X[:, :, None])
+    assert_array_equal(predict(estimator, X), expected)
+    assert_array_equal(predict(estimator, X[:, :, None]), expected)
 
 
-@over_estimators
-def test_ragged_1d_sequences_mean_one_feature_per_step(cls):
-    with_axis = ragged(n_features=1)
+def test_1d_sequences_have_one_feature_per_step():
+    with_axis = make_ragged(n_features=1)
     without_axis = [row[:, 0] for row in with_axis]
-    canonical = tiny(cls).fit(with_axis, targets())
+    expected = tiny().fit(with_axis, make_y()).predict(with_axis)
 
-    estimator = tiny(cls).fit(without_axis, targets())
+    estimator = tiny().fit(without_axis, make_y())
 
     assert estimator.n_features_in_ == 1
-    expected = answers(canonical, with_axis)
-    assert_array_equal(answers(estimator, without_axis), expected)
-    assert_array_equal(answers(estimator, with_axis), expected)
+    assert_array_equal(estimator.predict(without_axis), expected)
+    assert_array_equal(estimator.predict(with_axis), expected)
 
 
-@over_estimators
-def test_a_2d_fit_accepts_a_last_axis_of_one_in_predict(cls):
-    estimator, X = fitted(cls, two_dimensional), two_dimensional()
+def test_other_lengths_may_be_predicted_after_a_fit_on_3d_x():
+    estimator, X = fitted(make_3d), make_3d()
 
-    assert_array_equal(answers(estimator, X[:, :, None]), answers(estimator, X))
+    ragged = estimator.predict([X[0, :2], X[1]])
 
-
-@over_estimators
-def test_a_3d_fit_accepts_other_lengths_in_predict(cls):
-    estimator, X = fitted(cls, three_dimensional), three_dimensional()
-
-    shorter = answers(estimator, X[:, :2])
-    ragged_too = answers(estimator, [X[0, :2], X[1]])
-
-    assert_array_equal(ragged_too[0], shorter[0])
-    assert_array_equal(ragged_too[1], answers(estimator, X)[1])
+    assert ragged[0] == estimator.predict(X[:, :2])[0]
+    assert ragged[1] == estimator.predict(X)[1]
 
 
-def test_lists_of_any_lengths_are_sequences_once_the_fit_was_ragged():
-    X = [row[:, 0].tolist() for row in ragged(n_features=1)]
-    estimator = tiny(RNNRegressor).fit(X, targets())
-    fives = [row for row in X if len(row) == 5]
+def test_lists_of_one_length_are_ragged_after_a_ragged_fit():
+    X = [row[:, 0].tolist() for row in make_ragged(n_features=1)]
+    estimator = tiny().fit(X, make_y())
+    fives = [i for i, row in enumerate(X) if len(row) == 5]
 
-    # The same sequences once alone, where their lengths are equal, and once with all.
-    expected = [
-        one for one, row in zip(estimator.predict(X), X, strict=True) if row in fives
-    ]
-    assert_array_equal(estimator.predict(fives), expected)
-    assert_array_equal(estimator.predict(fives[:1]), expected[:1])
+    expected = estimator.predict(X)[fives]
+    assert_array_equal(estimator.predict([X[i] for i in fives]), expected)
+    assert_array_equal(estimator.predict([X[fives[0]]]), expected[:1])
 
 
-@over_estimators
-def test_a_precision_that_predict_gets_does_not_change_that_of_the_network(cls):
-    X = three_dimensional().astype(np.float32)
-    estimator = tiny(cls).fit(X, targets())
+def test_predict_uses_the_precision_of_fit():
+    X = make_3d().astype(np.float32)
+    estimator = tiny().fit(X, make_y())
 
-    assert_array_equal(answers(estimator, X.astype(np.float64)), answers(estimator, X))
-
-
-# Precision follows X
+    assert_array_equal(estimator.predict(X.astype(np.float64)), estimator.predict(X))
 
 
 @pytest.mark.parametrize(
     ("dtype", "expected"),
     [
         (np.float16, torch.float32),
-        (np.float32, torch.float32),
         (">f4", torch.float32),
         (np.float64, torch.float64),
         (np.longdouble, torch.float64),
-        (np.int8, torch.float64),
         (np.uint64, torch.float64),
-        (bool, torch.float64),
         (object, torch.float64),
     ],
 )
@@ -358,92 +267,62 @@ def test_a_precision_that_predict_gets_does_not_change_that_of_the_network(cls):
     "make",
     [
         lambda dtype: whole_numbers(12, 5, low=0).astype(dtype),
-        lambda dtype: whole_numbers(12, 5, 3, low=0).astype(dtype),
-        lambda dtype: [np.abs(row).astype(dtype) for row in ragged()],
+        lambda dtype: [np.abs(row).astype(dtype) for row in make_ragged()],
     ],
-    ids=["2-D", "3-D", "ragged"],
+    ids=["2-D", "ragged"],
 )
-def test_precision_follows_x(make, dtype, expected):
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(make(dtype), targets())
+def test_the_precision_of_the_network_depends_on_x(make, dtype, expected):
+    estimator = tiny().fit(make(dtype), make_y())
 
     assert {p.dtype for p in estimator.module_.parameters()} == {expected}
 
 
-def test_one_wide_sequence_makes_ragged_x_wide():
-    X = [row.astype(np.float32) for row in ragged()]
+def test_ragged_x_has_the_widest_dtype_of_its_sequences():
+    X = [row.astype(np.float32) for row in make_ragged()]
     X[3] = X[3].astype(np.float64)
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(X, targets())
+
+    estimator = tiny().fit(X, make_y())
 
     assert estimator.module_.head.weight.dtype == torch.float64
 
 
-# What an estimator knows of X
+def test_x_is_not_modified():
+    X = make_3d()
+    before = X.copy()
+
+    tiny().fit(X, make_y()).predict(X)
+
+    assert_array_equal(X, before)
 
 
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        (two_dimensional, N_TIMESTEPS),
-        (three_dimensional, N_FEATURES),
-        (ragged, N_FEATURES),
-        (lambda: [row[:, 0] for row in ragged()], 1),
-        (lambda: pd.DataFrame(two_dimensional()), N_TIMESTEPS),
-    ],
-    ids=["2-D", "3-D", "ragged", "ragged 1-D", "DataFrame"],
-)
-@over_estimators
-def test_n_features_in_counts_steps_of_2d_x_and_features_of_other_x(
-    cls, make, expected
-):
-    estimator = tiny(cls, max_epochs=1)
-    assert not hasattr(estimator, "n_features_in_")
-
-    estimator.fit(make(), targets())
-
-    assert estimator.n_features_in_ == expected
-
-
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_names_of_string_columns_are_kept(frame):
-    names = list("abcde")
-    X = frame(dict(zip(names, two_dimensional().T, strict=True)))
-
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(X, targets())
-
-    assert_array_equal(estimator.feature_names_in_, np.array(names, dtype=object))
-
-
-def test_columns_without_string_names_leave_no_names():
-    X = pd.DataFrame(two_dimensional())
-
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(X, targets())
-
-    assert not hasattr(estimator, "feature_names_in_")
+# Attributes of X
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        two_dimensional,
-        three_dimensional,
-        ragged,
-        lambda: [pd.DataFrame(row, columns=list("uvw")) for row in ragged()],
+        make_3d,
+        make_ragged,
+        lambda: [pd.DataFrame(row, columns=list("uvw")) for row in make_ragged()],
     ],
-    ids=["2-D", "3-D", "ragged", "list of frames"],
+    ids=["3-D", "ragged", "list of DataFrames"],
 )
-def test_x_without_names_forgets_those_of_an_earlier_fit(make):
-    frame = pd.DataFrame(two_dimensional(), columns=list("abcde"))
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(frame, targets())
+def test_a_second_fit_replaces_the_attributes_of_x(make):
+    frame = pd.DataFrame(make_2d(), columns=list("abcde"))
+    estimator = tiny().fit(frame, make_y())
+    assert estimator.n_features_in_ == N_TIMESTEPS
 
-    estimator.fit(make(), targets())
+    estimator.fit(make(), make_y())
 
     assert not hasattr(estimator, "feature_names_in_")
+    assert estimator.n_features_in_ == N_FEATURES
     assert estimator.predict(make()).shape == (N_SAMPLES,)
+    assert estimator.fit(make_2d(), make_y()).n_features_in_ == N_TIMESTEPS
 
 
-def test_other_column_names_than_in_fit_are_refused():
-    frame = pd.DataFrame(two_dimensional(), columns=list("abcde"))
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(frame, targets())
+def test_other_column_names_than_in_fit_raise():
+    frame = pd.DataFrame(make_2d(), columns=list("abcde"))
+    estimator = tiny().fit(frame, make_y())
 
     with raises(
         ValueError,
@@ -453,16 +332,31 @@ def test_other_column_names_than_in_fit_are_refused():
         estimator.predict(frame[list("edcba")])
 
 
-def test_a_refit_may_change_the_kind_of_x():
-    estimator = tiny(RNNRegressor, max_epochs=1).fit(ragged(), targets())
-
-    estimator.fit(two_dimensional(), targets())
-
-    assert estimator.n_features_in_ == N_TIMESTEPS
-    assert estimator.predict(two_dimensional()).shape == (N_SAMPLES,)
+# Lists of DataFrames, one for each sequence
 
 
-# What is refused, and how
+def make_frames(columns=("temperature", "pressure")):
+    return [
+        pd.DataFrame(whole_numbers(length, 2), columns=list(columns))
+        for length in (3, 5, 4, 2)
+    ]
+
+
+def test_columns_in_another_order_raise():
+    model = tiny().fit(make_frames(), np.arange(4.0))
+    arrays = [frame.to_numpy() for frame in make_frames()]
+    assert_array_equal(model.predict(make_frames()), model.predict(arrays))
+
+    message = (
+        "Every sequence of X must have the columns of the first sequence in fit, in "
+        "the same order: ['temperature', 'pressure']. Got ['pressure', 'temperature'] "
+        "for sequence 0."
+    )
+    with raises(ValueError, message):
+        model.predict(make_frames(["pressure", "temperature"]))
+
+
+# Malformed X
 
 NOT_NUMBERS = " Encode categories or tokens first, for example with TokenOneHotEncoder."
 EVERY_SEQUENCE = (
@@ -481,26 +375,14 @@ TEXT = (
     "X must contain numbers only. Got text: 'so good'. Encode it first, for example "
     "with TokenOneHotEncoder."
 )
-REFUSED = {
+MALFORMED_X = {
     "None": (
         None,
         f"Expected 2D array, got scalar array instead:\narray=None.\n{RESHAPE}",
     ),
-    "a number": (
-        3.0,
-        f"Expected 2D array, got scalar array instead:\narray=3.0.\n{RESHAPE}",
-    ),
-    "a dict": (
-        {"a": [1]},
-        f"Expected 2D array, got scalar array instead:\narray={{'a': [1]}}.\n{RESHAPE}",
-    ),
     "an empty list": (
         [],
         f"Expected 2D array, got 1D array instead:\narray=[].\n{RESHAPE}",
-    ),
-    "1-D": (
-        [1.0, 2.0],
-        f"Expected 2D array, got 1D array instead:\narray=[1. 2.].\n{RESHAPE}",
     ),
     "4-D": (
         np.ones((4, 3, 2, 1)),
@@ -512,32 +394,14 @@ REFUSED = {
         "Found array with 0 sample(s) (shape=(0, 3)) while a minimum of 1 is required "
         "by RNNRegressor.",
     ),
-    "no columns": (
-        np.ones((4, 0)),
-        "Found array with 0 feature(s) (shape=(4, 0)) while a minimum of 1 is "
-        "required by RNNRegressor.",
-    ),
-    "3-D without rows": (
-        np.ones((0, 3, 2)),
-        f"{AT_LEAST_ONE} Got an array of shape (0, 3, 2).",
-    ),
     "3-D without steps": (
         np.ones((4, 0, 2)),
         f"{AT_LEAST_ONE} Got an array of shape (4, 0, 2).",
-    ),
-    "3-D without features": (
-        np.ones((4, 3, 0)),
-        f"{AT_LEAST_ONE} Got an array of shape (4, 3, 0).",
     ),
     "an empty sequence": (
         [np.ones((2, 1)), np.ones((0, 1)), np.ones((1, 1)), np.ones((3, 1))],
         "Every sequence of X must have at least one time step. Got shape (0, 1) for "
         "sequence 1. Remove it.",
-    ),
-    "an empty list among lists": (
-        [[1.0, 2.0], [1.0], [], [1.0]],
-        "Every sequence of X must have at least one time step. Got shape (0,) for "
-        "sequence 2. Remove it.",
     ),
     "different numbers of features": (
         [np.ones((2, 3)), np.ones((3, 3)), np.ones((2, 4)), np.ones((2, 3))],
@@ -551,10 +415,6 @@ REFUSED = {
     "a number among sequences": (
         [np.ones((2, 3)), np.float64(3.0), np.ones((2, 3)), np.ones((2, 3))],
         f"{EVERY_SEQUENCE} Got shape () for sequence 1.",
-    ),
-    "None among sequences": (
-        [np.ones((2, 3)), np.ones((2, 3)), None, np.ones((2, 3))],
-        f"{EVERY_SEQUENCE} Got shape () for sequence 2.",
     ),
     "steps of different lengths": (
         [[[1, 2], [3, 4]], [[1, 2], [3]], [[1, 2]], [[3, 4]]],
@@ -570,104 +430,76 @@ REFUSED = {
         "X must contain numbers only (could not convert string to float: 'a')."
         f"{NOT_NUMBERS}",
     ),
-    "sequences of strings": (
-        [["a", "b"], ["a"], ["b"], ["a", "b", "b"]],
-        f"X must contain numbers only. Got dtype <U1.{NOT_NUMBERS}",
-    ),
     "text": (["so good", "b", "c", "d"], TEXT),
-    "an array of text": (np.array(["so good", "b", "c", "d"]), TEXT),
     "text as objects": (np.array(["so good", "b", "c", "d"], dtype=object), TEXT),
     "a column of text": (pd.Series(["so good", "b", "c", "d"]), TEXT),
     "dates": (
         np.zeros((4, 3), dtype="datetime64[s]"),
         f"X must contain numbers only. Got dtype datetime64[s].{NOT_NUMBERS}",
     ),
-    "sequences of dates": (
-        [np.zeros(length, dtype="datetime64[s]") for length in (1, 2, 3, 1)],
-        f"X must contain numbers only. Got dtype datetime64[s].{NOT_NUMBERS}",
-    ),
-    "durations": (
-        np.zeros((4, 3, 1), dtype="timedelta64[s]"),
-        f"X must contain numbers only. Got dtype timedelta64[s].{NOT_NUMBERS}",
-    ),
     "3-D complex": (np.ones((4, 3, 2)) * 1j, COMPLEX),
-    "complex sequences": ([np.ones(length) * 1j for length in (1, 2, 3, 1)], COMPLEX),
 }
 
 
-@pytest.mark.parametrize(("X", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_malformed_x_is_refused_by_what_is_wrong_with_it(X, message):
+@pytest.mark.parametrize(("X", "message"), MALFORMED_X.values(), ids=MALFORMED_X)
+def test_malformed_x_raises(X, message):
     with raises(ValueError, message):
-        tiny(RNNRegressor).fit(X, targets(4))
+        tiny().fit(X, make_y(4))
 
 
-@over_estimators
-def test_2d_complex_x_is_refused(cls):
+def test_2d_complex_x_raises():
     # scikit-learn's own message, which ends with the array.
     with pytest.raises(ValueError, match=r"^Complex data not supported\n\[\[0\.\+1\.j"):
-        tiny(cls).fit(np.ones((4, 3)) * 1j, targets(4))
+        tiny().fit(np.ones((4, 3)) * 1j, make_y(4))
 
 
-@over_estimators
-def test_2d_strings_are_refused(cls):
+def test_2d_strings_raise():
     message = (
         "dtype='numeric' is not compatible with arrays of bytes/strings.Convert your "
         "data to numeric values explicitly instead."
     )
     with raises(ValueError, message):
-        tiny(cls).fit(np.full((4, 3), "a"), targets(4))
+        tiny().fit(np.full((4, 3), "a"), make_y(4))
 
 
-@over_estimators
-def test_sparse_x_is_refused(cls):
+@pytest.mark.parametrize(
+    ("X", "subject"),
+    [
+        (csr_array(np.ones((4, 3))), "X"),
+        ([csr_array(np.ones((4, 3)))] * 4, "sequence 0 of X"),
+    ],
+)
+def test_sparse_x_raises(X, subject):
     message = (
-        "Sparse data was passed for X, but dense data is required. Use '.toarray()' "
-        "to convert to a dense numpy array."
-    )
-    with raises(TypeError, message):
-        tiny(cls).fit(csr_array(np.ones((4, 3))), targets(4))
-
-
-def test_sparse_sequences_are_refused():
-    message = (
-        "Sparse data was passed for sequence 0 of X, but dense data is required. Use "
+        f"Sparse data was passed for {subject}, but dense data is required. Use "
         "'.toarray()' to convert to a dense numpy array."
     )
     with raises(TypeError, message):
-        tiny(RNNRegressor).fit([csr_array(np.ones((4, 3)))] * 4, targets(4))
+        tiny().fit(X, make_y(4))
 
 
-@over_estimators
-def test_2d_x_of_another_length_than_in_fit_is_refused(cls):
-    message = (
-        f"X has {N_TIMESTEPS - 1} features, but {cls.__name__} is expecting "
-        f"{N_TIMESTEPS} features as input."
-    )
+def test_2d_x_of_another_length_than_in_fit_raises():
+    message = "X has 4 features, but RNNRegressor is expecting 5 features as input."
     with raises(ValueError, message):
-        answers(fitted(cls, two_dimensional), two_dimensional()[:, 1:])
+        fitted(make_2d).predict(make_2d()[:, 1:])
 
 
-@pytest.mark.parametrize("shape", [(4, N_TIMESTEPS - 1, 1), (4, N_TIMESTEPS, 2)])
-@over_estimators
-def test_3d_x_is_refused_after_a_2d_fit_unless_it_means_the_same(cls, shape):
+@pytest.mark.parametrize(
+    ("X", "given"),
+    [
+        (np.ones((4, N_TIMESTEPS - 1, 1)), f"(4, {N_TIMESTEPS - 1}, 1)"),
+        (np.ones((4, N_TIMESTEPS, 2)), f"(4, {N_TIMESTEPS}, 2)"),
+        ([[1.0, 2.0], [1.0]], "ragged sequences"),
+    ],
+)
+def test_other_forms_raise_after_a_fit_on_2d_x(X, given):
     message = (
-        f"X must be 2-D (n_samples, {N_TIMESTEPS}), as the X that {cls.__name__} was "
-        f"fitted on. Got {shape}. To use sequences of other lengths, fit on "
+        f"X must be 2-D (n_samples, {N_TIMESTEPS}), as the X that RNNRegressor was "
+        f"fitted on. Got {given}. To use sequences of other lengths, fit on "
         "X[:, :, None]."
     )
     with raises(ValueError, message):
-        answers(fitted(cls, two_dimensional), np.ones(shape))
-
-
-@over_estimators
-def test_ragged_x_is_refused_after_a_2d_fit(cls):
-    message = (
-        f"X must be 2-D (n_samples, {N_TIMESTEPS}), as the X that {cls.__name__} was "
-        "fitted on. Got ragged sequences. To use sequences of other lengths, fit on "
-        "X[:, :, None]."
-    )
-    with raises(ValueError, message):
-        answers(fitted(cls, two_dimensional), [[1.0, 2.0], [1.0]])
+        fitted(make_2d).predict(X)
 
 
 @pytest.mark.parametrize(
@@ -675,53 +507,47 @@ def test_ragged_x_is_refused_after_a_2d_fit(cls):
     [
         (1, (4, 5), "For one feature per step pass X[:, :, None]."),
         (3, (4, 3), "For a single sequence pass X[None]."),
-        (1, (4, 1), "For a single sequence pass X[None]."),
         (3, (4, 5), "Shape it so."),
     ],
 )
-@pytest.mark.parametrize("ragged", [False, True])
-@over_estimators
-def test_2d_x_is_refused_after_a_3d_or_ragged_fit(
-    cls, ragged, n_features, shape, remedy
-):
-    lengths = [2, 3, 4, 4] if ragged else [4] * 4
+@pytest.mark.parametrize("lengths", [(4, 4), (2, 3)], ids=["equal", "ragged"])
+def test_2d_x_raises_after_a_fit_on_3d_or_ragged_x(lengths, n_features, shape, remedy):
     X = [np.ones((length, n_features)) for length in lengths]
-    model = cls(2, max_epochs=1, random_state=0).fit(X, [0, 1, 0, 1])
+    model = tiny().fit(X, [0, 1])
     message = (
         f"X must be 3-D (n_samples, n_timesteps, {n_features}) or a list of "
-        f"sequences, as the X that {cls.__name__} was fitted on. Got a 2-D array of "
+        "sequences, as the X that RNNRegressor was fitted on. Got a 2-D array of "
         f"shape {shape}. {remedy}"
     )
     with raises(ValueError, message):
-        answers(model, np.ones(shape))
+        model.predict(np.ones(shape))
 
 
 @pytest.mark.parametrize(
     "X",
-    [np.ones((4, 3, 2)), [np.ones((3, 2)), np.ones((1, 2))], [np.ones((3, 2))]],
-    ids=["3-D", "ragged", "list"],
+    [np.ones((4, 3, 2)), [np.ones((3, 2)), np.ones((1, 2))]],
+    ids=["3-D", "ragged"],
 )
-@pytest.mark.parametrize("make", [three_dimensional, ragged])
-@over_estimators
-def test_another_number_of_features_than_in_fit_is_refused(cls, make, X):
+@pytest.mark.parametrize("make", [make_3d, make_ragged])
+def test_another_number_of_features_than_in_fit_raises(make, X):
     message = (
-        f"X has 2 features per time step, but {cls.__name__} is expecting "
-        f"{N_FEATURES}. The last axis of X holds the features; data with channels "
-        "before time needs X.transpose(0, 2, 1)."
+        f"X has 2 features per time step, but RNNRegressor is expecting {N_FEATURES}. "
+        "The last axis of X holds the features; data with channels before time needs "
+        "X.transpose(0, 2, 1)."
     )
     with raises(ValueError, message):
-        answers(fitted(cls, make), X)
+        fitted(make).predict(X)
 
 
-def test_validation_sequences_are_held_against_x_under_their_own_name():
+def test_validation_data_have_their_own_name_in_messages():
     message = (
         "X_val has 2 features per time step, but RNNRegressor is expecting "
         f"{N_FEATURES}. The last axis of X_val holds the features; data with channels "
         "before time needs X.transpose(0, 2, 1)."
     )
-    X = three_dimensional()
+    X = make_3d()
     with raises(ValueError, message):
-        tiny(RNNRegressor).fit(X, targets(), X_val=X[:, :, :2], y_val=targets())
+        tiny().fit(X, make_y(), X_val=X[:, :, :2], y_val=make_y())
 
 
 # NaN and infinity
@@ -739,99 +565,69 @@ def infinity_message(dtype):
     )
 
 
-def with_value(form, value):
-    """Return sequences in some form with the given value in the middle."""
-    X = three_dimensional()
-    X[7, 2, 0] = value
-    return FORMS_WITH_A_FAULT[form](X)
-
-
 def windows(series, size):
     view = np.lib.stride_tricks.sliding_window_view(series, size, axis=0)
     return view.transpose(0, 2, 1)
 
 
-FORMS_WITH_A_FAULT = {
+# Each takes a 3-D array.
+FINITE_FORMS = {
     "2-D": lambda X: X[:, :, 0],
     "3-D": lambda X: X,
     "DataFrame": lambda X: pd.DataFrame(X[:, :, 0]),
-    "polars": lambda X: pl.DataFrame(X[:, :, 0]),
     "objects": lambda X: X.astype(object),
     "ragged": lambda X: [row[: 3 + i % 3] for i, row in enumerate(X)],
-    "lists": lambda X: [row[: 3 + i % 3].tolist() for i, row in enumerate(X)],
     "negative strides": negative_strides,
     "windows": lambda X: windows(X[:, 2], 4),
 }
 
 
-@pytest.mark.parametrize("method", ["fit", "predict"])
-@pytest.mark.parametrize("form", FORMS_WITH_A_FAULT)
-def test_nan_is_refused_in_every_form(form, method):
-    X = with_value(form, np.nan)
-    good = with_value(form, 0.0)
-    y = np.arange(len(X))
-    estimator = tiny(RNNRegressor, max_epochs=1)
-    if method == "predict":
-        estimator.fit(good, y)
-    with raises(ValueError, NAN_MESSAGE):
-        estimator.fit(X, y) if method == "fit" else estimator.predict(X)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("form", FINITE_FORMS.values(), ids=FINITE_FORMS)
+def test_nan_and_infinity_raise_in_every_form(form, value):
+    X, finite = make_3d(), form(make_3d())
+    X[7, 2, 0] = value
+    X, y = form(X), np.arange(len(finite))
+    message = NAN_MESSAGE if np.isnan(value) else infinity_message("float64")
 
-
-@pytest.mark.parametrize("method", ["fit", "predict"])
-@pytest.mark.parametrize("value", [np.inf, -np.inf])
-@pytest.mark.parametrize("form", FORMS_WITH_A_FAULT)
-def test_infinity_is_refused_in_every_form(form, value, method):
-    X = with_value(form, value)
-    good = with_value(form, 0.0)
-    y = np.arange(len(X))
-    estimator = tiny(RNNRegressor, max_epochs=1)
-    if method == "predict":
-        estimator.fit(good, y)
-    with raises(ValueError, infinity_message("float64")):
-        estimator.fit(X, y) if method == "fit" else estimator.predict(X)
+    with raises(ValueError, message):
+        tiny().fit(X, y)
+    with raises(ValueError, message):
+        tiny().fit(finite, y).predict(X)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_narrow_x_is_searched_too(dtype, value):
-    X = three_dimensional().astype(dtype)
+def test_nan_and_infinity_raise_in_lower_precision(dtype, value):
+    X = make_3d().astype(dtype)
     X[7, 2, 0] = value
     message = NAN_MESSAGE if np.isnan(value) else infinity_message("float32")
     with raises(ValueError, message):
-        tiny(RNNRegressor).fit(X, targets())
+        tiny().fit(X, make_y())
 
 
-def test_a_fault_below_a_window_view_that_no_window_shows_is_no_fault():
+def test_nan_in_memory_that_no_window_contains_is_valid():
     series = whole_numbers(40, 3)
     series[:, 2] = np.nan
     series[-1] = np.inf
-    shown = windows(series, 5)[:-1, :, :2]
-    estimator = tiny(RNNRegressor).fit(shown, np.arange(len(shown)))
-    canonical = tiny(RNNRegressor).fit(shown.copy(), np.arange(len(shown)))
+    X = windows(series, 5)[:-1, :, :2]
+    estimator = tiny().fit(X, np.arange(len(X)))
+    reference = tiny().fit(X.copy(), np.arange(len(X)))
 
-    assert_array_equal(estimator.predict(shown), canonical.predict(shown.copy()))
-
-
-@pytest.mark.parametrize("step", [1, -1, 3, -2])
-@pytest.mark.parametrize("place", [0, 4, 17, 35, 39])
-def test_nan_is_found_wherever_a_window_shows_it(place, step):
-    series = np.zeros((40, 2))
-    series[place, 1] = np.nan
-    X = windows(series, 5)[::step]
-    if not np.isnan(X).any():
-        tiny(RNNRegressor, max_epochs=1).fit(X, np.arange(len(X)))
-        return
-    with raises(ValueError, NAN_MESSAGE):
-        tiny(RNNRegressor).fit(X, np.arange(len(X)))
+    assert_array_equal(estimator.predict(X), reference.predict(X.copy()))
 
 
-def test_x_is_never_changed():
-    X = three_dimensional()
-    before = X.copy()
-
-    tiny(RNNRegressor).fit(X, targets()).predict(X)
-
-    assert_array_equal(X, before)
+@pytest.mark.parametrize("step", [1, -2])
+def test_nan_raises_in_whichever_window_it_is(step):
+    for row in (0, 4, 17, 35, 39):
+        series = np.zeros((40, 2))
+        series[row, 1] = np.nan
+        X = windows(series, 5)[::step]
+        if np.isnan(X).any():
+            with raises(ValueError, NAN_MESSAGE):
+                tiny().fit(X, np.arange(len(X)))
+        else:
+            tiny().fit(X, np.arange(len(X)))
 
 
 # Sequences.take
@@ -845,6 +641,7 @@ def random_rows(lengths, n_features, dtype):
     return [rng.integers(0, 9, size=(n, n_features)).astype(dtype) for n in lengths]
 
 
+@settings(max_examples=30)
 @given(
     lengths=lengths_of_rows,
     n_features=st.integers(1, 3),
@@ -876,6 +673,7 @@ def test_take_pads_rows_of_different_length(
         assert_array_equal(taken_lengths, row_lengths)
 
 
+@settings(max_examples=50)
 @given(
     n_samples=st.integers(1, 6),
     n_timesteps=st.integers(1, 5),
@@ -888,7 +686,7 @@ def test_take_pads_rows_of_different_length(
     as_slice=st.booleans(),
     data=st.data(),
 )
-def test_take_owns_contiguous_rows_of_one_length(
+def test_take_copies_rows_of_one_length(
     n_samples, n_timesteps, n_features, dtype, batch_dtype, form, as_slice, data
 ):
     if form == "windows":
@@ -917,8 +715,9 @@ def test_take_owns_contiguous_rows_of_one_length(
 # Sequences.chunks
 
 
+@settings(max_examples=30)
 @given(lengths=lengths_of_rows, chunk_bytes=st.integers(1, 400), data=st.data())
-def test_chunks_visit_every_valid_step_once_and_in_order(lengths, chunk_bytes, data):
+def test_chunks_contain_every_valid_step_in_order(lengths, chunk_bytes, data):
     arrays = random_rows(lengths, 2, np.float64)
     sequences = Sequences(np.concatenate(arrays), np.array(lengths))
     rows = np.array(data.draw(st.permutations(range(len(lengths)))))
@@ -950,7 +749,7 @@ def test_chunks_visit_every_valid_step_once_and_in_order(lengths, chunk_bytes, d
 def test_overlap_before_counts_the_windows_that_share_steps(
     window_size, stride, n_features, copied, reach
 ):
-    # Distinct values, so that only windows that share steps share values.
+    # Distinct values, so that only overlapping windows have equal values.
     series = np.arange(60.0 * n_features).reshape(60, n_features) ** 1.5
     X = windows(series, window_size)[::stride]
     row = reach % len(X)
@@ -962,13 +761,13 @@ def test_overlap_before_counts_the_windows_that_share_steps(
     assert sequences.overlap_before(row) == expected
 
 
-def test_overlap_before_leaves_independent_rows_alone():
+def test_overlap_before_is_zero_for_independent_rows():
     X = np.random.default_rng(0).normal(size=(20, 5, 2))
 
     assert [Sequences(X).overlap_before(row) for row in range(20)] == [0] * 20
 
 
-def test_overlap_before_does_not_look_for_windows_in_ragged_x():
+def test_overlap_before_is_zero_for_ragged_x():
     X = Sequences(np.zeros((6, 1)), np.array([3, 1, 2]))
 
     assert [X.overlap_before(row) for row in range(3)] == [0, 0, 0]
@@ -978,7 +777,7 @@ def test_overlap_before_does_not_look_for_windows_in_ragged_x():
 
 
 def brute_force_scaling(steps, weights, spare_binary=True):
-    """Compute the weighted mean and deviation with sixty decimal digits."""
+    """Return the weighted mean and deviation, computed with sixty digits."""
     means, scales = [], []
     with localcontext() as context:
         context.prec = 60
@@ -999,6 +798,7 @@ def brute_force_scaling(steps, weights, spare_binary=True):
     return np.array(means), np.array(scales)
 
 
+@settings(max_examples=50)
 @given(
     lengths=lengths_of_rows,
     magnitudes=st.lists(
@@ -1036,7 +836,7 @@ def test_feature_scaling_is_the_weighted_mean_and_deviation_over_valid_steps(
     expected_mean, expected_scale = brute_force_scaling(counted, each, spare_binary)
     for j, peak in enumerate(np.abs(counted).max(axis=0)):
         assert_allclose(mean[j], expected_mean[j], rtol=1e-13, atol=1e-15 * peak)
-        # The deviation cannot be more exact than the values that it comes from.
+        # The deviation is not more exact than the values.
         assert_allclose(scale[j], expected_scale[j], rtol=1e-9, atol=1e-15 * peak)
 
 
@@ -1069,8 +869,8 @@ def test_feature_scaling_is_exact_for_a_small_deviation_around_a_large_mean():
     assert_allclose(scale, [np.sqrt(2 / 3)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("n_rows", [1, 7, 1000, 50_000])
-@pytest.mark.parametrize("value", [0.1, -3.3, 1e300, 1e-300, 1e-310, 0.0])
+@pytest.mark.parametrize("n_rows", [1, 50_000])
+@pytest.mark.parametrize("value", [0.1, 1e300, 1e-310])
 def test_the_scale_of_a_constant_feature_is_one(value, n_rows):
     weights = np.random.default_rng(0).uniform(0.01, 5.0, size=n_rows)
     X = np.full((n_rows, 3, 1), value)
@@ -1081,8 +881,8 @@ def test_the_scale_of_a_constant_feature_is_one(value, n_rows):
     assert_array_equal(scale, [1.0])
 
 
-@pytest.mark.parametrize("scale_of_weights", [1e-300, 1e-10, 1e10, 1e300])
-def test_the_unit_of_weights_does_not_matter_to_feature_scaling(scale_of_weights):
+@pytest.mark.parametrize("scale_of_weights", [1e-300, 1e300])
+def test_feature_scaling_does_not_depend_on_the_scale_of_weights(scale_of_weights):
     rng = np.random.default_rng(0)
     X, weights = rng.normal(size=(30, 4, 2)), rng.uniform(0.5, 2.0, size=30)
     rows = np.arange(30)
@@ -1093,7 +893,7 @@ def test_the_unit_of_weights_does_not_matter_to_feature_scaling(scale_of_weights
     assert_allclose(actual, expected, rtol=1e-12)
 
 
-def test_columns_of_only_zeros_and_ones_are_spared():
+def test_binary_features_are_not_scaled():
     rng = np.random.default_rng(0)
     X = np.zeros((30, 4, 5))
     X[:, :, 0] = rng.integers(0, 2, size=(30, 4))
@@ -1109,7 +909,7 @@ def test_columns_of_only_zeros_and_ones_are_spared():
     assert_allclose(scale[3:], X.std(axis=(0, 1))[3:], rtol=1e-12)
 
 
-def test_only_the_rows_that_count_decide_what_is_binary():
+def test_binary_features_are_detected_in_the_given_rows():
     X = np.array([[[0.0]], [[1.0]], [[7.0]]])
 
     assert_array_equal(feature_scaling(Sequences(X), np.array([0, 1])), [[0.0], [1.0]])
@@ -1117,8 +917,8 @@ def test_only_the_rows_that_count_decide_what_is_binary():
 
 
 def test_the_network_scales_by_the_weighted_rows_of_fit():
-    X, weights = ragged(), np.arange(N_SAMPLES) % 3
-    estimator = tiny(RNNRegressor).fit(X, targets(), sample_weight=weights)
+    X, weights = make_ragged(), np.arange(N_SAMPLES) % 3
+    estimator = tiny().fit(X, make_y(), sample_weight=weights)
 
     steps = np.concatenate(X)
     each = np.repeat(weights, LENGTHS)
@@ -1127,49 +927,18 @@ def test_the_network_scales_by_the_weighted_rows_of_fit():
     assert_allclose(estimator.module_.input_scale.numpy(), scale, rtol=1e-12)
 
 
-@over_estimators
-def test_the_unit_of_a_feature_does_not_matter(cls):
-    X = three_dimensional()
-    # A power of two changes no digit.
+def test_predictions_do_not_depend_on_the_units_of_features():
+    X = make_3d()
+    # Scaling by a power of two is exact.
     units = np.array([2.0**900, 2.0**-900, 1.0])
 
-    expected = answers(fitted(cls, three_dimensional), X)
-    assert_array_equal(
-        answers(tiny(cls).fit(X * units, targets()), X * units), expected
-    )
+    estimator = tiny().fit(X * units, make_y())
 
-
-# Frames, one a sequence
-
-
-def frames(columns=("temperature", "pressure")):
-    return [
-        pd.DataFrame(whole_numbers(length, 2), columns=list(columns))
-        for length in (3, 5, 4, 2)
-    ]
-
-
-def test_frames_of_sequences_are_read_column_by_column():
-    model = tiny(RNNRegressor).fit(frames(), np.arange(4.0))
-
-    arrays = [frame.to_numpy() for frame in frames()]
-    assert_array_equal(model.predict(frames()), model.predict(arrays))
-
-
-def test_frames_with_columns_in_another_order_are_refused():
-    model = tiny(RNNRegressor).fit(frames(), np.arange(4.0))
-
-    message = (
-        "Every sequence of X must have the columns of the first sequence in fit, in "
-        "the same order: ['temperature', 'pressure']. Got ['pressure', 'temperature'] "
-        "for sequence 0."
-    )
-    with raises(ValueError, message):
-        model.predict(frames(["pressure", "temperature"]))
+    assert_array_equal(estimator.predict(X * units), fitted(make_3d).predict(X))
 
 
 @pytest.mark.parametrize("quiet", [2, 20])
-def test_rows_that_look_alike_because_nothing_happens_are_no_windows(quiet):
+def test_overlap_before_ignores_constant_rows(quiet):
     X = np.random.default_rng(0).normal(size=(60, 30))
     X[40 - quiet // 2 : 40 + quiet // 2] = 0.0
 
