@@ -654,6 +654,7 @@ def test_take_pads_rows_of_different_length(
 ):
     arrays = random_rows(lengths, n_features, dtype)
     sequences = Sequences(np.concatenate(arrays), np.array(lengths))
+    assert_array_equal(sequences.n_steps(), lengths)
     wanted = st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=10)
     rows = np.array(data.draw(wanted))
 
@@ -702,9 +703,11 @@ def test_take_copies_rows_of_one_length(
     else:
         rows = np.array([first, *data.draw(st.lists(st.integers(0, n_samples - 1)))])
 
-    values, lengths = Sequences(source).take(rows, batch_dtype)
+    sequences = Sequences(source)
+    values, lengths = sequences.take(rows, batch_dtype)
 
     assert lengths is None
+    assert sequences.n_steps().tolist() == [n_timesteps] * n_samples
     assert_array_equal(values, source[rows].astype(batch_dtype), strict=True)
     assert type(values) is np.ndarray
     assert values.flags.c_contiguous
