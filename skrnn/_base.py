@@ -1,4 +1,4 @@
-"""What the estimators share: parameters, `fit` and `predict`."""
+"""`fit`, and the parts of prediction that all estimators share."""
 
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
@@ -20,6 +20,7 @@ from skrnn._data.splits import kfold, train_validation_split
 from skrnn._data.step_targets import (
     StepValues,
     StepwiseTarget,
+    check_step_targets,
     check_step_weights,
     unwrap_target,
 )
@@ -50,19 +51,20 @@ from skrnn._training.state import export_state, import_state
 
 
 def _pools_by_attention(estimator):
-    if estimator.pooling == "attention":
+    config = getattr(estimator, "_module_config", estimator)  # that of the fit, if any
+    if config.pooling == "attention":
         return True
     raise AttributeError(
         "attention_weights is available with pooling='attention' only. Got "
-        f"pooling={estimator.pooling!r}."
+        f"pooling={config.pooling!r}."
     )
 
 
 class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
-    """The whole of `fit`, and raw outputs for `predict`; subclasses define the target.
+    """`fit`, and the parts of prediction that all estimators share.
 
-    A subclass lists its parameters in `__init__`, sets `_parameter_constraints`, and
-    defines by `_make_target` what y means.
+    Subclasses define `__init__` and `_parameter_constraints`, and implement
+    `_make_target`, which returns the encoder of y.
     """
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
@@ -203,10 +205,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         return self
 
     def _new_encoder(self, samples, classes, one_epoch):
-        """Return the encoder of a new fit, whose target is fitted in `_train`."""
+        """Return the encoder of a new fit, which `_train` fits."""
         normalizer = self._new_normalizer(samples)
-        rows = samples.weighted_rows()
-        normalizer.fit(samples.sequences, rows, samples.weights_of(rows))
         y = samples.y.flat if self.return_sequences else samples.y
         target = self._make_target(y, classes, one_epoch)
         if self.return_sequences:
@@ -264,10 +264,11 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             if self.warm_start and len(net.history):  # keep the complete epochs
                 self._set_fitted(net, encoder, plan)
             raise
-        self._set_fitted(net, encoder, plan)
         if folds:
             curves, losses, weights = zip(*folds, strict=True)
             start.shrink(shrinkage_factor(np.hstack(losses), np.hstack(weights)))
+        self._set_fitted(net, encoder, plan)
+        if folds:
             sizes = [len(of_fold) for of_fold in weights]
             mean_curve = np.average(curves, axis=0, weights=sizes)
             self.validation_loss_curve_ = mean_curve.tolist()
@@ -286,9 +287,9 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         weights : ndarray of shape (len(valid),)
             Of the validation rows.
         """
-        normalizer = self._new_normalizer(samples)
-        normalizer.fit(samples.sequences, train, samples.weights_of(train))
-        encoder = SampleEncoder(normalizer, self._make_target(samples.y, None, False))
+        encoder = SampleEncoder(
+            self._new_normalizer(samples), self._make_target(samples.y, None, False)
+        )
         data = encoder.fit_encode(samples, train)
         fold_plan = replace(
             plan,
@@ -434,9 +435,9 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         sequences = self._check_X(X)
         check_consistent_length(sequences, y)
-        y = self._check_y(y, sequences)
+        y = check_step_targets(y, sequences)
         weights = check_step_weights(sample_weight, sequences)
-        prediction = self._check_y(self.predict(X), sequences, "The prediction")
+        prediction = check_step_targets(self.predict(X), sequences, "The prediction")
         return metric(
             y.flat,
             prediction.flat,

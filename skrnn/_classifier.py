@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
@@ -131,7 +132,8 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             Accuracy, or subset accuracy for multilabel targets. With
             `return_sequences`, over all time steps together.
         """
-        if self.return_sequences:
+        check_is_fitted(self)
+        if self._module_config.return_sequences:
             return self._score_steps(accuracy_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 

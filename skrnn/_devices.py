@@ -36,7 +36,7 @@ def resolve_device(device):
 
 @contextmanager
 def limited_threads(n_jobs):
-    """Run the body with `n_jobs` intra-op threads, and restore the number after.
+    """Run the body with `n_jobs` intra-op threads, and restore the number afterwards.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from skrnn._parameters import check_parameters
 
 
 class InputValidationMixin:
-    """The arguments of `fit` and `predict` as `Samples` and `Sequences`.
+    """Convert the arguments of `fit` and `predict` to `Samples` and `Sequences`.
 
     It sets what a fit learns about the form of X: `n_features_in_` and the like and,
     for token ids, their number and whether they are padded.
@@ -55,10 +55,12 @@ class InputValidationMixin:
 
     def _check_X(self, X, *, reset=False, name="X", dtype=None):
         """Return X as `Sequences`; token ids without their padding."""
-        if dtype is None and not reset:
+        fitting = reset or dtype is not None
+        if not fitting:
             dtype = self._input_dtype()
         sequences = check_sequences(self, X, reset=reset, dtype=dtype, name=name)
-        if self.embedding_dim is None:
+        config = self if fitting else self._module_config
+        if config.embedding_dim is None:
             return sequences
         sequences, highest = read_token_ids(sequences, name)
         if reset:

@@ -1,6 +1,6 @@
-"""The parameters that the estimators share: what each may be, and rules between them.
+"""Constraints on the shared parameters, one by one and together.
 
-Both are checked at the start of `fit`.
+They are checked at the start of `fit`.
 """
 
 from numbers import Integral, Real
@@ -129,7 +129,7 @@ def _check_cell(estimator):
 
 
 def _check_direction(estimator):
-    """Refuse to hand on the states of a network that reads backwards as well."""
+    """Raise an error if a bidirectional network would have to carry states on."""
     if not estimator._is_bidirectional():
         return
     reason = "which also reads a sequence from its end: it cannot carry states on."
@@ -171,9 +171,9 @@ def _check_optimizer(estimator):
     own = {"lr", "weight_decay"} & set(estimator.optimizer_params or ())
     if own:
         raise ValueError(
-            f"The 'optimizer_params' parameter of {_name(estimator)} must not hold "
-            f"what has a parameter of its own. Got {sorted(own)}. Set "
-            f"{' and '.join(sorted(own))} directly."
+            f"The 'optimizer_params' parameter of {_name(estimator)} must not "
+            f"contain lr or weight_decay. Got {sorted(own)}. Set the parameter of that "
+            "name instead."
         )
     if not _is_lbfgs(estimator):
         return

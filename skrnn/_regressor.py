@@ -543,7 +543,8 @@ default='squared_error'
             At most 1, and 0 for a model that always predicts the mean of y; averaged
             over outputs. With `return_sequences`, over all time steps together.
         """
-        if self.return_sequences:
+        check_is_fitted(self)
+        if self._module_config.return_sequences:
             return self._score_steps(r2_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
@@ -662,8 +663,15 @@ default='squared_error'
                     f"{getattr(self, name)!r} after {before!r}. Set warm_start=False "
                     "and call fit."
                 )
+        new_target = self._make_target(None, None, False)
+        if type(new_target) is not type(target):  # such as quantiles after one number
+            raise ValueError(
+                "The 'loss' parameter must stay as it was while training continues "
+                f"with warm_start or partial_fit. Got {self.loss!r} after "
+                f"{target.loss!r}. Set warm_start=False and call fit."
+            )
         before = getattr(target, "quantiles", None)
-        now = self._check_quantiles() if self.loss == "quantile" else None
+        now = getattr(new_target, "quantiles", None)
         if before != now:
             raise ValueError(
                 "The quantiles must stay as they were while training continues with "

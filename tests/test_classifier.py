@@ -227,7 +227,7 @@ def test_score_is_accuracy_score(y, weights):
 def test_unknown_validation_labels_are_refused():
     message = (
         "y_val must contain only the labels in classes_, [0, 1]. Got [2] as well. Pass "
-        "all labels as classes to the first call of partial_fit, or fit anew."
+        "all labels as classes to the first call of partial_fit, or call fit again."
     )
     with raises(ValueError, message):
         small().fit(X, BINARY, X_val=X, y_val=CODES)

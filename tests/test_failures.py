@@ -112,6 +112,15 @@ def test_failed_first_fit_sets_nothing(params, arguments):
     assert vars(model) == expected
 
 
+def test_invalid_validation_data_is_named():
+    message = (
+        "X_val is invalid: X has 3 features, but RNNRegressor is expecting 4 features "
+        "as input."
+    )
+    with raises(ValueError, message):
+        tiny().fit(X[:, :, 0], y, X_val=X[:, :3, 0], y_val=y)
+
+
 # A loss that is not finite
 
 

@@ -258,7 +258,7 @@ def test_partial_fit_refuses_another_number_of_outputs():
     model = small().partial_fit(X, Y)
 
     message = (
-        "y must have as many outputs as when the fit began, 3. Got shape (24, 2). Call "
+        "y must have as many outputs as in the first fit, 3. Got shape (24, 2). Call "
         "fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
@@ -267,7 +267,7 @@ def test_partial_fit_refuses_another_number_of_outputs():
 
 def test_validation_targets_of_another_width_are_refused():
     message = (
-        "y_val must have as many outputs as when the fit began, 1. Got shape (24, 3). "
+        "y_val must have as many outputs as in the first fit, 1. Got shape (24, 3). "
         "Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from estimators import (
     FROZEN,
     N_ROWS,
@@ -23,7 +24,7 @@ from skrnn import RNNClassifier, RNNRegressor
 
 UNKNOWN_LABEL = (
     "y must contain only the labels in classes_, ['a', 'b']. Got ['c'] as well. Pass "
-    "all labels as classes to the first call of partial_fit, or fit anew."
+    "all labels as classes to the first call of partial_fit, or call fit again."
 )
 
 # Both
@@ -246,3 +247,14 @@ def test_partial_fit_refuses_to_balance_each_part_separately():
         tiny(RNNClassifier, class_weight="balanced").partial_fit(
             X, labels, classes=["a", "b", "c"]
         )
+
+
+def test_an_optimizer_given_as_a_class_continues_with_the_moments():
+    options = dict(warm_start=True, lr_schedule=None)
+    by_name, by_class = (tiny(**options).fit(X, y) for _ in range(2))
+    by_class.set_params(optimizer=torch.optim.AdamW, weight_decay=0.1)
+
+    by_name.fit(X, y)
+    by_class.fit(X, y)
+
+    assert_same_model(by_name, by_class)

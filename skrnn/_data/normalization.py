@@ -1,11 +1,10 @@
 """Window normalisation: target columns relative to their own window."""
 
-import warnings
-
 import numpy as np
 
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
+from skrnn._warnings import warn_user
 
 WINDOW_NORMS = ("last", "standard", "difference")
 
@@ -74,7 +73,7 @@ class WindowNormalizer:
         return self
 
     def normalize(self, sequences):
-        """Return sequences whose batches are normalised, with the same memory."""
+        """Return sequences whose batches are normalised, without copying X."""
         if self.window_norm is None:
             return sequences
         shortest = int(sequences.n_steps().min())
@@ -113,12 +112,10 @@ class WindowNormalizer:
         # and it correlates with its values some steps ago.
         near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
         if not (near & (normalized.correlation_with(y) > 0.5)).any():
-            warnings.warn(
+            warn_user(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
                 f"{self.columns} of X, in its units, but y does not resemble it. "
-                "Check target_feature, or set window_norm=None.",
-                UserWarning,
-                stacklevel=6,
+                "Check target_feature, or set window_norm=None."
             )
 
 

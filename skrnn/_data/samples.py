@@ -101,7 +101,7 @@ class SampleEncoder:
     Parameters
     ----------
     normalizer : WindowNormalizer
-        Fitted.
+        Fitted by `fit_encode`.
 
     target : target object
         Fitted by `fit_encode`.
@@ -112,7 +112,8 @@ class SampleEncoder:
         self.target = target
 
     def fit_encode(self, samples, rows):
-        """Fit the target on the training rows, and encode all samples."""
+        """Fit normaliser and target on the training rows, and encode all samples."""
+        self.normalizer.fit(samples.sequences, rows, samples.weights_of(rows))
         sequences = self.normalizer.normalize(samples.sequences)
         reference = sequences.reference()
         weights = None if samples.weights is None else samples.weights[rows]

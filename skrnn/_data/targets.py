@@ -78,7 +78,7 @@ class RegressionTarget:
         y = check_real_targets(y, name)
         if y[:1].size != self.n_targets:
             raise ValueError(
-                f"{name} must have as many outputs as when the fit began, "
+                f"{name} must have as many outputs as in the first fit, "
                 f"{self.n_targets}. Got shape {y.shape}. Call fit without warm_start "
                 "to change the targets."
             )
@@ -235,7 +235,7 @@ class ClassTarget:
         y = check_labels(y, name)
         if y.ndim != 1:
             raise ValueError(
-                f"{name} must hold one label for each sequence, as when the fit began. "
+                f"{name} must hold one label for each sequence, as in the first fit. "
                 f"Got shape {y.shape}. Call fit without warm_start to change the "
                 "targets."
             )
@@ -245,7 +245,7 @@ class ClassTarget:
                 f"{name} must contain only the labels in classes_, "
                 f"{self.classes.tolist()}. "
                 f"Got {unknown.tolist()} as well. Pass all labels as classes to the "
-                "first call of partial_fit, or fit anew."
+                "first call of partial_fit, or call fit again."
             )
         return np.searchsorted(self.classes, y)
 
@@ -340,7 +340,7 @@ class MultilabelTarget:
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
             raise ValueError(
                 f"{name} must be an indicator matrix of shape (n_samples, "
-                f"{self.n_outputs}), as when the fit began. Got shape {y.shape}. Call "
+                f"{self.n_outputs}), as in the first fit. Got shape {y.shape}. Call "
                 "fit without warm_start to change the targets."
             )
         return y.astype(np.float64)

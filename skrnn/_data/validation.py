@@ -72,9 +72,14 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
                 f"of sequences, as the X that {owner} was fitted on. Got a 2-D array "
                 f"of shape {np.shape(X)}. {remedy}."
             )
-        X = validate_data(
-            estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False
-        )
+        try:
+            X = validate_data(
+                estimator, X, reset=reset, dtype="numeric", ensure_all_finite=False
+            )
+        except ValueError as error:
+            if name == "X":
+                raise
+            raise ValueError(f"{name} is invalid: {error}") from error
         sequences = Sequences(_numeric(X, name)[:, :, None])
         kind = FIXED
     if kind == FREE:

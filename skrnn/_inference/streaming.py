@@ -22,7 +22,7 @@ CELLS = {
 
 
 class Stepper:
-    """A one-way network and its states, run one time step at a time.
+    """A unidirectional network and its states, run one time step at a time.
 
     Parameters
     ----------

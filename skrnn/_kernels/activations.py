@@ -13,9 +13,10 @@ def tanh(x):
 def _tanh(x):
     """Return the implementation for the precision of x.
 
-    float32: the rational function of Eigen's `ptanh`, exact to 3e-7. float64: Cody and
-    Waite's rational function (as in Cephes' `tanh.c`) at x / 32, then five times
-    tanh(2 y) = 2 tanh(y) / (1 + tanh(y)^2), exact to a few units in the last place.
+    float32: the rational function of Eigen's `ptanh`, accurate to 3e-7. float64: the
+    rational function of Cody and Waite (as in Cephes' `tanh.c`) at x / 32, then five
+    times tanh(2 y) = 2 tanh(y) / (1 + tanh(y)^2), accurate to a few units in the last
+    place.
     """
     if x.bitwidth == 32:
         bound = np.float32(7.90531110763549805)

@@ -1,10 +1,11 @@
 """Where the compiled kernels can run: with numba, on a CPU, in float32 or float64."""
 
-import warnings
 from functools import lru_cache
 from importlib import import_module
 
 import torch
+
+from skrnn._warnings import warn_user
 
 # False makes torch's own layers run everywhere, for tests and benchmarks.
 ENABLED = True
@@ -42,11 +43,10 @@ def _import_kernels():
     except ImportError:  # numba is optional
         return None
     except RuntimeError as error:  # numba found no writable folder for its cache
-        warnings.warn(
+        warn_user(
             "Training uses torch's own layers, since the compiled ones could not be "
             f"loaded ({error}). Set NUMBA_CACHE_DIR to a folder that can be written.",
             RuntimeWarning,
-            stacklevel=2,
         )
         return None
     return kernels

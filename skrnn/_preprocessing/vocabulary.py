@@ -7,7 +7,6 @@ The steps of encoding:
     look_up              rows, vocabulary   -> the index of every token, -1 = unknown
 """
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain, compress, repeat
@@ -19,6 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import validate_data
 
 from skrnn._compat import HasMethods, Interval, RealNotInt, StrOptions
+from skrnn._warnings import warn_user
 
 DOCUMENTS, SEQUENCES, TABLE = "documents", "token sequences", "table"
 
@@ -435,12 +435,10 @@ def warn_if_uppercase(vocabulary):
     """Warn of tokens that lowercase documents cannot contain."""
     for token in vocabulary:
         if isinstance(token, str) and token != token.lower():
-            warnings.warn(
+            warn_user(
                 f"The 'vocabulary' parameter contains {token!r}, which no document "
                 "matches if lowercase=True. Set lowercase=False, or convert the "
-                "vocabulary to lower case.",
-                UserWarning,
-                stacklevel=4,
+                "vocabulary to lower case."
             )
             return
 
@@ -451,12 +449,10 @@ def warn_if_all_unknown(rows, indices, encoding):
         return
     first = next(row for row in rows if row)
     if isinstance(first[0], str):  # only text can be split in several ways
-        warnings.warn(
+        warn_user(
             "None of the tokens of X is in the vocabulary, so all steps are encoded as "
             f"{encoding}. The first sequence begins with {first[:3]!r:.80}. Pass X in "
-            "the form of the X of fit, or fit on more data.",
-            UserWarning,
-            stacklevel=6,
+            "the form of the X of fit, or fit on more data."
         )
 
 

@@ -12,13 +12,8 @@ from skrnn._devices import numpy_dtype
 # For batches of rows that differ in length: the share of padding that is accepted, the
 # rows it is estimated on, and the number of batches below which rows are mixed more.
 PADDING_LIMIT = 0.1
-
-
 ESTIMATE_ROWS = 2**14
-
-
 FEW_BATCHES = 16
-
 
 CHUNK_ROWS = 256  # rows that are read at once where there are no batches
 RESIDENT_BYTES = 2**30  # of data that stays on an accelerator during training

@@ -29,7 +29,7 @@ class EarlyStopping(Callback):
         self.tol = tol
 
     def on_train_begin(self, net, **kwargs):
-        """Start anew; a linear start counts as epoch 0 and may be the best."""
+        """Reset; with a highway the weights before training count as epoch 0."""
         self.best_loss_ = math.inf
         self.best_epoch_ = self.best_weights_ = None
         if net.module_.highway is not None:

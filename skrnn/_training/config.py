@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from skrnn._training.optimizers import optimizer_class
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -24,7 +26,6 @@ class TrainingConfig:
 
     def has_optimizer_of(self, other):
         """Whether moments of the optimiser of another configuration still apply."""
-        return (self.optimizer, self.optimizer_params) == (
-            other.optimizer,
-            other.optimizer_params,
+        return self.optimizer_params == other.optimizer_params and (
+            optimizer_class(self.optimizer) is optimizer_class(other.optimizer)
         )

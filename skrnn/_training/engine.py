@@ -3,9 +3,12 @@
 `choose_engine` is called at the start of each epoch, and before each batch where
 callbacks receive batches, since a callback may freeze a parameter or add a hook.
 
-- `CompiledEngine` runs the layers and Adam as compiled functions.
-- `TorchEngine` leaves everything to torch's autograd and optimiser.
-- `StatefulEngine` is the torch step with states from before.
+- `CompiledEngine` calls compiled functions for the layers and their backward pass, for
+  Adam and, where the network is a plain one, for the head; see `compile_layers`.
+- `TorchEngine` uses torch's autograd and optimiser: for parameters or modules with
+  hooks, frozen parameters, and without numba. On a CPU with numba each layer is still
+  a compiled function, as an operation of autograd.
+- `StatefulEngine` is a `TorchEngine` for `tbptt_steps` and `initial_state='carry'`.
 """
 
 import numpy as np
@@ -44,7 +47,7 @@ class CompiledEngine(TorchEngine):
     Parameters
     ----------
     net : RecurrentNet
-        Whose module, optimiser and loss are used.
+        The net to train.
 
     layers : CompiledLayers
         The layers of its module.
@@ -122,7 +125,7 @@ class CompiledEngine(TorchEngine):
         return {"loss": loss, "y_pred": output}
 
     def step_optimizer(self, batch):
-        """Show the gradients to callbacks, clip them, and step the optimiser."""
+        """Notify callbacks of the gradients, clip them, and step the optimiser."""
         net, flat = self.net, self.layers.flat
         net.notify_gradients(batch)
         if net.has_batch_callbacks_ and self.adam is not None:

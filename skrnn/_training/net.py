@@ -102,7 +102,7 @@ class RowLoss(nn.Module):
 
 
 class RecurrentNet(NeuralNet):
-    """skorch's net for `SequenceDataset`, without its costs per sample and batch.
+    """A skorch net for `SequenceDataset` that avoids skorch's costs per sample.
 
     Parameters
     ----------

@@ -15,6 +15,11 @@ OPTIMIZERS = {
 HAVE_FUSED_STEP = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
 
+def optimizer_class(optimizer):
+    """Return the class of an optimiser, given by name or as the class itself."""
+    return OPTIMIZERS.get(optimizer, optimizer)
+
+
 def optimizer_options(config):
     """Return the class of an optimiser and its arguments other than the rate.
 
@@ -30,7 +35,7 @@ def optimizer_options(config):
 
     params : dict
     """
-    optimizer = OPTIMIZERS.get(config.optimizer, config.optimizer)
+    optimizer = optimizer_class(config.optimizer)
     given, params = config.optimizer_params or {}, {}
     if optimizer is torch.optim.LBFGS:
         params["line_search_fn"] = "strong_wolfe"

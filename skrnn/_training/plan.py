@@ -22,7 +22,7 @@ class FitPlan:
         single training it is empty.
 
     config : TrainingConfig
-        Of the training.
+        The settings of the training.
 
     callbacks : list
         skorch callbacks.
@@ -31,7 +31,7 @@ class FitPlan:
         Where to train.
 
     seed : int
-        Of weights, order of batches and dropout.
+        Seed of the weights, the order of batches and dropout.
     """
 
     train: np.ndarray

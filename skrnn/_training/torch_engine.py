@@ -9,7 +9,7 @@ class TorchEngine:
     Parameters
     ----------
     net : RecurrentNet
-        Whose module, optimiser and loss are used.
+        The net to train.
     """
 
     name = "torch"
@@ -48,7 +48,7 @@ class TorchEngine:
         return self.net.infer(inputs)
 
     def step_optimizer(self, batch):
-        """Show the gradients to callbacks, clip them, and step the optimiser."""
+        """Notify callbacks of the gradients, clip them, and step the optimiser."""
         self.net.notify_gradients(batch)
         self.clip_and_step()
 

@@ -1,4 +1,4 @@
-"""Training with earlier states: truncated back-propagation and stateful batches."""
+"""Truncated back-propagation through time, and stateful batches."""
 
 import torch
 
@@ -16,7 +16,7 @@ class StatefulEngine(TorchEngine):
     Parameters
     ----------
     net : RecurrentNet
-        Whose module, optimiser and loss are used.
+        The net to train.
 
     References
     ----------

@@ -260,6 +260,30 @@ def test_a_target_that_does_not_continue_the_feature_warns():
             RNNRegressor(**TINY, window_norm="last").fit(values, goal)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_warning_names_the_line_of_the_caller(method):
+    rng = np.random.default_rng(0)
+    model = RNNRegressor(**TINY, window_norm="last")
+    with pytest.warns(UserWarning, match="expects y to continue") as caught:
+        getattr(model, method)(X, rng.normal(size=len(X)))
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_rows_held_out_for_validation_do_not_set_the_smallest_deviation():
+    far = np.concatenate([X[:40], 1000 * X[40:]])
+    options = dict(window_norm="standard", validation_strategy="last")
+    model = RNNRegressor(
+        **TINY, **options, early_stopping=True, validation_fraction=0.4
+    )
+    whole = RNNRegressor(**TINY, **options)
+
+    model.fit(far, np.append(y[:40], 1000 * y[40:]))
+    whole.fit(far[:40], y[:40])
+
+    found, expected = (m._encoder.normalizer.min_std[0] for m in (model, whole))
+    assert found == pytest.approx(expected, rel=0.5)  # not a thousand times as large
+
+
 @over_kinds
 def test_a_series_with_a_strong_season_does_not_warn(kind):
     season = np.tile([5.0, -4.0, 6.0, -7.0], 10) + 30  # changes more than it varies

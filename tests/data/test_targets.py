@@ -213,9 +213,9 @@ def test_y_may_come_in_any_container(wrap, shape):
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
-        ((9,), (9, 2), "as many outputs as when the fit began, 1. Got shape (9, 2)"),
-        ((9, 2), (9, 3), "as many outputs as when the fit began, 2. Got shape (9, 3)"),
-        ((9, 2), (9,), "as many outputs as when the fit began, 2. Got shape (9,)"),
+        ((9,), (9, 2), "as many outputs as in the first fit, 1. Got shape (9, 2)"),
+        ((9, 2), (9, 3), "as many outputs as in the first fit, 2. Got shape (9, 3)"),
+        ((9, 2), (9,), "as many outputs as in the first fit, 2. Got shape (9,)"),
     ],
 )
 def test_y_with_another_number_of_outputs_is_rejected(first, then, message):
@@ -384,7 +384,8 @@ def test_a_tie_of_two_classes_is_the_first_as_in_scikit_learn():
 )
 def test_unknown_labels_are_rejected_by_name(known, came, message):
     remedy = (
-        " Pass all labels as classes to the first call of partial_fit, or fit anew."
+        " Pass all labels as classes to the first call of partial_fit, or call fit "
+        "again."
     )
     with raises(ValueError, message + remedy):
         ClassTarget(np.array(known)).encode(np.array(came))
@@ -392,7 +393,7 @@ def test_unknown_labels_are_rejected_by_name(known, came, message):
 
 def test_an_indicator_matrix_is_rejected_after_labels():
     message = (
-        "y must hold one label for each sequence, as when the fit began. Got shape "
+        "y must hold one label for each sequence, as in the first fit. Got shape "
         "(20, 3). Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
@@ -551,7 +552,7 @@ def test_label_weights_multiply_the_cross_entropy_of_absence_and_presence():
 
 def test_an_indicator_with_another_number_of_labels_is_rejected():
     message = (
-        "y must be an indicator matrix of shape (n_samples, 2), as when the fit began. "
+        "y must be an indicator matrix of shape (n_samples, 2), as in the first fit. "
         "Got shape (20, 3). Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
@@ -560,7 +561,7 @@ def test_an_indicator_with_another_number_of_labels_is_rejected():
 
 def test_labels_are_rejected_after_an_indicator_matrix():
     message = (
-        "y must be an indicator matrix of shape (n_samples, 2), as when the fit began. "
+        "y must be an indicator matrix of shape (n_samples, 2), as in the first fit. "
         "Got shape (3,). Call fit without warm_start to change the targets."
     )
     with raises(ValueError, message):
