@@ -19,6 +19,7 @@ from skrnn._kernels.products import (
     add_column_sums,
     add_matmul,
     add_transposed_matmul,
+    copy_into,
     fill_rows,
     flatten_steps,
     pack,
@@ -167,7 +168,7 @@ def rnn_backward(
             )
     transpose_into(grad_w_ih_t, grad_w_ih)
     transpose_into(grad_w_hh_t, grad_w_hh)
-    grad_b_hh[:] = grad_b_ih
+    copy_into(grad_b_ih, grad_b_hh)
 
 
 # -- nn.GRU: r, z = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
@@ -286,7 +287,7 @@ def gru_backward(
                 add_matmul(grad_rows, packed_w_ih, flatten_steps(grad_x[part]))
     transpose_into(grad_w_ih_t, grad_w_ih)
     transpose_into(grad_w_hh_t, grad_w_hh)
-    grad_b_hh[:n_both] = grad_b_ih[:n_both]
+    copy_into(grad_b_ih, grad_b_hh[:n_both])
 
 
 # -- nn.LSTM: i, f, o = sigmoid(...) and g = tanh(...) of W_ih x_t + b_ih
@@ -415,4 +416,4 @@ def lstm_backward(
             )
     transpose_into(grad_w_ih_t, grad_w_ih)
     transpose_into(grad_w_hh_t, grad_w_hh)
-    grad_b_hh[:] = grad_b_ih
+    copy_into(grad_b_ih, grad_b_hh)

@@ -353,6 +353,17 @@ def fill_rows(out, row):
 
 
 @compiled
+def copy_into(a, out):
+    """Copy `a` to `out`, both (J,).
+
+    An assignment to a slice would also compile the text of its error messages, which
+    takes numba longer than all other code of a small function.
+    """
+    for j in range(len(out)):
+        out[j] = a[j]
+
+
+@compiled
 def transpose_into(a, out):
     """Copy the transpose of `a`, (I, J), to `out`, (J, I)."""
     for i in range(a.shape[0]):
