@@ -14,7 +14,7 @@ torch's names and shapes: `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh
 import numpy as np
 
 from skrnn._kernels.activations import tanh
-from skrnn._kernels.compilation import compiled
+from skrnn._kernels.compilation import compiled, compiled_helper
 from skrnn._kernels.products import (
     add_column_sums,
     add_matmul,
@@ -33,14 +33,14 @@ from skrnn._kernels.products import (
 BLOCK_BYTES = 2**19
 
 
-@compiled
+@compiled_helper
 def steps_per_block(n_steps, n_rows, row_bytes, weight):
     """Return how many steps enter the gradient of `weight` together."""
     block_bytes = max(BLOCK_BYTES, weight.nbytes // 2)
     return max(1, min(n_steps, block_bytes // (n_rows * row_bytes)))
 
 
-@compiled
+@compiled_helper
 def accumulate_gradients(
     grad_gates, states, x, w_ih, grad_w_ih_t, grad_w_hh_t, grad_b, grad_x
 ):

@@ -20,9 +20,19 @@ _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 _CHECKSUM = f"{crc32(b''.join(path.read_bytes() for path in _SOURCES)):08x}"
 
 
+# Of functions that only compiled functions call: a wrapper for calls from Python would
+# take longer to compile than a small function itself.
+HELPER_OPTIONS = {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def compiled(function=None, **options):
     """Compile a function: `numba.njit` with the options that all kernels share."""
     if function is None:
         return lambda function: compiled(function, **options)
     function.__qualname__ += f"_{_CHECKSUM}"
     return njit(**OPTIONS | options)(function)
+
+
+def compiled_helper(function):
+    """Compile a function that only compiled functions call."""
+    return compiled(function, **HELPER_OPTIONS)

@@ -17,7 +17,7 @@ from llvmlite.binding import get_host_cpu_features
 from numba import config, types
 from numba.extending import intrinsic
 
-from skrnn._kernels.compilation import compiled
+from skrnn._kernels.compilation import compiled, compiled_helper
 
 
 def vector_bytes(features):
@@ -203,8 +203,7 @@ def make_strip(n_vectors, n_bytes):
         make_tile(n, n_vectors, n_bytes) for n in (TILE_ROWS, 4, 1)
     )
 
-    # Not cached by itself: it is part of the cached functions that call it.
-    @compiled(cache=False)
+    @compiled_helper
     def strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows):
         n_left = n_rows
         while n_left >= TILE_ROWS:
@@ -228,7 +227,7 @@ _strip_of_panel, _strip_of_vector = (make_strip(n, VECTOR_BYTES) for n in (2, 1)
 _strip_of_4, _strip_of_1 = (make_strip(1, n) for n in (16, 4))
 
 
-@compiled
+@compiled_helper
 def _add_strips(
     number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
 ):

@@ -70,6 +70,7 @@ def test_the_cache_of_each_kernel_depends_on_the_sources_of_all():
         assert checksum in kernel._cache._impl.filename_base
 
 
+@pytest.mark.slow
 def test_packed_copies_are_not_freed_before_they_are_read():
     # In a process that overwrites memory when it is freed.
     code = """
