@@ -15,10 +15,13 @@ MEGABYTES_OF_A_LONG_SEQUENCE = 1000
 
 MEGABYTES_ALLOWED = 100  # the series has 16, all its windows 1600
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/clear_refs").exists(),
-    reason="needs /proc/self/clear_refs of Linux to measure peak memory",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path("/proc/self/clear_refs").exists(),
+        reason="needs /proc/self/clear_refs of Linux to measure peak memory",
+    ),
+]
 
 SCRIPT = """
 import json
@@ -185,7 +188,6 @@ def peaks():
     return measure()
 
 
-@pytest.mark.slow
 def test_validation_rows_are_not_copied_and_long_sequences_take_bounded_memory():
     peaks = measure("slow")
     assert peaks["hold_out_the_last_rows"] < MEGABYTES_ALLOWED
