@@ -12,14 +12,21 @@ import pytest
 import torch
 from sklearn.utils import check_random_state
 
+from skrnn._kernels.availability import compiled_kernels
+
 # The first call into torch takes longer than hypothesis allows one example.
 hypothesis.settings.register_profile("skrnn", deadline=None)
 hypothesis.settings.load_profile("skrnn")
 
 
+HAS_COMPILED_KERNELS = compiled_kernels(torch.device("cpu"), torch.float64) is not None
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
+    if item.get_closest_marker("numba") and not HAS_COMPILED_KERNELS:
+        pytest.skip("needs numba, which compiles the kernels")
 
 
 @pytest.fixture

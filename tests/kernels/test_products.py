@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+pytest.importorskip("numba", reason="kernels are compiled by numba")
+
 from numba import njit
 
 from skrnn._kernels import adam, cells, products

@@ -74,7 +74,10 @@ one_run_each = over_cells_and_runs(lambda cell, run: cell == run)
 engines = pytest.mark.usefixtures("engine")
 
 
-@pytest.fixture(params=["compiled", "torch"])
+COMPILED = pytest.param("compiled", marks=pytest.mark.numba)
+
+
+@pytest.fixture(params=[COMPILED, "torch"])
 def engine(request, monkeypatch):
     """Run a test with the compiled layers, and with torch's own."""
     monkeypatch.setattr(availability, "ENABLED", request.param == "compiled")
@@ -361,7 +364,11 @@ def test_arguments_are_not_changed(cell_type, nonlinearity):
     reverse=st.booleans(),
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "torch"])
+@pytest.mark.parametrize(
+    "compiled",
+    [pytest.param(True, marks=pytest.mark.numba), False],
+    ids=["compiled", "torch"],
+)
 def test_states_do_not_depend_on_the_place_in_the_batch(
     cell, n_hidden, n_inputs, reverse, dtype, compiled
 ):
@@ -503,6 +510,7 @@ def test_accelerators_use_torchs_layers():
     assert availability.compiled_kernels(torch.device("cuda"), torch.float32) is None
 
 
+@pytest.mark.numba
 @settings(max_examples=40)
 @given(
     shape=st.tuples(*(st.integers(1, top) for top in (9, 9, 5, 9))),
@@ -586,6 +594,7 @@ def test_weights_changed_between_the_passes_raise(cell_type, nonlinearity):
         output.sum().backward()
 
 
+@pytest.mark.numba
 @pytest.mark.parametrize("which", [0, 1], ids=["outputs", "cells"])
 def test_outputs_changed_between_the_passes_raise(which):
     weights = [w.requires_grad_() for w in draw_weights("lstm")]

@@ -21,6 +21,8 @@ from skrnn._training.compiled import (
     compile_layers,
 )
 
+pytestmark = pytest.mark.numba
+
 rng = np.random.default_rng(0)
 LENGTHS = [5, 9, 1, 7, 3, 9, 2, 6, 4, 8]
 RAGGED = [rng.normal(size=(n, 2)) for n in LENGTHS]
