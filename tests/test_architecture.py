@@ -60,6 +60,7 @@ CORE = {
 MAY_NEED = {
     "_kernels.activations": {"numba"},
     "_kernels.compilation": {"numba"},
+    "_kernels.epoch": {"numba"},
     "_kernels.products": {"llvmlite", "numba"},
 }
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]
