@@ -79,7 +79,7 @@ def describe(module, flat):
     per_step = module.return_sequences
     return epoch.Network(
         np.array([(part.input_size, part.hidden_size) for part in layers]),
-        np.array([[[offset(w) for w in d] for d in part.all_weights] for part in layers]),
+        np.array([[list(map(offset, w)) for w in part.all_weights] for part in layers]),
         np.array([-1] if learned is None else [offset(part) for part in learned]),
         offsets(module.head),
         offsets(module.highway),
