@@ -1,14 +1,18 @@
 """Batches: the order of rows, similar lengths, data on an accelerator."""
 
 import itertools
-from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
 from internals import make_dataset
-from skorch.callbacks import (
-    Callback,
+from training_data import (
+    N_ROWS,
+    TINY,
+    Recorder,
+    X,
+    callback_of,
+    y,
 )
 
 from skrnn import RNNRegressor
@@ -16,70 +20,6 @@ from skrnn._data.normalization import NormalizedSequences
 from skrnn._data.samples import EncodedSamples
 from skrnn._data.sequences import Sequences
 from skrnn._training.batches import SequenceDataset, choose_pool_size
-
-N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
-
-
-LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
-
-
-TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
-
-
-def draw_X(ragged=False, seed=0):
-    """Return sequences whose first value is a tenth of their row number."""
-    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
-    X[:, 0, 0] = np.arange(N_ROWS) / 10
-    if ragged:
-        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
-    return X
-
-
-def row_numbers(values):
-    """Return the row numbers that the first values of a batch encode."""
-    return np.rint(10 * values[:, 0, 0].cpu().numpy()).astype(int)
-
-
-X = draw_X()
-
-
-NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
-
-
-TARGETS = {
-    "squared_error": 5 + 3 * NOISE[:, 0],
-    "absolute_error": 5 + 3 * NOISE[:, 0],
-    "huber": 5 + 3 * NOISE[:, 0],
-    "two outputs": [5, -50] + [3, 70] * NOISE,
-    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
-    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
-    "multilabel": (NOISE > 0).astype(int),
-}
-
-
-y = TARGETS["squared_error"]
-
-
-class Recorder(Callback):
-    """Keeps the initial weights and the row numbers of every batch."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.initial_ = deepcopy(net.module_.state_dict())
-        self.batches_ = []  # of each epoch
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.batches_.append([])
-
-    def on_batch_begin(self, net, batch, training, **kwargs):
-        if training:
-            self.batches_[-1].append(row_numbers(batch[0]["values"]))
-
-
-def callback_of(model, callback_class):
-    """Return the callback that was used, which is a copy of the one passed."""
-    used = [cb for _, cb in model.net_.callbacks_ if isinstance(cb, callback_class)]
-    assert len(used) == 1
-    return used[0]
 
 
 # -- batches

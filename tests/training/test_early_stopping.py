@@ -5,63 +5,16 @@ import math
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
-
-from skrnn import RNNClassifier, RNNRegressor
-
-N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
-
-
-LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
-
-
-TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
-
-
-def draw_X(ragged=False, seed=0):
-    """Return sequences whose first value is a tenth of their row number."""
-    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
-    X[:, 0, 0] = np.arange(N_ROWS) / 10
-    if ragged:
-        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
-    return X
-
-
-X = draw_X()
-
-
-NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
-
-
-TARGETS = {
-    "squared_error": 5 + 3 * NOISE[:, 0],
-    "absolute_error": 5 + 3 * NOISE[:, 0],
-    "huber": 5 + 3 * NOISE[:, 0],
-    "two outputs": [5, -50] + [3, 70] * NOISE,
-    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
-    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
-    "multilabel": (NOISE > 0).astype(int),
-}
-
-
-y = TARGETS["squared_error"]
-
-
-def make_model(task, **params):
-    if task in ("binary", "multi-class", "multilabel"):
-        return RNNClassifier(**(TINY | params))
-    loss = "squared_error" if task == "two outputs" else task
-    return RNNRegressor(**(TINY | {"loss": loss} | params))
-
+from training_data import (
+    TARGETS,
+    X,
+    draw_X,
+    make_model,
+    overfit,
+    y,
+)
 
 # -- early stopping
-def overfit(**params):
-    """Fit noise, with other noise to validate on."""
-    model = RNNRegressor(
-        **TINY
-        | dict(max_epochs=30, lr=0.03, lr_schedule=None, early_stopping=True)
-        | params
-    )
-    return model.fit(X, y, X_val=draw_X(seed=5), y_val=y[::-1].copy())
 
 
 def test_early_stopping_restores_the_best_weights_of_a_regressor():

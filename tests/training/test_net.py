@@ -1,77 +1,36 @@
 """Training as a whole against a bare torch loop, what it prints and when it fails."""
 
-import math
 import re
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import (
-    Callback,
-)
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
+from training_data import (
+    N_FEATURES,
+    N_ROWS,
+    TARGETS,
+    TINY,
+    Recorder,
+    X,
+    callback_of,
+    draw_X,
+    make_model,
+    one_cycle,
+    y,
+)
 
 from skrnn import RNNClassifier, RNNRegressor
 
-N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
-
-
-LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
-
-
-TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
-
-
 MODULES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
-
-
-def draw_X(ragged=False, seed=0):
-    """Return sequences whose first value is a tenth of their row number."""
-    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
-    X[:, 0, 0] = np.arange(N_ROWS) / 10
-    if ragged:
-        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
-    return X
-
-
-def row_numbers(values):
-    """Return the row numbers that the first values of a batch encode."""
-    return np.rint(10 * values[:, 0, 0].cpu().numpy()).astype(int)
-
-
-X = draw_X()
-
-
-NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
-
-
-TARGETS = {
-    "squared_error": 5 + 3 * NOISE[:, 0],
-    "absolute_error": 5 + 3 * NOISE[:, 0],
-    "huber": 5 + 3 * NOISE[:, 0],
-    "two outputs": [5, -50] + [3, 70] * NOISE,
-    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
-    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
-    "multilabel": (NOISE > 0).astype(int),
-}
-
-
-y = TARGETS["squared_error"]
 
 
 labels = TARGETS["binary"]
 
 
 WEIGHTS = np.random.default_rng(3).uniform(0.1, 3, N_ROWS)
-
-
-def make_model(task, **params):
-    if task in ("binary", "multi-class", "multilabel"):
-        return RNNClassifier(**(TINY | params))
-    loss = "squared_error" if task == "two outputs" else task
-    return RNNRegressor(**(TINY | {"loss": loss} | params))
 
 
 def scaling(values, weights):
@@ -105,28 +64,6 @@ def row_losses(task, output, target):
     return (error**2).mean(1)
 
 
-class Recorder(Callback):
-    """Keeps the initial weights and the row numbers of every batch."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.initial_ = deepcopy(net.module_.state_dict())
-        self.batches_ = []  # of each epoch
-
-    def on_epoch_begin(self, net, **kwargs):
-        self.batches_.append([])
-
-    def on_batch_begin(self, net, batch, training, **kwargs):
-        if training:
-            self.batches_[-1].append(row_numbers(batch[0]["values"]))
-
-
-def callback_of(model, callback_class):
-    """Return the callback that was used, which is a copy of the one passed."""
-    used = [cb for _, cb in model.net_.callbacks_ if isinstance(cb, callback_class)]
-    assert len(used) == 1
-    return used[0]
-
-
 # -- a bare torch loop as the oracle of training
 class BareNetwork(nn.Module):
     def __init__(self, cell_type, n_outputs):
@@ -138,14 +75,6 @@ class BareNetwork(nn.Module):
     def forward(self, rows):
         _, state = self.cell(pack_sequence(rows, enforce_sorted=False))
         return self.head(state[0][-1] if isinstance(state, tuple) else state[-1])
-
-
-def one_cycle(lr, progress):
-    if progress < 0.3:
-        share = progress / 0.3
-        return lr / 25 + (lr - lr / 25) * (1 - math.cos(math.pi * share)) / 2
-    share = (progress - 0.3) / 0.7
-    return lr + (lr / 250_000 - lr) * (1 - math.cos(math.pi * share)) / 2
 
 
 def train_in_bare_torch(model, task, rows, target, weights):

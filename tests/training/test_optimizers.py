@@ -3,60 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from training_data import (
+    N_ROWS,
+    TINY,
+    X,
+    flatten,
+    initial_weights,
+    y,
+)
 
 from skrnn import RNNRegressor
-
-N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
-
-
-LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
-
-
-TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
-
-
-# A step of the optimiser that moves no weight.
-STILL = dict(optimizer="sgd", weight_decay=0.0, lr=1e-300, lr_schedule=None)
-
-
-def draw_X(ragged=False, seed=0):
-    """Return sequences whose very first value tells their number."""
-    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
-    X[:, 0, 0] = np.arange(N_ROWS) / 10
-    if ragged:
-        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
-    return X
-
-
-X = draw_X()
-
-
-NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
-
-
-TARGETS = {
-    "squared_error": 5 + 3 * NOISE[:, 0],
-    "absolute_error": 5 + 3 * NOISE[:, 0],
-    "huber": 5 + 3 * NOISE[:, 0],
-    "two outputs": [5, -50] + [3, 70] * NOISE,
-    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
-    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
-    "multilabel": (NOISE > 0).astype(int),
-}
-
-
-y = TARGETS["squared_error"]
-
-
-def initial_weights(**params):
-    return RNNRegressor(**(TINY | params | STILL)).fit(X, y).module_.state_dict()
-
-
-def flatten(state):
-    """Return all weights in a row; the scaling is no weight."""
-    names = sorted(name for name in state if not name.startswith("input_"))
-    return torch.cat([state[name].flatten() for name in names]).numpy()
-
 
 # -- optimisers
 

@@ -5,54 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from training_data import (
+    TINY,
+    X,
+    one_cycle,
+    y,
+)
 
 from skrnn import RNNRegressor
 from skrnn._training.schedules import learning_rates
-
-N_ROWS, N_STEPS, N_FEATURES = 20, 4, 2
-
-
-LENGTHS = np.random.default_rng(1).integers(1, N_STEPS + 1, N_ROWS)
-
-
-TINY = dict(hidden_size=4, max_epochs=3, random_state=0)
-
-
-def draw_X(ragged=False, seed=0):
-    """Return sequences whose very first value tells their number."""
-    X = np.random.default_rng(seed).normal(size=(N_ROWS, N_STEPS, N_FEATURES))
-    X[:, 0, 0] = np.arange(N_ROWS) / 10
-    if ragged:
-        return [row[:length] for row, length in zip(X, LENGTHS, strict=True)]
-    return X
-
-
-X = draw_X()
-
-
-NOISE = np.random.default_rng(2).normal(size=(N_ROWS, 2))
-
-
-TARGETS = {
-    "squared_error": 5 + 3 * NOISE[:, 0],
-    "absolute_error": 5 + 3 * NOISE[:, 0],
-    "huber": 5 + 3 * NOISE[:, 0],
-    "two outputs": [5, -50] + [3, 70] * NOISE,
-    "binary": np.where(NOISE[:, 0] > 0, "b", "a"),
-    "multi-class": np.array(["z", "x", "y"])[np.arange(N_ROWS) % 3],
-    "multilabel": (NOISE > 0).astype(int),
-}
-
-
-y = TARGETS["squared_error"]
-
-
-def one_cycle(lr, progress):
-    if progress < 0.3:
-        share = progress / 0.3
-        return lr / 25 + (lr - lr / 25) * (1 - math.cos(math.pi * share)) / 2
-    share = (progress - 0.3) / 0.7
-    return lr + (lr / 250_000 - lr) * (1 - math.cos(math.pi * share)) / 2
 
 
 # -- learning rates
