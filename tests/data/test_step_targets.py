@@ -379,3 +379,18 @@ def test_step_targets_of_frames_and_arrays_are_flat():
 def test_a_number_is_the_weight_of_every_step():
     weights = check_step_weights(2.0, Sequences(np.zeros((2, 3, 1))))
     assert_array_equal(weights.flat, np.full(6, 2.0))
+
+
+def test_units_of_targets_are_learned_from_steps_by_weight():
+    rows, flat = np.array([0, 2, 3]), rng.normal(size=LENGTHS.sum())
+    weights = rng.integers(0, 3, LENGTHS.sum()).astype(float)
+    y, weights = StepValues(flat, LENGTHS), StepValues(weights, LENGTHS)
+    target = StepwiseTarget(RegressionTarget("squared_error"))
+
+    target.fit(y, rows, weights[rows])
+
+    used, mass = y[rows].flat, weights[rows].flat
+    mean = np.average(used, weights=mass)
+    std = np.sqrt(np.average((used - mean) ** 2, weights=mass))
+    assert_allclose(target.step_target.mean, [mean], rtol=1e-12)
+    assert_allclose(target.step_target.scale, [std], rtol=1e-12)
