@@ -318,6 +318,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         self._training_config = plan.config
         self.n_outputs_ = encoder.target.n_outputs
         self.device_ = str(net.device)
+        self.engine_ = net.engine_name_
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.validation_loss_curve_ = None

@@ -318,8 +318,10 @@ class RNNClassifier(BaseClassifier):
         is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Number of threads within an operation. None means 1, and -1 means all cores. The
-        last digits of the results may depend on it.
+        Number of threads. None means 1, and -1 means all cores. Compiled training gives
+        each thread a part of the rows of a batch, if the batch is large enough for that
+        to pay, and if there is neither dropout nor `initial_state='normal'`. The last
+        digits of the results may depend on the number.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of batches, dropout, random initial
@@ -327,7 +329,8 @@ class RNNClassifier(BaseClassifier):
         modified.
 
     verbose : int, default=0
-        1 shows a progress bar with the losses and the time left; 0 prints nothing.
+        1 shows a progress bar with the losses and the time left, and says when
+        functions are compiled for the first time; 0 prints nothing.
 
     Attributes
     ----------
@@ -363,6 +366,13 @@ class RNNClassifier(BaseClassifier):
 
     device_ : str
         Device that the network was trained on.
+
+    engine_ : str
+        How the last epoch was trained: 'compiled', many batches in one compiled call,
+        or 'torch', a batch at a time. torch trains on accelerators, without numba, and
+        with `pooling='attention'`, optimizers other than Adam and AdamW, `tbptt_steps`,
+        `initial_state='carry'`, and callbacks or hooks that see batches, gradients or
+        layers.
 
     n_features_in_ : int
         Number of time steps for 2-D X; number of features per time step for 3-D and
@@ -616,8 +626,10 @@ class BiRNNClassifier(BaseClassifier):
         is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Number of threads within an operation. None means 1, and -1 means all cores. The
-        last digits of the results may depend on it.
+        Number of threads. None means 1, and -1 means all cores. Compiled training gives
+        each thread a part of the rows of a batch, if the batch is large enough for that
+        to pay, and if there is neither dropout nor `initial_state='normal'`. The last
+        digits of the results may depend on the number.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of batches, dropout, random initial
@@ -625,7 +637,8 @@ class BiRNNClassifier(BaseClassifier):
         modified.
 
     verbose : int, default=0
-        1 shows a progress bar with the losses and the time left; 0 prints nothing.
+        1 shows a progress bar with the losses and the time left, and says when
+        functions are compiled for the first time; 0 prints nothing.
 
     Attributes
     ----------
@@ -661,6 +674,13 @@ class BiRNNClassifier(BaseClassifier):
 
     device_ : str
         Device that the network was trained on.
+
+    engine_ : str
+        How the last epoch was trained: 'compiled', many batches in one compiled call,
+        or 'torch', a batch at a time. torch trains on accelerators, without numba, and
+        with `pooling='attention'`, optimizers other than Adam and AdamW, `tbptt_steps`,
+        `initial_state='carry'`, and callbacks or hooks that see batches, gradients or
+        layers.
 
     n_features_in_ : int
         Number of time steps for 2-D X; number of features per time step for 3-D and

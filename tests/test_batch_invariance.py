@@ -1,14 +1,17 @@
 """The batches of training, and predictions that do not depend on the batch."""
 
+import pickle
 from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 from estimators import N_ROWS, TINY, RecordBatches, X, recorded, rows_of, tiny, y
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skrnn import RNNClassifier, RNNRegressor
+from skrnn._data.sequences import Sequences
+from skrnn._inference.compiled import compiled_predictor
 
 # Training
 
@@ -173,12 +176,26 @@ def test_long_sequences_are_predicted_in_smaller_batches(monkeypatch):
 
     monkeypatch.setattr("skrnn._inference.prediction.MAX_STEPS", 70)
     sizes = []
-    model.module_.register_forward_hook(
+    model.module_.register_forward_hook(  # torch's layers run then
         lambda _, inputs, output: sizes.append(len(output))
     )
+    with_hook = model.predict(X)
 
-    assert_array_equal(model.predict(X), expected)
+    assert_allclose(with_hook, expected, rtol=1e-12)
     assert set(sizes) == {16}
+
+
+@pytest.mark.numba
+def test_long_sequences_are_predicted_in_smaller_compiled_batches(monkeypatch):
+    model = tiny().fit(X, y)
+    expected = model.predict(X)
+    monkeypatch.setattr("skrnn._inference.compiled.MAX_STEPS", 70)
+    again = pickle.loads(pickle.dumps(model))  # without the program of `expected`
+
+    assert_array_equal(again.predict(X), expected)
+
+    predictor = compiled_predictor(again.module_, Sequences(X))
+    assert predictor.n_rows == 70 // X.shape[1] < len(X)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,7 +17,6 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EarlyStopping
 
 from skrnn._kernels import availability
-from skrnn._training.engine import CompiledEngine
 from skrnn._training.net import RecurrentNet
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_raises")
@@ -56,14 +55,17 @@ def test_ctrl_c_leaves_a_first_fit_unfitted_and_a_later_one_unchanged(moment):
 @pytest.mark.parametrize(
     ("owner", "method", "compiled"),
     [
-        (CompiledEngine, "train_step", True),
-        (CompiledEngine, "compute_gradients", True),
+        pytest.param("CompiledProgram", "run", True, marks=pytest.mark.numba),
         (RecurrentNet, "infer", False),
         (RecurrentNet, "get_loss", False),
     ],
 )
-def test_ctrl_c_anywhere_in_a_batch_ends_training(owner, method, compiled, monkeypatch):
+def test_ctrl_c_anywhere_in_an_epoch_ends_training(
+    owner, method, compiled, monkeypatch
+):
     monkeypatch.setattr(availability, "ENABLED", compiled)
+    if owner == "CompiledProgram":  # the import of numba fails where it is missing
+        from skrnn._kernels.operations import CompiledProgram as owner
     original = getattr(owner, method)
     calls = []
 
@@ -126,7 +128,10 @@ def test_warm_start_keeps_complete_epochs_after_ctrl_c(moment, n_complete):
         model.fit(X, y)
 
     assert model.n_iter_ == n_complete == len(model.history_)
-    assert model.loss_curve_ == expected.loss_curve_[:n_complete]
+    # A callback with hooks of batches is trained by torch, which rounds differently.
+    np.testing.assert_allclose(
+        model.loss_curve_, expected.loss_curve_[:n_complete], rtol=1e-12
+    )
     assert np.isfinite(model.predict(X)).all()
     assert model.set_params(callbacks=None).fit(X, y).n_iter_ == n_complete + 5
 

@@ -38,6 +38,8 @@ class Sequences:
         all lengths happen to be equal.
     """
 
+    window_norm = None  # batches are as in X; see `NormalizedSequences`
+
     def __init__(self, values, lengths=None, ragged=False):
         self.values = values
         self.lengths = lengths

@@ -1,14 +1,14 @@
 """Targets: what y means, and the loss of the network's raw outputs.
 
 A target object encodes y as the numbers that the network is trained on (`encode`),
-computes the loss of each row from the raw outputs (`row_loss` in torch; with a
-closed form also `loss_and_gradient` in numpy), and decodes raw outputs to the units
-and labels of y (`decode`). It holds numpy arrays and plain data only.
+computes the loss of each row from the raw outputs (`row_loss`, in torch), and decodes
+raw outputs to the units and labels of y (`decode`). It holds numpy arrays and plain
+data only.
 
-To add a loss of the regressor, add its torch formula to `ROW_LOSSES`, its derivative to
-`RegressionTarget.loss_and_gradient`, and its name to the docstring of `RNNRegressor`.
-A loss without a closed-form derivative is a subclass with `loss_and_gradient = None`,
-as `QuantileTarget` is: torch's autograd then computes the gradient.
+To add a loss of the regressor, add its torch formula to `ROW_LOSSES` and its name to
+the docstring of `RNNRegressor`. For compiled training add formula and gradient to
+`skrnn/_kernels/losses.py` too; a target whose `compiled_loss` is None is trained by
+torch.
 """
 
 import numpy as np
@@ -93,18 +93,10 @@ class RegressionTarget:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
-    def loss_and_gradient(self, output, target):
-        """Return `row_loss` and its gradient by the raw outputs, in numpy."""
-        gap = output - target
-        size = np.abs(gap)
-        if self.loss == "squared_error":
-            losses, gradient = gap * gap, 2 * gap
-        elif self.loss == "absolute_error":
-            losses, gradient = size, np.sign(gap)
-        else:
-            losses = np.where(size < 1, gap * gap / 2, size - 0.5)
-            gradient = np.clip(gap, -1, 1)
-        return losses.mean(axis=1), gradient / self.n_outputs
+    @property
+    def compiled_loss(self):
+        """The name of the loss in `skrnn._kernels.losses`."""
+        return self.loss
 
     def from_linear_model(self, coefficients, intercept, residuals, weights):
         """Return a linear model of the targets as one of the raw outputs.
@@ -177,8 +169,6 @@ class QuantileTarget(RegressionTarget):
         levels = output.new_tensor(self.levels)
         gap = target[:, :, None] - output.view(len(output), -1, len(levels))
         return torch.maximum(levels * gap, (levels - 1) * gap).mean(dim=(1, 2))
-
-    loss_and_gradient = None  # by torch's autograd
 
     def from_linear_model(self, coefficients, intercept, residuals, weights):
         """Return a linear model of each quantile: the intercepts are shifted."""
@@ -280,22 +270,10 @@ class ClassTarget:
             output[:, 0], target.to(output.dtype), reduction="none"
         )
 
-    def loss_and_gradient(self, output, target):
-        """Return `row_loss` and its gradient by the raw outputs, in numpy."""
-        if self.n_outputs == 1:
-            odds, present = output[:, 0], target.astype(output.dtype)
-            losses = np.maximum(odds, 0) - odds * present
-            losses += np.log1p(np.exp(-np.abs(odds)))
-            sigmoid = (1 + np.tanh(odds / 2)) / 2  # without overflow
-            return losses, (sigmoid - present)[:, None]
-        rows = np.arange(len(target))
-        odds = output - output.max(axis=1, keepdims=True)
-        gradient = np.exp(odds)
-        mass = gradient.sum(axis=1, keepdims=True)
-        losses = np.log(mass[:, 0]) - odds[rows, target]
-        gradient /= mass
-        gradient[rows, target] -= 1
-        return losses, gradient
+    @property
+    def compiled_loss(self):
+        """The name of the loss in `skrnn._kernels.losses`."""
+        return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
     def log_probabilities(self, output):
         """Return log-probabilities `(n_samples, n_classes)`."""
@@ -377,7 +355,7 @@ class MultilabelTarget:
         absent, present = output.new_tensor(self.label_weights).unbind(1)
         return (losses * torch.where(target > 0, present, absent)).mean(dim=1)
 
-    loss_and_gradient = None  # by torch's autograd
+    compiled_loss = "multilabel"
 
     def log_probabilities(self, output):
         """Return the log-probability of each label's presence."""

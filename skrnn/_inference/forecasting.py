@@ -13,7 +13,7 @@ from skrnn._data.sequences import FIXED, Sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads
 from skrnn._inference.prediction import predict_outputs
-from skrnn._inference.streaming import Stepper
+from skrnn._inference.streaming import make_stepper
 
 
 def forecast(model, X, n_steps, future_features=None):
@@ -141,7 +141,7 @@ def _forecast_by_state(model, sequences, n_steps, columns, others, future):
     predictions = x.new_empty(n, n_steps, len(columns))
     with limited_threads(model.n_jobs), torch.inference_mode():
         decode = _decoder(unwrap_target(model._encoder.target), device)
-        stepper = Stepper(net.module_, n)
+        stepper = make_stepper(net.module_, n)
         output = stepper.run(
             torch.from_numpy(values).to(device),
             None if lengths is None else torch.from_numpy(lengths).to(device),

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from skrnn._devices import numpy_dtype
+from skrnn._inference.compiled import compiled_predictor
 from skrnn._training.truncated import select_rows
 
 # A row alone must equal the row in a batch. Linear algebra libraries use other
@@ -31,6 +32,11 @@ def predict_outputs(module, sequences):
         With an output per time step `(n_samples, n_timesteps, K)`; of ragged sequences
         those of all steps, concatenated, `(S, K)`.
     """
+    if sequences.longest <= CHUNK_STEPS:
+        predictor = compiled_predictor(module, sequences)
+        if predictor is not None:
+            module.eval()
+            return predictor.predict(sequences)
 
     def compute(rows, values, lengths):
         return _output_in_chunks(module, values, lengths)

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from skrnn._data.memory import FlatSequences
 from skrnn._data.sequences import FIXED
 from skrnn._data.step_targets import unwrap_target
-from skrnn._devices import limited_threads
+from skrnn._devices import limited_threads, numpy_dtype
+from skrnn._nn.compiled import CompiledNetwork, reason_not_compiled
 
 CELLS = {
     ("rnn", "tanh"): torch.rnn_tanh_cell,
@@ -62,6 +64,12 @@ class Stepper:
         return output + F.linear(
             self._lags(inputs), module.highway.weight, module.highway.bias
         )
+
+    def step_array(self, values, n_jobs=None):
+        """Process one time step as `step` does, of numpy arrays."""
+        with limited_threads(n_jobs), torch.inference_mode():
+            values = torch.from_numpy(values).to(self.module.input_mean.device)
+            return self.step(values).cpu().numpy()
 
     def run(self, values, lengths=None):
         """Process the first L steps `(N, L, F)` of all rows; return the last output.
@@ -151,6 +159,99 @@ class Stepper:
     def import_state(self, state):
         """Continue from what `export_state` returned."""
         vars(self).update(state | {"states": list(state["states"])})
+
+    def snapshot(self):
+        """Return what `restore` needs to undo the steps that follow."""
+        return self.export_state()
+
+    def restore(self, snapshot):
+        """Return to the states of a snapshot."""
+        self.import_state(snapshot)
+
+
+class CompiledStepper(Stepper):
+    """The same by compiled operations, for networks that read out their last state.
+
+    The states of all layers lie side by side in one array, `(N, module.n_states)`, from
+    which a step starts, and to which it returns.
+
+    Parameters
+    ----------
+    module : RecurrentModule
+        With pooling 'last' or an output per step, without a highway, and with
+        `reason_not_compiled` None.
+
+    n : int
+        Rows.
+    """
+
+    def __init__(self, module, n):
+        dtype = numpy_dtype(module.head.weight.dtype)
+        n_features = module.config.n_features
+        self.inputs = np.zeros((n, n_features), dtype)
+        self.state = np.zeros((n, module.n_states), dtype)
+        first, n_steps = np.arange(n) * n_features, np.ones(n, np.int64)
+        flat = FlatSequences(self.inputs.reshape(-1), first, n_features, 1, n_steps)
+        network = CompiledNetwork(module, flat, 1, n, initial_states=self.state)
+        program = network.forward()
+        network.save_states(program, self.state)
+        self.output = network.output.reshape(n, -1)
+        self.program = program.compile()
+        self.rows, self.bounds = np.arange(n), np.array([0, n])
+        self.lrs = np.zeros(1)
+        self._layout = [
+            [module.state_column(i, 0, part) for part in range(module.n_parts)]
+            for i in range(len(module.layers))
+        ]
+        self._sizes = module.config.hidden_sizes
+        super().__init__(module, n)
+
+    def step(self, values):
+        """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
+        return torch.from_numpy(self.step_array(values.numpy()))
+
+    def step_array(self, values, n_jobs=None):
+        """Process one time step as `step` does, of numpy arrays, in this thread."""
+        self.inputs[:] = values
+        self.program.run(self.rows, self.bounds, self.lrs)
+        return self.output.copy()
+
+    @property
+    def states(self):
+        """The states of all layers, in copies."""
+        return [
+            tuple(
+                torch.from_numpy(self.state[:, column : column + size].copy())
+                for column in columns
+            )
+            for columns, size in zip(self._layout, self._sizes, strict=True)
+        ]
+
+    @states.setter
+    def states(self, states):
+        for columns, size, of_layer in zip(
+            self._layout, self._sizes, states, strict=True
+        ):
+            for column, part in zip(columns, of_layer, strict=True):
+                self.state[:, column : column + size] = part.numpy()
+
+    def snapshot(self):
+        """Return a copy of the states."""
+        return self.state.copy()
+
+    def restore(self, snapshot):
+        """Return to the states of a snapshot."""
+        self.state[:] = snapshot
+
+
+def make_stepper(module, n):
+    """Return a `Stepper` for a module and n rows, compiled if that is possible."""
+    is_compiled = (
+        reason_not_compiled(module) is None
+        and (module.pooling == "last" or module.return_sequences)
+        and module.highway is None
+    )
+    return (CompiledStepper if is_compiled else Stepper)(module, n)
 
 
 def _where(condition, new, old):
@@ -245,7 +346,7 @@ class Stream:
             If the estimator was fitted again.
         """
         self._check_fit()
-        self._stepper = Stepper(self._net.module_, self.n_streams)
+        self._stepper = make_stepper(self._net.module_, self.n_streams)
         self._before = None  # the last values of the target columns, for differences
         return self
 
@@ -333,12 +434,10 @@ class Stream:
         if estimator.embedding_dim is not None:
             self._check_ids(values)
         values, reference, own = self._normalize(values)
-        stepper, before = self._stepper, self._stepper.export_state()
-        with limited_threads(estimator.n_jobs), torch.inference_mode():
-            inputs = torch.from_numpy(values.astype(dtype, copy=False)).to(net.device)
-            output = stepper.step(inputs).cpu().numpy()
+        stepper, before = self._stepper, self._stepper.snapshot()
+        output = stepper.step_array(values.astype(dtype, copy=False), estimator.n_jobs)
         if not np.isfinite(output).all():
-            stepper.import_state(before)
+            stepper.restore(before)
             raise ValueError(
                 "The output of the network must be finite. Got NaN or infinity. "
                 "Compare the scale of x_t with that of the X in fit."
@@ -393,7 +492,7 @@ class Stream:
         kept = state.pop("_state")
         vars(self).update(state)
         self._net = self.estimator.net_
-        self._stepper = Stepper(self._net.module_, self.n_streams)
+        self._stepper = make_stepper(self._net.module_, self.n_streams)
         self._stepper.import_state(_to_torch(kept, self._net.device))
 
 

@@ -13,7 +13,8 @@ def adam_step(
     exp_avg_sq,
     max_norm,
     lr,
-    betas,
+    beta1,
+    beta2,
     eps,
     weight_decay,
     decoupled,
@@ -30,7 +31,7 @@ def adam_step(
     max_norm : float
         Largest norm of the gradient; infinity for no clipping.
 
-    lr, betas, eps, weight_decay : float, pair of floats, float, float
+    lr, beta1, beta2, eps, weight_decay : float
         As in `torch.optim.Adam`.
 
     decoupled : bool
@@ -55,18 +56,18 @@ def adam_step(
             factor = number(clip_coef)
             for i in range(len(grad)):
                 grad[i] *= factor
-    beta1, beta2 = number(betas[0]), number(betas[1])
-    one_minus_beta1, one_minus_beta2 = number(1 - betas[0]), number(1 - betas[1])
-    step_size = number(lr / (1 - betas[0] ** step))
-    inv_sqrt_correction2 = number(1 / np.sqrt(1 - betas[1] ** step))
+    step_size = number(lr / (1 - beta1**step))
+    inv_sqrt_correction2 = number(1 / np.sqrt(1 - beta2**step))
+    keep_mean, keep_square = number(beta1), number(beta2)
+    add_mean, add_square = number(1 - beta1), number(1 - beta2)
     epsilon, decay = number(eps), number(weight_decay)
     shrinkage = number(1 - lr * weight_decay) if decoupled else number(1)
     if decoupled:
         decay = number(0)
     for i in range(len(params)):
         g = grad[i] + decay * params[i]
-        m = beta1 * exp_avg[i] + one_minus_beta1 * g
-        v = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g
+        m = keep_mean * exp_avg[i] + add_mean * g
+        v = keep_square * exp_avg_sq[i] + add_square * g * g
         exp_avg[i], exp_avg_sq[i] = m, v
         denominator = np.sqrt(v) * inv_sqrt_correction2 + epsilon
         params[i] = shrinkage * params[i] - step_size * m / denominator

@@ -1,15 +1,16 @@
 """Where the compiled kernels can run: with numba, on a CPU, in float32 or float64."""
 
+import logging
 from functools import lru_cache
 from importlib import import_module
 
 import torch
 
-from skrnn._warnings import warn_user
-
 # False makes torch's own layers run everywhere, for tests and benchmarks.
 ENABLED = True
 DTYPES = (torch.float32, torch.float64)
+
+logger = logging.getLogger("skrnn")
 
 
 def compiled_kernels(device, dtype):
@@ -37,16 +38,10 @@ def compiled_kernels(device, dtype):
 def _import_kernels():
     """Import the kernels on first use, since the import of numba is slow."""
     try:
-        kernels = import_module("skrnn._kernels.interface")
         if import_module("numba").config.DISABLE_JIT:
+            logger.info("torch's layers run, since NUMBA_DISABLE_JIT is set.")
             return None  # the matrix products cannot run as Python code
-    except ImportError:  # numba is optional
+        return import_module("skrnn._kernels.interface")
+    except ImportError as error:  # no numba for this interpreter, or a broken one
+        logger.info("torch's layers run, since numba cannot be imported: %s.", error)
         return None
-    except RuntimeError as error:  # numba found no writable folder for its cache
-        warn_user(
-            "Training uses torch's own layers, since the compiled ones could not be "
-            f"loaded ({error}). Set NUMBA_CACHE_DIR to a folder that can be written.",
-            RuntimeWarning,
-        )
-        return None
-    return kernels

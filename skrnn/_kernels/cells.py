@@ -72,6 +72,16 @@ def accumulate_gradients(
         add_matmul(grad_rows, w_ih, flatten_steps(grad_x))
 
 
+@compiled_helper
+def sum_of_biases(b_ih, b_hh, n_both):
+    """Return `b_ih`, with the first elements of `b_hh` added."""
+    # Slices and array expressions would also compile the text of error messages.
+    bias = np.empty_like(b_ih)
+    for j in range(len(bias)):
+        bias[j] = b_ih[j] + b_hh[j] if j < n_both else b_ih[j]
+    return bias
+
+
 # -- nn.RNN: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or relu of it
 
 
@@ -81,7 +91,7 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
     n_steps, n_rows, n_units = states.shape
     zero = states.dtype.type(0)
     w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
-    bias = b_ih + b_hh
+    bias = sum_of_biases(b_ih, b_hh, len(b_ih))
     for t in range(n_steps - 1):
         h_step = states[t + 1]
         fill_rows(h_step, bias)
@@ -196,8 +206,7 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
     w_ih_t = pack_transpose(w_ih)
     w_hrz_t = pack_transpose(w_hh[:n_both])
     w_hn_t = pack_transpose(w_hh[n_both:])
-    bias = b_ih.copy()
-    bias[:n_both] += b_hh[:n_both]
+    bias = sum_of_biases(b_ih, b_hh, n_both)
     for t in range(n_steps - 1):
         gates_t, new_gate_h_t = gates[t % n_kept], new_gate_h[t % n_kept]
         fill_rows(gates_t, bias)
@@ -314,7 +323,7 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
     n_steps, n_rows, n_units = states.shape
     half, n_kept = states.dtype.type(0.5), len(gates)
     w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
-    bias = b_ih + b_hh
+    bias = sum_of_biases(b_ih, b_hh, len(b_ih))
     for t in range(n_steps - 1):
         gates_t = gates[t % n_kept]
         fill_rows(gates_t, bias)

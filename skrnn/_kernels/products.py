@@ -13,11 +13,19 @@ import platform
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
+from llvmlite.binding import add_symbol, get_host_cpu_features
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from skrnn._kernels.compilation import compiled, compiled_helper
+from skrnn._kernels.compilation import (
+    c_function,
+    compiled,
+    compiled_helper,
+    write_call,
+)
+
+FLOATS = (np.float32, np.float64)
 
 
 def vector_bytes(features):
@@ -227,27 +235,59 @@ _strip_of_panel, _strip_of_vector = (make_strip(n, VECTOR_BYTES) for n in (2, 1)
 _strip_of_4, _strip_of_1 = (make_strip(1, n) for n in (16, 4))
 
 
-@compiled_helper
-def _add_strips(
-    number, size, a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
-):
-    """Add a product to `out`, strip by strip, the widest that fit first."""
-    j = 0
-    while j < n_cols:
-        n_left, z = n_cols - j, out + j * size
-        y = b + j // PANEL * b_panel + j % PANEL * size
-        if n_left >= PANEL:
-            _strip_of_panel(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
-            j += PANEL
-        elif n_left >= LANES:
-            _strip_of_vector(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
-            j += LANES
-        elif n_left >= 4:
-            _strip_of_4(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
-            j += 4
-        else:
-            _strip_of_1(number, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
-            j += 1
+# Of the addresses of a, panels and out, their strides and sizes; see `_make_product`.
+PRODUCT = types.void(*[types.intp] * 11)
+
+
+def _make_product(number):
+    """Return a C function that adds a product of matrices of a dtype."""
+    size = np.dtype(number).itemsize
+
+    def add_product(
+        a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
+    ):  # fmt: skip
+        """Add a product to `out`, strip by strip, the widest that fit first."""
+        zero = number(0)
+        j = 0
+        while j < n_cols:
+            n_left, z = n_cols - j, out + j * size
+            y = b + j // PANEL * b_panel + j % PANEL * size
+            if n_left >= PANEL:
+                _strip_of_panel(zero, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+                j += PANEL
+            elif n_left >= LANES:
+                _strip_of_vector(
+                    zero, a, a_row, a_col, y, b_row, z, out_row, n_terms, n
+                )
+                j += LANES
+            elif n_left >= 4:
+                _strip_of_4(zero, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+                j += 4
+            else:
+                _strip_of_1(zero, a, a_row, a_col, y, b_row, z, out_row, n_terms, n)
+                j += 1
+
+    return c_function(PRODUCT, add_product)
+
+
+def _product_name(number):
+    return f"skrnn_add_product_{number}"
+
+
+_PRODUCTS = {number.__name__: _make_product(number) for number in FLOATS}
+for _name, _product in _PRODUCTS.items():
+    add_symbol(_product_name(_name), _product.address)
+
+
+@intrinsic
+def _add_product(typing, number, arguments):
+    """Call the product for the dtype of a number."""
+
+    def generate(context, builder, signature, values):
+        values = cgutils.unpack_tuple(builder, values[1])
+        return write_call(context, builder, PRODUCT, _product_name(number), values)
+
+    return types.void(number, arguments), generate
 
 
 @compiled
@@ -288,20 +328,11 @@ def add_matmul(a, panels, out):
 
     Rows of `out` must be contiguous.
     """
-    _add_strips(
-        out.dtype.type(0),
-        out.itemsize,
-        np.intp(a.ctypes.data),
-        a.strides[0],
-        a.strides[1],
-        np.intp(panels.ctypes.data),
-        panels.strides[1],
-        panels.strides[0],
-        np.intp(out.ctypes.data),
-        out.strides[0],
-        a.shape[0],
-        out.shape[1],
-        a.shape[1],
+    sizes = a.shape[0], out.shape[1], a.shape[1]
+    a_at, out_at = np.intp(a.ctypes.data), np.intp(out.ctypes.data)
+    at = np.intp(panels.ctypes.data), panels.strides[1], panels.strides[0]
+    _add_product(
+        out.dtype.type(0), (a_at, *a.strides, *at, out_at, out.strides[0], *sizes)
     )
 
 
@@ -316,20 +347,12 @@ def add_transposed_matmul(a, b, out):
         # use, and use of its address does not count.
         add_matmul(a.T, pack(b), out)
         return
-    _add_strips(
+    sizes = a.shape[1], b.shape[1], a.shape[0]
+    a_at, out_at = np.intp(a.ctypes.data), np.intp(out.ctypes.data)
+    at = np.intp(b.ctypes.data), b.strides[0], PANEL * b.itemsize
+    _add_product(
         out.dtype.type(0),
-        out.itemsize,
-        np.intp(a.ctypes.data),
-        a.strides[1],
-        a.strides[0],
-        np.intp(b.ctypes.data),
-        b.strides[0],
-        PANEL * b.itemsize,
-        np.intp(out.ctypes.data),
-        out.strides[0],
-        a.shape[1],
-        b.shape[1],
-        a.shape[0],
+        (a_at, a.strides[1], a.strides[0], *at, out_at, out.strides[0], *sizes),
     )
 
 

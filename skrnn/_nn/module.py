@@ -11,7 +11,35 @@ from skrnn._nn.initialization import initialize_layer, initialize_linear
 from skrnn._nn.layers import aligned_linear, recurrence, run_on_accelerator
 from skrnn._nn.pooling import attend, pool
 
-LAYER_TYPES = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+class Uninitialized:
+    """Leaves the weights of one of torch's layers as they are in memory.
+
+    torch would draw them from its global generator; `initialize_layer` and
+    `initialize_linear` draw them from a private one.
+    """
+
+    def reset_parameters(self):
+        """Do nothing."""
+
+
+class RNN(Uninitialized, nn.RNN):
+    """nn.RNN with uninitialised weights."""
+
+
+class GRU(Uninitialized, nn.GRU):
+    """nn.GRU with uninitialised weights."""
+
+
+class LSTM(Uninitialized, nn.LSTM):
+    """nn.LSTM with uninitialised weights."""
+
+
+class Linear(Uninitialized, nn.Linear):
+    """nn.Linear with uninitialised weights."""
+
+
+LAYER_TYPES = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 
 class RecurrentModule(nn.Module):
@@ -47,7 +75,7 @@ class RecurrentModule(nn.Module):
         self.ar_order = config.ar_order
         self.ar_columns = list(config.ar_columns)
         self.dropout = dropout
-        self.generator = None  # of dropout and noise, on the device; set by the net
+        self.noise = None  # of dropout and random states; set by the net
         self._dtype = getattr(torch, config.dtype)
         self.n_directions = 2 if config.bidirectional else 1
         self._n_hidden = self.n_directions * config.hidden_sizes[-1]  # D * H
@@ -63,8 +91,7 @@ class RecurrentModule(nn.Module):
         self.learned_states = self._make_learned_states()
         self.highway = self._make_highway()
 
-    # -- construction: torch's modules are made on the meta device, where they draw
-    #    nothing from torch's global generator, and filled from a private one
+    # -- construction
 
     def _make_layers(self, generator):
         config, layers = self.config, []
@@ -78,10 +105,9 @@ class RecurrentModule(nn.Module):
                 hidden_size,
                 batch_first=True,
                 bidirectional=config.bidirectional,
-                device="meta",
                 dtype=self._dtype,
                 **options,
-            ).to_empty(device="cpu")
+            )
             initialize_layer(layer, generator)
             layers.append(layer)
             n_inputs = self.n_directions * hidden_size
@@ -89,8 +115,7 @@ class RecurrentModule(nn.Module):
 
     def _make_linear(self, n_inputs, n_outputs):
         """Return a linear layer with uninitialised weights."""
-        layer = nn.Linear(n_inputs, n_outputs, device="meta", dtype=self._dtype)
-        return layer.to_empty(device="cpu")
+        return Linear(n_inputs, n_outputs, dtype=self._dtype)
 
     def _make_embedding(self, generator):
         config = self.config
@@ -115,9 +140,8 @@ class RecurrentModule(nn.Module):
     def _make_learned_states(self):
         if self.initial_state != "learned":
             return None
-        n_parts = 2 if self.cell_type == "lstm" else 1
         return nn.ParameterList(
-            torch.zeros(n_parts, self.n_directions, hidden_size, dtype=self._dtype)
+            torch.zeros(self.n_parts, self.n_directions, hidden_size, dtype=self._dtype)
             for hidden_size in self.config.hidden_sizes
         )
 
@@ -269,23 +293,49 @@ class RecurrentModule(nn.Module):
                 for learned in self.learned_states
             ]
         if self.initial_state == "normal" and self.training:
+            drawn = self.noise.normal(n, self.n_states, self.head.weight.dtype)
             return [
                 tuple(
-                    torch.empty_like(part).normal_(generator=self.generator)
-                    for part in zeros
+                    torch.stack(
+                        [
+                            drawn[:, column : column + layer.hidden_size]
+                            for column in self._state_columns(i, part)
+                        ]
+                    )
+                    for part in range(self.n_parts)
                 )
-                for zeros in self.zero_states(n)
+                for i, layer in enumerate(self.layers)
             ]
         return None
 
+    @property
+    def n_states(self):
+        """Number of units of all states, of all layers and directions."""
+        sizes = self.config.hidden_sizes
+        return sum(sizes) * self.n_directions * self.n_parts
+
+    @property
+    def n_parts(self):
+        """Number of states of a layer and direction: h, and c of an LSTM."""
+        return 2 if self.cell_type == "lstm" else 1
+
+    def state_column(self, layer, direction, part):
+        """Return where h (part 0) or c (part 1) begins among the `n_states` units."""
+        sizes = self.config.hidden_sizes
+        before = sum(sizes[:layer]) * self.n_directions * self.n_parts
+        return before + (direction * self.n_parts + part) * sizes[layer]
+
+    def _state_columns(self, layer, part):
+        directions = range(self.n_directions)
+        return [self.state_column(layer, d, part) for d in directions]
+
     def zero_states(self, n):
         """Return states of zeros for n rows."""
-        n_parts = 2 if self.cell_type == "lstm" else 1
         weight = self.head.weight
         return [
             tuple(
                 weight.new_zeros(self.n_directions, n, layer.hidden_size)
-                for _ in range(n_parts)
+                for _ in range(self.n_parts)
             )
             for layer in self.layers
         ]
@@ -324,20 +374,7 @@ class RecurrentModule(nn.Module):
         return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
     def _drop(self, x):
-        mask = self.dropout_mask(x)
-        return x if mask is None else x * mask
-
-    def dropout_mask(self, x):
-        """Return the factors of dropout for `x`, None if it is inactive.
-
-        For `(N, L, ...)` they are drawn step by step, whatever the strides of `x`, so
-        that compiled training with time first draws the same.
-        """
+        """Return x with dropout, in training."""
         if not self.training or self.dropout == 0.0:
-            return None
-        keep = 1.0 - self.dropout
-        if x.ndim == 3:
-            x = x.transpose(0, 1)
-        mask = x.new_empty(x.shape).bernoulli_(keep, generator=self.generator)
-        mask = mask.div_(keep)
-        return mask.transpose(0, 1) if x.ndim == 3 else mask
+            return x
+        return x * self.noise.mask(x, self.dropout)

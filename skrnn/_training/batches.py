@@ -225,23 +225,40 @@ class Batches:
         return math.ceil(len(self.dataset) / self.batch_size)
 
     def __iter__(self):
-        n = len(self.dataset)
-        if self.generator is None:
-            order = torch.arange(n)
-        else:
-            order = torch.randperm(n, generator=self.generator)
-        batches = order.split(self.batch_size)
-        if self.pool > 1:
-            lengths = torch.from_numpy(self.dataset.lengths)
-            pools = [
-                part[lengths[part].argsort(stable=True)]
-                for part in order.split(self.pool * self.batch_size)
-            ]
-            batches = torch.cat(pools).split(self.batch_size)
-            shuffled = torch.randperm(len(batches), generator=self.generator)
-            batches = [batches[i] for i in shuffled]
-        for positions in batches:
+        order, bounds = self.order_and_bounds()
+        for positions in torch.from_numpy(order).split(np.diff(bounds).tolist()):
             yield self.dataset.batch(positions)
+
+    def order_and_bounds(self):
+        """Return the rows of all batches in a new order, and where batches begin.
+
+        Returns
+        -------
+        order : ndarray of int64 of shape (n,)
+            Positions in the data set.
+
+        bounds : ndarray of int64 of shape (batches + 1,)
+            Where each batch begins in `order`, and where the last one ends.
+        """
+        n, n_batches = len(self.dataset), len(self)
+        sizes = np.full(n_batches, self.batch_size)
+        sizes[-1] = n - self.batch_size * (n_batches - 1)
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        if self.generator is None:
+            return np.arange(n), bounds
+        order = torch.randperm(n, generator=self.generator)
+        if self.pool == 1:
+            return order.numpy(), bounds
+        lengths = torch.from_numpy(self.dataset.lengths)
+        pools = [
+            part[lengths[part].argsort(stable=True)]
+            for part in order.split(self.pool * self.batch_size)
+        ]
+        order = torch.cat(pools).numpy()
+        shuffled = torch.randperm(n_batches, generator=self.generator).numpy()
+        first, sizes = bounds[shuffled], sizes[shuffled]
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        return order[np.repeat(first - bounds[:-1], sizes) + np.arange(n)], bounds
 
 
 def choose_pool_size(lengths, batch_size):

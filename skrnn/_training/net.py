@@ -16,6 +16,7 @@ from torch import nn
 
 from skrnn._data.step_targets import unwrap_target
 from skrnn._nn.module import RecurrentModule
+from skrnn._nn.noise import Noise
 from skrnn._training.batches import (
     Batches,
     SequenceDataset,
@@ -29,6 +30,7 @@ from skrnn._training.callbacks import (
     has_batch_hooks,
     is_raised_by_callback,
 )
+from skrnn._training.compiled import CompiledEngine
 from skrnn._training.engine import choose_engine
 from skrnn._training.optimizers import optimizer_options
 from skrnn._training.schedules import learning_rates
@@ -161,8 +163,9 @@ class RecurrentNet(NeuralNet):
         """Initialise all components and the private random generators."""
         super().initialize()
         self.order_generator_ = torch.Generator().manual_seed(self.seed)
-        self.module_.generator = torch.Generator(self.device).manual_seed(self.seed)
+        self.module_.noise = Noise(self.seed, self.device)
         self.engine_ = None  # only during training
+        self.engine_name_ = None
         return self
 
     def __getstate__(self):
@@ -207,6 +210,8 @@ class RecurrentNet(NeuralNet):
                 if isinstance(callback, ProgressBar):
                     callback.close()
             self._set_training(False)  # for a user who calls the module
+            if isinstance(self.engine_, CompiledEngine):
+                self.engine_.close()
             # Not needed any more, and they would keep the data alive.
             self.training_ = self.validation_ = self.lr_table_ = self.engine_ = None
         return self
@@ -237,7 +242,8 @@ class RecurrentNet(NeuralNet):
 
     def _check_weights(self):
         """Refuse non-finite weights: the last step comes after the last loss."""
-        if not all(p.isfinite().all() for p in self.module_.parameters()):
+        weights = [p.detach().reshape(-1) for p in self.module_.parameters()]
+        if not torch.cat(weights).isfinite().all():  # one synchronisation
             raise ValueError(
                 f"The weights became non-finite in epoch {len(self.history)}. Scale X, "
                 f"or lower lr (now {self.lr})."
@@ -265,11 +271,16 @@ class RecurrentNet(NeuralNet):
         start = time.perf_counter()
         self._set_training(training)
         if training:
-            self.engine_ = choose_engine(self, self.engine_)
+            self._choose_engine()
         try:
-            total, n_rows, n_batches = self._run_batches(
-                iterator, training, prefix, step_fn
-            )
+            if isinstance(self.engine_, CompiledEngine):
+                run = self.engine_.train_epoch if training else self.engine_.evaluate
+                total, n_rows = run(iterator), len(iterator.dataset)
+                n_batches = len(iterator)
+            else:
+                total, n_rows, n_batches = self._run_batches(
+                    iterator, training, prefix, step_fn
+                )
         finally:
             if training:
                 self.engine_.finish_epoch()
@@ -283,6 +294,10 @@ class RecurrentNet(NeuralNet):
                 f"lower lr (now {self.lr})."
             )
 
+    def _choose_engine(self):
+        self.engine_ = choose_engine(self, self.engine_)
+        self.engine_name_ = self.engine_.name
+
     def _run_batches(self, iterator, training, prefix, step_fn):
         """Return the sum of losses over rows, and the numbers of rows and batches."""
         total, n_rows, n_batches = 0.0, 0, 0
@@ -291,7 +306,7 @@ class RecurrentNet(NeuralNet):
                 self.notify("on_batch_begin", batch=batch, training=training)
                 self._set_training(training)  # a callback may have predicted
                 if training:
-                    self.engine_ = choose_engine(self, self.engine_)
+                    self._choose_engine()
             step = step_fn(batch)
             if training:
                 self.engine_.finish_step()
@@ -394,8 +409,12 @@ class RecurrentNet(NeuralNet):
     def validation_loss(self):
         """Return the loss of the validation rows with the current weights."""
         self._set_training(False)
+        batches = self.get_iterator(self.validation_)
+        self._choose_engine()
+        if isinstance(self.engine_, CompiledEngine):
+            return self.engine_.evaluate(batches) / len(self.validation_)
         total = 0.0
-        for batch in self.get_iterator(self.validation_):
+        for batch in batches:
             total += float(self.validation_step(batch)["loss"]) * len(batch[1])
         return total / len(self.validation_)
 

@@ -6,13 +6,11 @@ import torch
 
 def export_state(net):
     """Return everything that a net has learned as numpy arrays and plain data."""
-    generator = net.module_.generator
     return {
         "parameters": _to_plain(dict(net.module_.state_dict())),
         "moments": _to_plain(net.optimizer_.state_dict()["state"]),
         "order_generator": _to_plain(net.order_generator_.get_state()),
-        "noise_generator": _to_plain(generator.get_state()),
-        "noise_device": generator.device.type,
+        "noise": net.module_.noise.state(),
         "history": [
             {key: value for key, value in row.items() if key != "batches"}
             for row in net.history
@@ -47,9 +45,7 @@ def import_state(net, state, with_moments=True):
     for group in net.optimizer_.param_groups:  # torch's schedules read it
         group.setdefault("initial_lr", group["lr"])
     net.order_generator_.set_state(torch.tensor(state["order_generator"]))
-    generator = net.module_.generator
-    if generator.device.type == state["noise_device"]:
-        generator.set_state(torch.tensor(state["noise_generator"]))
+    net.module_.noise.set_state(state["noise"])
     for row in state["history"]:
         net.history.append({**row, "batches": []})
     return net

@@ -1,4 +1,4 @@
-import re
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -472,31 +472,46 @@ def unloaded():
     availability._import_kernels.cache_clear()
 
 
-def test_without_numba_torchs_layers_run_without_a_warning(unloaded, monkeypatch):
-    monkeypatch.setitem(
-        sys.modules, "skrnn._kernels.interface", None
-    )  # its import fails
-    assert availability.compiled_kernels(CPU, torch.float64) is None
+def test_without_numba_torchs_layers_run_and_the_log_says_so(
+    unloaded, monkeypatch, caplog
+):
+    monkeypatch.setitem(sys.modules, "numba", None)  # its import fails
+    with caplog.at_level("INFO", logger="skrnn"):
+        assert availability.compiled_kernels(CPU, torch.float64) is None
+        assert availability.compiled_kernels(CPU, torch.float64) is None
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.message.startswith(
+        "torch's layers run, since numba cannot be imported: "
+    )
 
 
-def test_with_jit_disabled_torchs_layers_run(unloaded, monkeypatch):
+def test_with_jit_disabled_torchs_layers_run(unloaded, monkeypatch, caplog):
     config = pytest.importorskip("numba").config
     monkeypatch.setattr(config, "DISABLE_JIT", 1)
-    assert availability.compiled_kernels(CPU, torch.float64) is None
-
-
-def test_without_a_cache_folder_torchs_layers_run_with_a_warning(unloaded, monkeypatch):
-    def fail(name):
-        raise RuntimeError("cannot cache function: no locator available")
-
-    monkeypatch.setattr(availability, "import_module", fail)
-    message = (
-        "Training uses torch's own layers, since the compiled ones could not be "
-        "loaded (cannot cache function: no locator available). Set NUMBA_CACHE_DIR to "
-        "a folder that can be written."
-    )
-    with pytest.warns(RuntimeWarning, match=f"^{re.escape(message)}$"):
+    with caplog.at_level("INFO", logger="skrnn"):
         assert availability.compiled_kernels(CPU, torch.float64) is None
+    assert caplog.messages == ["torch's layers run, since NUMBA_DISABLE_JIT is set."]
+
+
+@pytest.mark.slow  # it compiles all that it calls
+@pytest.mark.numba
+def test_without_a_folder_for_its_cache_numba_compiles_in_each_process():
+    code = """
+import logging
+import numba.core.caching
+numba.core.caching.CacheImpl._locator_classes = []  # no folder can be written
+import numpy as np
+from skrnn import RNNRegressor
+logging.basicConfig(level=logging.INFO)
+X = np.random.default_rng(0).normal(size=(20, 5))
+print(RNNRegressor(max_epochs=2).fit(X, X[:, 0]).engine_)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "compiled\n"
+    assert run.stderr.count("found no folder for its cache. Set NUMBA_CACHE_DIR") == 1
 
 
 def test_other_dtypes_use_torchs_layers(engine):

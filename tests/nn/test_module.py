@@ -10,6 +10,7 @@ from torch import nn
 from skrnn import RNNClassifier, RNNRegressor
 from skrnn._nn.config import ModuleConfig
 from skrnn._nn.module import RecurrentModule
+from skrnn._nn.noise import Noise
 
 N_FEATURES = 2
 LENGTHS = [6, 2, 5, 1, 6, 3, 4, 6, 1, 5]
@@ -385,7 +386,7 @@ def test_inputs_are_scaled_in_the_precision_of_the_data():
 def test_dropout_zeroes_its_fraction_and_scales_up_the_rest(dropout, hidden_size):
     # Each unit before the head is 1, and the head adds the units.
     module = make_module(hidden_sizes=hidden_size, dropout=dropout).train()
-    module.generator = torch.Generator().manual_seed(0)
+    module.noise = Noise(0, "cpu")
     with torch.no_grad():
         for layer in module.layers:
             for parameter in layer.parameters():

@@ -231,7 +231,10 @@ def test_a_callback_may_stop_training_in_any_hook(hook, n_iter):
     model = clone(whole).set_params(callbacks=[StopAt(hook)]).fit(X, y)
 
     assert model.n_iter_ == n_iter
-    assert model.loss_curve_ == whole.loss_curve_[:n_iter]
+    # A callback with hooks of batches is trained by torch, which rounds differently.
+    np.testing.assert_allclose(
+        model.loss_curve_, whole.loss_curve_[:n_iter], rtol=1e-12
+    )
     assert len(model.history_) == n_iter
     assert np.isfinite(model.predict(X)).all()
 
@@ -333,8 +336,8 @@ def test_callbacks_on_batches_receive_the_loss_of_each_batch(callback):
         losses = [row["train_loss"] for row in epoch["batches"][:3]]
         assert sizes == [8, 8, 4]
         assert np.average(losses, weights=sizes) == pytest.approx(epoch["train_loss"])
-    # With a schedule of torch the optimiser's own step runs, which rounds otherwise.
-    rtol = 1e-12 if isinstance(callback, LRScheduler) else 0
+    # With these callbacks torch trains, which rounds differently.
+    rtol = 1e-12
     for name in ("loss_curve_", "validation_loss_curve_"):
         found, expected = getattr(model, name), getattr(plain, name)
         np.testing.assert_allclose(found, expected, rtol=rtol)

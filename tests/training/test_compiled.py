@@ -1,5 +1,8 @@
 import copy
 import pickle
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,14 +15,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
-from skrnn._data.targets import ClassTarget, RegressionTarget
-from skrnn._kernels import availability
-from skrnn._training.compiled import (
-    FlatParameters,
-    Workspace,
-    compile_adam,
-    compile_layers,
-)
+from skrnn._kernels import availability, calls
+from skrnn._training import compiled, engine, parallel
+from skrnn._training.compiled import AdamState, FlatParameters
 
 pytestmark = pytest.mark.numba
 
@@ -34,11 +32,11 @@ TINY = dict(hidden_size=4, max_epochs=3, batch_size=4, random_state=0)
 
 
 def fit_both(model, X, y, sample_weight=None):
-    """Return copies of a model, trained by the compiled layers and by torch's own."""
+    """Return copies of a model, trained by compiled functions and by torch's layers."""
     models = []
-    for compiled in (True, False):
+    for enabled in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(availability, "ENABLED", compiled)
+            patch.setattr(availability, "ENABLED", enabled)
             models.append(copy.deepcopy(model).fit(X, y, sample_weight))
     return models
 
@@ -59,7 +57,7 @@ def assert_coincide(compiled, in_torch, X, rtol=1e-9):
     bidirectional=st.booleans(),
     pooling=st.sampled_from(["last", "mean", "max", "attention"]),
     initial_state=st.sampled_from(["zeros", "normal", "learned"]),
-    loss=st.sampled_from(["squared_error", "absolute_error", "huber"]),
+    loss=st.sampled_from(["squared_error", "absolute_error", "huber", "quantile"]),
     optimizer=st.sampled_from(["adam", "adamw", "sgd", "rmsprop"]),
     ragged=st.booleans(),
     weighted=st.booleans(),
@@ -81,6 +79,9 @@ def test_losses_and_weights_of_both_engines_coincide(
     models = fit_both(model, X, y, WEIGHTS if weighted else None)
 
     assert_coincide(*models, X)
+    is_compiled = params["pooling"] != "attention" and params["optimizer"][:4] == "adam"
+    assert models[0].engine_ == ("compiled" if is_compiled else "torch")
+    assert models[1].engine_ == "torch"
 
 
 @pytest.mark.parametrize(
@@ -165,42 +166,200 @@ def test_training_can_continue_with_the_other_engine():
     curves = []
     for order in ((True, False, True), (False, False, False)):
         again = copy.deepcopy(model)
-        for compiled in order:
+        for enabled in order:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(availability, "ENABLED", compiled)
+                patch.setattr(availability, "ENABLED", enabled)
                 again.fit(DENSE, Y)
         curves.append(again.loss_curve_)
     assert_allclose(*curves, rtol=1e-9)
 
 
-# -- gradients of losses
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_curves_of_several_labels_coincide(class_weight):
+    labels = np.column_stack([LABELS == "a", LABELS != "b", Y > 0]).astype(int)
+    model = RNNClassifier(**TINY, class_weight=class_weight)
+    assert_coincide(*fit_both(model, RAGGED, labels, WEIGHTS), RAGGED)
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
+@pytest.mark.parametrize(
+    ("window_norm", "per_step"),
+    [("last", False), ("standard", False), ("difference", False), ("difference", True)],
+    ids=["last", "standard", "difference", "difference-per-step"],
+)
+def test_curves_of_normalised_windows_coincide(window_norm, ragged, per_step):
+    X = [x + 5 for x in RAGGED if len(x) > 1] if ragged else DENSE + 5
+    y = [x[:, 1] + 1 for x in X] if per_step else np.array([x[-1, 1] + 1 for x in X])
+    model = RNNRegressor(
+        **TINY,
+        window_norm=window_norm,
+        target_feature=1,
+        return_sequences=per_step,
+        ar_order=2,
+    )
+    assert_coincide(*fit_both(model, X, y), X)
 
 
 @pytest.mark.parametrize(
-    ("loss", "n_targets"), [("squared_error", 3), ("absolute_error", 1), ("huber", 3)]
-)
-def test_gradients_of_regression_losses_are_torchs(loss, n_targets):
-    y = rng.normal(size=(50, n_targets))
-    target = RegressionTarget(loss).fit(y, np.arange(50), None)
-    check_gradient(target, 3 * rng.normal(size=(50, n_targets)), y)
+    "view",
+    [
+        lambda x: x.astype(np.float32)[:, ::-1],
+        lambda x: x.astype(int),
+        lambda x: np.asfortranarray(x)[::-1],
+        lambda x: x.astype(">f8"),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x[0], 3, axis=0),
+        lambda x: np.frombuffer(b"." + x.tobytes(), "u1")[1:].view("f8").reshape(
+            x.shape
+        ),
+    ],
+    ids=["reversed", "int", "fortran", "big-endian", "windows", "unaligned"],
+)  # fmt: skip
+def test_rows_are_read_where_they_lie(view):
+    X = view(3 * DENSE)
+    y = Y[: len(X)]
+    rtol = 1e-5 if X.dtype == np.float32 else 1e-9
+    models = fit_both(RNNRegressor(**TINY), X, y)
+    copied = RNNRegressor(**TINY).fit(np.array(X, X.dtype.newbyteorder("=")), y)
+    assert models[0].engine_ == "compiled"
+    assert_coincide(*models, X, rtol)
+    assert_array_equal(models[0].loss_curve_, copied.loss_curve_)
 
 
-@pytest.mark.parametrize(("n_classes", "size"), [(2, 1), (2, 1000), (3, 1000), (7, 1)])
-def test_gradients_of_cross_entropies_are_torchs(n_classes, size):
-    target = ClassTarget(np.arange(n_classes))
-    codes = rng.integers(0, n_classes, 50)
-    check_gradient(target, size * rng.normal(size=(50, target.n_outputs)), codes)
+def test_curves_with_early_stopping_coincide():
+    model = RNNRegressor(**TINY | {"max_epochs": 20}, early_stopping=True, patience=3)
+    models = fit_both(model, RAGGED, Y)
+    assert_coincide(*models, RAGGED)
+    assert models[0].best_epoch_ == models[1].best_epoch_
+    assert_allclose(*(m.validation_loss_curve_ for m in models), rtol=1e-9)
 
 
-def check_gradient(target, output, codes):
-    raw = torch.tensor(output, requires_grad=True)
-    expected = target.row_loss(raw, torch.tensor(codes))
-    (gradient,) = torch.autograd.grad(expected.sum(), raw)
+@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
+def test_random_initial_states_and_dropout_coincide(cell_type):
+    model = RNNRegressor(
+        **TINY | {"hidden_size": (4, 3), "num_layers": 2},
+        cell_type=cell_type,
+        bidirectional=True,
+        initial_state="normal",
+        dropout=0.3,
+    )
+    assert_coincide(*fit_both(model, RAGGED, Y), RAGGED)
 
-    found = target.loss_and_gradient(output, codes)
 
-    assert_allclose(found[0], expected.detach(), rtol=1e-12, atol=1e-12)
-    assert_allclose(found[1], gradient, rtol=1e-12, atol=1e-12)
+def test_engines_coincide_over_twenty_epochs():
+    for dtype, rtol in ((np.float64, 1e-8), (np.float32, 1e-3)):
+        X, y = DENSE.astype(dtype), Y.astype(dtype)
+        model = RNNRegressor(**TINY | {"max_epochs": 20}, cell_type="gru")
+        assert_coincide(*fit_both(model, X, y), X, rtol)
+
+
+# -- one call for many batches
+
+
+def count_calls(model, X, y):
+    """Return how many Python functions a fit calls."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        model.fit(X, y)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_no_python_runs_between_batches(monkeypatch):
+    # Without a limit of time: how many batches a call gets depends on the machine.
+    monkeypatch.setattr(calls, "CALL_SECONDS", 1e9)
+    X, y = np.tile(DENSE, (8, 1, 1)), np.tile(Y, 8)
+    few, many = RNNRegressor(**TINY | {"batch_size": 20}), RNNRegressor(**TINY)
+    for model in (few, many):
+        model.fit(X, y)  # imports and compiles
+    n_more = 3 * (20 - 4)  # batches
+    # Not quite equal, as the garbage collector and others call functions of their own.
+    assert abs(count_calls(few, X, y) - count_calls(many, X, y)) < n_more / 4
+
+
+def test_calls_are_short(monkeypatch):
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.0)
+    from skrnn._kernels.operations import CompiledProgram
+
+    sizes, run = [], CompiledProgram.run
+
+    def recorded(self, rows, *args, **kwargs):
+        sizes.append(len(rows))
+        return run(self, rows, *args, **kwargs)
+
+    monkeypatch.setattr(CompiledProgram, "run", recorded)
+    model = RNNRegressor(**TINY).fit(DENSE, Y)
+    assert sizes == [4, 4, 2] * 3
+    expected = RNNRegressor(**TINY)
+    monkeypatch.undo()
+    assert_array_equal(model.loss_curve_, expected.fit(DENSE, Y).loss_curve_)
+
+
+def test_verbose_announces_what_takes_long(capfd):
+    with engine.compilation_announced(verbose=1):
+        pass  # loading what is cached takes no longer than that
+    assert capfd.readouterr().err == ""
+
+
+def test_slow_compilation_is_announced(monkeypatch, capfd):
+    monkeypatch.setattr(engine, "ANNOUNCE_SECONDS", 0.01)
+    for verbose in (1, 0):
+        with engine.compilation_announced(verbose):
+            time.sleep(0.1)
+        assert capfd.readouterr().err == verbose * (engine.ANNOUNCEMENT + "\n")
+
+
+def test_a_fit_with_verbose_announces_slow_compilation(monkeypatch, capfd):
+    monkeypatch.setattr(engine, "ANNOUNCE_SECONDS", 0.0)
+    make = compiled.CompiledEngine.__init__
+
+    def slow(self, net):
+        time.sleep(0.1)
+        make(self, net)
+
+    monkeypatch.setattr(compiled.CompiledEngine, "__init__", slow)
+    RNNRegressor(**TINY, verbose=1).fit(DENSE, Y)
+    assert capfd.readouterr().err.count(engine.ANNOUNCEMENT) == 1
+
+
+# -- threads
+
+
+@pytest.mark.parametrize("per_step", [False, True], ids=["", "per-step"])
+@pytest.mark.parametrize("X", [DENSE, RAGGED], ids=["dense", "ragged"])
+def test_threads_share_the_rows_of_a_batch(X, per_step, monkeypatch):
+    monkeypatch.setattr(parallel, "MIN_WORK", 0)
+    y = [np.cumsum(x[:, 0]) for x in X] if per_step else Y
+    options = TINY | dict(batch_size=3, return_sequences=per_step)  # the last has 1 row
+    for weights in (None, WEIGHTS):
+        models = [
+            RNNRegressor(**options, n_jobs=n_jobs).fit(X, y, weights)
+            for n_jobs in (1, 2)
+        ]
+        assert_coincide(*models, X, rtol=1e-10)
+
+
+def test_threads_train_a_batch_only_where_that_pays():
+    net = RNNRegressor(64, dropout=0.1).fit(DENSE, Y).net_
+    assert parallel.choose_threads(net, 8, 32, 2) == 1
+    assert parallel.choose_threads(net, 100, 256, 2) == 1  # dropout draws row by row
+    net.module_.dropout = 0.0
+    assert parallel.choose_threads(net, 100, 256, 2) == 2
+    assert parallel.choose_threads(net, 10**9, 1, 2) == 1
+
+
+def test_threads_of_training_end_with_it(monkeypatch):
+    monkeypatch.setattr(parallel, "MIN_WORK", 0)
+    before = threading.active_count()
+    model = RNNRegressor(**TINY | {"max_epochs": 2}, n_jobs=2, early_stopping=True)
+    model.fit(DENSE, Y)
+    assert threading.active_count() == before
 
 
 # -- Adam
@@ -239,12 +398,18 @@ def test_compiled_adam_takes_the_steps_of_torch(cls, weight_decay, max_norm, dty
         for module, optimizer in zip((ours, theirs), optimizers, strict=True):
             step(module, gradients[i], lambda m=module, o=optimizer: torch_step(m, o))
     flat = FlatParameters(ours)
-    adam = compile_adam(optimizers[0], flat)
+    adam = AdamState(optimizers[0], flat)
+    kernels = availability.compiled_kernels(flat.values.device, dtype)
+    program = kernels.Program(flat.array.dtype)
+    compiled.add_adam(program, flat, adam, max_norm)
+    program = program.compile()
     for gradient in gradients[2:]:
         step(theirs, gradient, lambda: torch_step(theirs, optimizers[1]))
-        flat.zero_grad()
-        step(ours, gradient, lambda: flat.import_gradients() and adam.step(max_norm))
-    adam.sync_optimizer_state()
+        flat.gradient.copy_(torch.cat([part.reshape(-1) for part in gradient]))
+        none = np.zeros(1, np.int64)
+        program.run(none, np.arange(2), np.array([0.1]), adam.n_steps)
+        adam.n_steps += 1
+    adam.sync()
 
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert_allclose(mine.detach(), other.detach(), rtol=tolerance, atol=tolerance)
@@ -252,31 +417,53 @@ def test_compiled_adam_takes_the_steps_of_torch(cls, weight_decay, max_norm, dty
         assert states[0].keys() == states[1].keys()
         for name, value in states[1].items():
             assert_allclose(states[0][name], value, rtol=tolerance, atol=tolerance)
-    assert compile_adam(optimizers[0], flat, adam) is adam
+    assert adam.is_attached(optimizers[0])
+
+
+class Schedule(Callback):
+    """Attaches a scheduler of torch to the optimiser."""
+
+    def on_train_begin(self, net, **kwargs):
+        torch.optim.lr_scheduler.StepLR(net.optimizer_, 1)
+
+
+class StepHook(Callback):
+    """Registers a hook with the optimiser."""
+
+    def on_train_begin(self, net, **kwargs):
+        net.optimizer_.register_step_post_hook(lambda *args: None)
 
 
 @pytest.mark.parametrize(
     "options",
-    [dict(fused=False), dict(amsgrad=True), dict(maximize=True)],
-    ids=lambda options: next(iter(options)),
+    [
+        dict(optimizer="sgd"),
+        dict(optimizer_params={"fused": False}),
+        dict(optimizer_params={"amsgrad": True}),
+        dict(optimizer_params={"maximize": True}),
+        dict(callbacks=[Schedule()]),
+        dict(callbacks=[StepHook()]),
+        dict(pooling="attention"),
+        dict(initial_state="carry"),
+        dict(tbptt_steps=2),
+    ],
+    ids=lambda options: "-".join(f"{k}-{v}"[:40] for k, v in options.items()),
 )
-def test_unusual_options_of_adam_are_not_compiled(options):
-    module = nn.Linear(3, 2)
-    optimizer = torch.optim.Adam(module.parameters(), **{"fused": True} | options)
-    assert compile_adam(optimizer, FlatParameters(module)) is None
+def test_what_is_not_compiled_is_trained_by_torch(options):
+    assert RNNRegressor(**TINY, **options).fit(DENSE, Y).engine_ == "torch"
 
 
-def test_other_optimisers_hooks_and_schedulers_are_not_compiled():
-    module = nn.Linear(3, 2)
-    flat = FlatParameters(module)
-    assert compile_adam(torch.optim.SGD(module.parameters(), fused=True), flat) is None
-    hooked = torch.optim.Adam(module.parameters(), fused=True)
-    assert compile_adam(hooked, flat) is not None
-    hooked.register_step_post_hook(lambda *args: None)
-    assert compile_adam(hooked, flat) is None
-    scheduled = torch.optim.Adam(module.parameters(), fused=True)
-    torch.optim.lr_scheduler.StepLR(scheduled, 1)
-    assert compile_adam(scheduled, flat) is None
+def test_global_hooks_of_torch_are_called():
+    called = []
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda *args: called.append(1)
+    )
+    try:
+        model = RNNRegressor(**TINY).fit(DENSE, Y)
+    finally:
+        handle.remove()
+    assert model.engine_ == "torch"
+    assert called
 
 
 # -- what callbacks do
@@ -533,7 +720,7 @@ def test_gradients_may_be_kept_over_epochs():
     assert_allclose(*kept, rtol=1e-9)
 
 
-# -- flat parameters, layers and workspace
+# -- flat parameters
 
 
 def test_flat_parameters_are_those_of_the_module():
@@ -551,42 +738,16 @@ def test_flat_parameters_are_those_of_the_module():
     assert not flat.is_attached(module)
 
 
-def test_compiled_layers_are_reused_until_a_parameter_is_replaced():
-    module = RNNRegressor(**TINY).fit(DENSE, Y).module_
-    layers = compile_layers(module)
-    assert compile_layers(module, layers) is layers
-    module.head.bias.data = module.head.bias.data.clone()
-    assert compile_layers(module, layers) is not layers
+class ReplacesParameters(Callback):
+    """Replaces the parameters by copies, at the end of each epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        for parameter in net.module_.parameters():
+            parameter.data = parameter.data.clone()
 
 
-def test_workspace_reuses_arrays():
-    workspace = Workspace()
-    first = workspace.empty((2, 3), np.float32)
-    other = workspace.empty((4,), np.float64)
-    assert not np.shares_memory(first, other)
-    workspace.reset()
-    again = workspace.empty((3, 1), np.float32)
-    assert np.shares_memory(first, again)
-    assert again.shape == (3, 1)
-    assert again.flags.c_contiguous
-    workspace.reset()
-    assert workspace.empty((9, 9), np.float32).shape == (9, 9)
-
-
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_gradients_of_outputs_and_of_the_last_state_add_up(bidirectional):
-    options = TINY | {"bidirectional": bidirectional}
-    module = RNNRegressor(**options).fit(RAGGED, Y).module_.train()
-    lengths = np.array(LENGTHS)
-    x = np.random.default_rng(0).normal(size=(max(LENGTHS), len(LENGTHS), 2))
-    layers = compile_layers(module)
-    hidden, final = layers.forward(x, lengths)
-    gradients = []
-    for grads in ((hidden, None), (None, final), (hidden, final)):
-        layers.forward(x, lengths)
-        layers.backward(*grads)
-        gradients.append([p.grad.numpy().copy() for p in module.layers.parameters()])
-
-    for from_hidden, from_final, both in zip(*gradients, strict=True):
-        assert_allclose(both, from_hidden + from_final, rtol=0, atol=1e-12)
-        assert (from_final != 0).any()
+def test_parameters_may_be_replaced_between_epochs():
+    expected = RNNRegressor(**TINY).fit(DENSE, Y).loss_curve_
+    model = RNNRegressor(**TINY, callbacks=[ReplacesParameters()]).fit(DENSE, Y)
+    assert model.engine_ == "compiled"
+    assert_array_equal(model.loss_curve_, expected)

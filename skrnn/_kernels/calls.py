@@ -1,0 +1,40 @@
+"""How many batches a compiled call gets, so that the program stays responsive."""
+
+import time
+
+# A call lasts about this long: Ctrl-C is noticed, and progress shown, between calls.
+CALL_SECONDS = 0.05
+
+
+class CallSplitter:
+    """Splits batches into calls of about `CALL_SECONDS`.
+
+    It learns from the calls before how long a batch takes; the first call gets one.
+    """
+
+    def __init__(self):
+        self.seconds_per_batch = None
+
+    def split(self, bounds, most_rows=None):
+        """Yield `(first, last)`: a call gets the batches from `first` to `last` - 1.
+
+        Parameters
+        ----------
+        bounds : ndarray of int of shape (batches + 1,)
+            Where each batch begins among the rows, and where the last one ends.
+
+        most_rows : int, default=None
+            Most rows of a call of several batches; None for any number.
+        """
+        n_batches, first = len(bounds) - 1, 0
+        while first < n_batches:
+            n = 1
+            if self.seconds_per_batch is not None:
+                n = max(1, int(CALL_SECONDS / max(self.seconds_per_batch, 1e-9)))
+            if most_rows is not None:
+                n = min(n, max(1, most_rows // int(bounds[1] - bounds[0])))
+            last = min(first + n, n_batches)
+            started = time.perf_counter()
+            yield first, last
+            self.seconds_per_batch = (time.perf_counter() - started) / (last - first)
+            first = last
