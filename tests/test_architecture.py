@@ -58,9 +58,9 @@ CORE = {
 }
 # Modules that are imported only where they are used, and the packages they import.
 MAY_NEED = {
-    "_kernels.activations": {"numba"},
     "_kernels.arrays": {"llvmlite", "numba"},
     "_kernels.compilation": {"llvmlite", "numba"},
+    "_kernels.elementwise": {"llvmlite", "numba"},
     "_kernels.operations": {"llvmlite", "numba"},
     "_kernels.output": {"llvmlite", "numba"},
     "_kernels.products": {"llvmlite", "numba"},

@@ -13,8 +13,9 @@ torch's names and shapes: `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh
 
 import numpy as np
 
-from skrnn._kernels.activations import tanh
+from skrnn._kernels.activations import sigmoid, tanh
 from skrnn._kernels.compilation import compiled, compiled_helper
+from skrnn._kernels.elementwise import elementwise
 from skrnn._kernels.products import (
     add_column_sums,
     add_matmul,
@@ -85,11 +86,40 @@ def sum_of_biases(b_ih, b_hh, n_both):
 # -- nn.RNN: h_t = tanh(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), or relu of it
 
 
+@elementwise
+def tanh_step(a):
+    """Return the states from the sums of their inputs."""
+    return tanh(a)
+
+
+@elementwise
+def relu_step(a):
+    """Return the same for relu; NaN stays NaN."""
+    return a.where_less(0.0, 0.0, a)
+
+
+@elementwise
+def tanh_step_backward(h, grad_h):
+    """Return the gradient of the sums, and zeros for that of the step before."""
+    return grad_h * (1 - h * h), 0.0
+
+
+@elementwise
+def relu_step_backward(h, grad_h):
+    """Return the same for relu."""
+    return h.lift(0.0).where_less(h, grad_h, 0.0), 0.0
+
+
+@elementwise
+def add(a, b):
+    """Return a sum."""
+    return a + b
+
+
 @compiled
 def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
     """Fill `states[1:]`; `states[0]` is the initial state."""
-    n_steps, n_rows, n_units = states.shape
-    zero = states.dtype.type(0)
+    n_steps = len(states)
     w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
     bias = sum_of_biases(b_ih, b_hh, len(b_ih))
     for t in range(n_steps - 1):
@@ -97,14 +127,10 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
         fill_rows(h_step, bias)
         add_matmul(x[t], w_ih_t, h_step)
         add_matmul(states[t], w_hh_t, h_step)
-        for n in range(n_rows):
-            h_t = h_step[n]
-            if relu:
-                for j in range(n_units):
-                    h_t[j] = zero if h_t[j] < 0 else h_t[j]  # NaN stays NaN
-            else:
-                for j in range(n_units):
-                    h_t[j] = tanh(h_t[j])
+        if relu:
+            relu_step((h_step,), (h_step,))
+        else:
+            tanh_step((h_step,), (h_step,))
 
 
 @compiled
@@ -141,7 +167,7 @@ def rnn_backward(
         Overwritten.
     """
     n_steps, n_rows, n_units = states.shape
-    zero, n_steps = states.dtype.type(0), n_steps - 1
+    n_steps -= 1
     size = steps_per_block(n_steps, n_rows, n_units * states.itemsize, w_hh)
     block = np.empty((size, n_rows, n_units), dtype=states.dtype)
     packed_w_ih, packed_w_hh = pack(w_ih), pack(w_hh)
@@ -149,20 +175,12 @@ def rnn_backward(
     grad_b_ih[:] = 0
     for t in range(n_steps - 1, -1, -1):
         grad_step = block[t % size]
-        for n in range(n_rows):
-            h_t, grad_h_t, grad_a = states[t + 1, n], grad_h[n], grad_step[n]
-            if len(grad_output):
-                grad_output_t = grad_output[t, n]
-                for j in range(n_units):
-                    grad_h_t[j] += grad_output_t[j]
-            if relu:
-                for j in range(n_units):
-                    grad_a[j] = zero if h_t[j] <= 0 else grad_h_t[j]
-            else:
-                for j in range(n_units):
-                    grad_a[j] = grad_h_t[j] * (1 - h_t[j] * h_t[j])
-            for j in range(n_units):
-                grad_h_t[j] = 0
+        if len(grad_output):
+            add((grad_h, grad_output[t]), (grad_h,))
+        if relu:
+            relu_step_backward((states[t + 1], grad_h), (grad_step, grad_h))
+        else:
+            tanh_step_backward((states[t + 1], grad_h), (grad_step, grad_h))
         add_matmul(grad_step, packed_w_hh, grad_h)
         if t % size == 0:
             part = slice(t, min(t + size, n_steps))
@@ -186,6 +204,23 @@ def rnn_backward(
 #            h_t = n + z (h_{t-1} - n)
 
 
+@elementwise
+def gru_step(r, z, n, h_n, h_prev):
+    """Return the gates and the state from the sums of their inputs."""
+    r, z = sigmoid(r, z)
+    n = tanh(n + r * h_n)
+    return r, z, n, n + z * (h_prev - n)
+
+
+@elementwise
+def gru_step_backward(r, z, n, h_n, h_prev, grad_h):
+    """Return the gradients of the sums, of `h_n`, and of the state before."""
+    grad_z = grad_h * (h_prev - n) * z * (1 - z)
+    grad_n = grad_h * (1 - z) * (1 - n * n)
+    grad_r = grad_n * h_n * r * (1 - r)
+    return grad_r, grad_z, grad_n, grad_n * r, grad_h * z
+
+
 @compiled
 def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
     """Fill `states[1:]`, and what the backward pass needs.
@@ -200,8 +235,8 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
     new_gate_h : ndarray of shape (L, N, H)
         Gets the hidden part of the new gate, W_hn h_{t-1} + b_hn, likewise.
     """
-    n_steps, n_rows, n_units = states.shape
-    half, n_both = states.dtype.type(0.5), 2 * n_units
+    n_steps, _, n_units = states.shape
+    n_both = 2 * n_units
     n_kept = len(gates)
     w_ih_t = pack_transpose(w_ih)
     w_hrz_t = pack_transpose(w_hh[:n_both])
@@ -214,17 +249,9 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
         add_matmul(x[t], w_ih_t, gates_t)
         add_matmul(states[t], w_hrz_t, gates_t[:, :n_both])
         add_matmul(states[t], w_hn_t, new_gate_h_t)
-        for row in range(n_rows):
-            gate, h_n = gates_t[row], new_gate_h_t[row]
-            h_t, h_prev = states[t + 1, row], states[t, row]
-            rz, n = gate[:n_both], gate[n_both:]
-            r, z = rz[:n_units], rz[n_units:]
-            for j in range(n_both):
-                rz[j] = half + half * tanh(half * rz[j])
-            for j in range(n_units):
-                n[j] = tanh(n[j] + r[j] * h_n[j])
-            for j in range(n_units):
-                h_t[j] = n[j] + z[j] * (h_prev[j] - n[j])
+        r, z = gates_t[:, :n_units], gates_t[:, n_units:n_both]
+        n = gates_t[:, n_both:]
+        gru_step((r, z, n, new_gate_h_t, states[t]), (r, z, n, states[t + 1]))
 
 
 @compiled
@@ -256,28 +283,26 @@ def gru_backward(
     grad_b_hh[:] = 0
     for t in range(n_steps - 1, -1, -1):
         grad_gates, grad_new_gate_h = block[t % size], block_h_n[t % size]
-        for row in range(n_rows):
-            gate, h_n, h_prev = gates[t, row], new_gate_h[t, row], states[t, row]
-            r, z, n = gate[:n_units], gate[n_units:n_both], gate[n_both:]
-            grad_gate, grad_h_n = grad_gates[row], grad_new_gate_h[row]
-            grad_r, grad_z = grad_gate[:n_units], grad_gate[n_units:n_both]
-            grad_n, grad_h_t = grad_gate[n_both:], grad_h[row]
-            if len(grad_output):
-                grad_output_t = grad_output[t, row]
-                for j in range(n_units):
-                    grad_h_t[j] += grad_output_t[j]
-            # In several loops: LLVM vectorises a loop only over few arrays that might
-            # overlap.
-            for j in range(n_units):
-                grad_z[j] = grad_h_t[j] * (h_prev[j] - n[j]) * z[j] * (1 - z[j])
-            for j in range(n_units):
-                grad_n[j] = grad_h_t[j] * (1 - z[j]) * (1 - n[j] * n[j])
-            for j in range(n_units):
-                grad_r[j] = grad_n[j] * h_n[j] * r[j] * (1 - r[j])
-            for j in range(n_units):
-                grad_h_n[j] = grad_n[j] * r[j]
-            for j in range(n_units):
-                grad_h_t[j] = grad_h_t[j] * z[j]
+        if len(grad_output):
+            add((grad_h, grad_output[t]), (grad_h,))
+        gates_t = gates[t]
+        gru_step_backward(
+            (
+                gates_t[:, :n_units],
+                gates_t[:, n_units:n_both],
+                gates_t[:, n_both:],
+                new_gate_h[t],
+                states[t],
+                grad_h,
+            ),
+            (
+                grad_gates[:, :n_units],
+                grad_gates[:, n_units:n_both],
+                grad_gates[:, n_both:],
+                grad_new_gate_h,
+                grad_h,
+            ),
+        )
         add_matmul(grad_gates[:, :n_both], packed_w_hrz, grad_h)
         add_matmul(grad_new_gate_h, packed_w_hn, grad_h)
         if t % size == 0:
@@ -303,6 +328,26 @@ def gru_backward(
 #             + W_hh h_{t-1} + b_hh; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)
 
 
+@elementwise
+def lstm_step(i, f, g, o, c_prev):
+    """Return the gates, c, tanh(c) and h from the sums of the gates' inputs."""
+    (i, f, o), g = sigmoid(i, f, o), tanh(g)
+    c = f * c_prev + i * g
+    tanh_c = tanh(c)
+    return i, f, g, o, c, tanh_c, o * tanh_c
+
+
+@elementwise
+def lstm_step_backward(i, f, g, o, c_prev, tanh_c, grad_h, grad_c):
+    """Return the gradients of the sums, of c before, and zeros for h before."""
+    grad_o = grad_h * tanh_c * o * (1 - o)
+    grad_c = grad_c + grad_h * o * (1 - tanh_c * tanh_c)
+    grad_i = grad_c * g * i * (1 - i)
+    grad_f = grad_c * c_prev * f * (1 - f)
+    grad_g = grad_c * i * (1 - g * g)
+    return grad_i, grad_f, grad_g, grad_o, grad_c * f, 0.0
+
+
 @compiled
 def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
     """Fill `states[1:]` and `cells[1:]`, and what the backward pass needs.
@@ -320,8 +365,8 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
     tanh_cell : ndarray of shape (L, N, H)
         Gets tanh(c_t), likewise.
     """
-    n_steps, n_rows, n_units = states.shape
-    half, n_kept = states.dtype.type(0.5), len(gates)
+    n_steps, _, n_units = states.shape
+    n_kept = len(gates)
     w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
     bias = sum_of_biases(b_ih, b_hh, len(b_ih))
     for t in range(n_steps - 1):
@@ -329,23 +374,12 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
         fill_rows(gates_t, bias)
         add_matmul(x[t], w_ih_t, gates_t)
         add_matmul(states[t], w_hh_t, gates_t)
-        for n in range(n_rows):
-            gate, h_t, tanh_c = gates_t[n], states[t + 1, n], tanh_cell[t % n_kept, n]
-            c_prev, c_t = cells[t, n], cells[t + 1, n]
-            i_f, g = gate[: 2 * n_units], gate[2 * n_units : 3 * n_units]
-            o = gate[3 * n_units :]
-            i, f = i_f[:n_units], i_f[n_units:]
-            for j in range(2 * n_units):
-                i_f[j] = half + half * tanh(half * i_f[j])
-            for j in range(n_units):
-                g[j] = tanh(g[j])
-            for j in range(n_units):
-                o[j] = half + half * tanh(half * o[j])
-            for j in range(n_units):
-                c_t[j] = f[j] * c_prev[j] + i[j] * g[j]
-            for j in range(n_units):
-                tanh_c[j] = tanh(c_t[j])
-                h_t[j] = o[j] * tanh_c[j]
+        i, f = gates_t[:, :n_units], gates_t[:, n_units : 2 * n_units]
+        g, o = gates_t[:, 2 * n_units : 3 * n_units], gates_t[:, 3 * n_units :]
+        lstm_step(
+            (i, f, g, o, cells[t]),
+            (i, f, g, o, cells[t + 1], tanh_cell[t % n_kept], states[t + 1]),
+        )
 
 
 @compiled
@@ -379,37 +413,31 @@ def lstm_backward(
     grad_b_ih[:] = 0
     for t in range(n_steps - 1, -1, -1):
         grad_gates = block[t % size]
-        for n in range(n_rows):
-            c_prev, tanh_c = cells[t, n], tanh_cell[t, n]
-            gate, grad_gate = gates[t, n], grad_gates[n]
-            i, f = gate[:n_units], gate[n_units : 2 * n_units]
-            g, o = gate[2 * n_units : 3 * n_units], gate[3 * n_units :]
-            grad_i, grad_f = grad_gate[:n_units], grad_gate[n_units : 2 * n_units]
-            grad_g = grad_gate[2 * n_units : 3 * n_units]
-            grad_o = grad_gate[3 * n_units :]
-            grad_h_t, grad_c_t = grad_h[n], grad_c[n]
-            if len(grad_output):
-                grad_output_t = grad_output[t, n]
-                for j in range(n_units):
-                    grad_h_t[j] += grad_output_t[j]
-            if len(grad_cells):
-                grad_cells_t = grad_cells[t, n]
-                for j in range(n_units):
-                    grad_c_t[j] += grad_cells_t[j]
-            for j in range(n_units):
-                grad_o[j] = grad_h_t[j] * tanh_c[j] * o[j] * (1 - o[j])
-            for j in range(n_units):
-                grad_c_t[j] += grad_h_t[j] * o[j] * (1 - tanh_c[j] * tanh_c[j])
-            for j in range(n_units):
-                grad_i[j] = grad_c_t[j] * g[j] * i[j] * (1 - i[j])
-            for j in range(n_units):
-                grad_f[j] = grad_c_t[j] * c_prev[j] * f[j] * (1 - f[j])
-            for j in range(n_units):
-                grad_g[j] = grad_c_t[j] * i[j] * (1 - g[j] * g[j])
-            for j in range(n_units):
-                grad_c_t[j] = grad_c_t[j] * f[j]
-            for j in range(n_units):
-                grad_h_t[j] = 0
+        if len(grad_output):
+            add((grad_h, grad_output[t]), (grad_h,))
+        if len(grad_cells):
+            add((grad_c, grad_cells[t]), (grad_c,))
+        gates_t = gates[t]
+        lstm_step_backward(
+            (
+                gates_t[:, :n_units],
+                gates_t[:, n_units : 2 * n_units],
+                gates_t[:, 2 * n_units : 3 * n_units],
+                gates_t[:, 3 * n_units :],
+                cells[t],
+                tanh_cell[t],
+                grad_h,
+                grad_c,
+            ),
+            (
+                grad_gates[:, :n_units],
+                grad_gates[:, n_units : 2 * n_units],
+                grad_gates[:, 2 * n_units : 3 * n_units],
+                grad_gates[:, 3 * n_units :],
+                grad_c,
+                grad_h,
+            ),
+        )
         add_matmul(grad_gates, packed_w_hh, grad_h)
         if t % size == 0:
             part = slice(t, min(t + size, n_steps))

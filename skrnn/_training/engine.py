@@ -74,7 +74,9 @@ def compilation_announced(verbose):
 
 
 def _announce_compilation():
-    print(ANNOUNCEMENT, file=sys.stderr)
+    from tqdm import tqdm
+
+    tqdm.write(ANNOUNCEMENT, file=sys.stderr)  # above a progress bar
 
 
 def _close(engine):
