@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from skrnn._kernels.compilation import compiled
+from skrnn._kernels.compilation import compiled_helper
 
 
-@compiled
+@compiled_helper
 def adam_step(
     params,
     grad,

@@ -14,7 +14,7 @@ torch's names and shapes: `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh
 import numpy as np
 
 from skrnn._kernels.activations import sigmoid, tanh
-from skrnn._kernels.compilation import compiled, compiled_helper
+from skrnn._kernels.compilation import compiled_helper
 from skrnn._kernels.elementwise import elementwise
 from skrnn._kernels.products import (
     add_column_sums,
@@ -116,7 +116,7 @@ def add(a, b):
     return a + b
 
 
-@compiled
+@compiled_helper
 def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
     """Fill `states[1:]`; `states[0]` is the initial state."""
     n_steps = len(states)
@@ -133,7 +133,7 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
             tanh_step((h_step,), (h_step,))
 
 
-@compiled
+@compiled_helper
 def rnn_backward(
     x,
     w_ih,
@@ -221,7 +221,7 @@ def gru_step_backward(r, z, n, h_n, h_prev, grad_h):
     return grad_r, grad_z, grad_n, grad_n * r, grad_h * z
 
 
-@compiled
+@compiled_helper
 def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
     """Fill `states[1:]`, and what the backward pass needs.
 
@@ -254,7 +254,7 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
         gru_step((r, z, n, new_gate_h_t, states[t]), (r, z, n, states[t + 1]))
 
 
-@compiled
+@compiled_helper
 def gru_backward(
     x,
     w_ih,
@@ -348,7 +348,7 @@ def lstm_step_backward(i, f, g, o, c_prev, tanh_c, grad_h, grad_c):
     return grad_i, grad_f, grad_g, grad_o, grad_c * f, 0.0
 
 
-@compiled
+@compiled_helper
 def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
     """Fill `states[1:]` and `cells[1:]`, and what the backward pass needs.
 
@@ -382,7 +382,7 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
         )
 
 
-@compiled
+@compiled_helper
 def lstm_backward(
     x,
     w_ih,

@@ -2,7 +2,6 @@
 
 from skrnn._kernels import output  # declares operations
 from skrnn._kernels.autograd import CompiledLayer, run_layer_on_tensors
-from skrnn._kernels.layers import layer_backward, layer_forward
 from skrnn._kernels.losses import LOSSES
 from skrnn._kernels.operations import Program
 from skrnn._kernels.reading import WINDOW_NORMS
@@ -16,8 +15,6 @@ __all__ = [
     "ZEROS",
     "CompiledLayer",
     "Program",
-    "layer_backward",
-    "layer_forward",
     "output",
     "run_layer_on_tensors",
 ]

@@ -4,14 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skrnn._kernels.cells import (
-    gru_backward,
-    gru_forward,
-    lstm_backward,
-    lstm_forward,
-    rnn_backward,
-    rnn_forward,
-)
+from skrnn._kernels.operations import run_operation
 
 
 @dataclass
@@ -29,10 +22,24 @@ class ForwardPass:
     cells: np.ndarray | None  # likewise, of an LSTM
     saved: tuple  # (gates, new_gate_h) of a GRU, (gates, tanh_cell) of an LSTM
 
+    def arguments(self):
+        """Return the arguments of both passes, see `skrnn._kernels.recurrent`."""
+        gates, saved = self.saved
+        return {
+            "n_inputs": self.x.shape[2],
+            "n_units": self.states.shape[2],
+            "relu": self.relu,
+            "x": self.x,
+            "w_ih": self.weights[0],
+            "w_hh": self.weights[1],
+            "output": self.states[1:],
+            "cell_output": None if self.cells is None else self.cells[1:],
+            "gates": gates,
+            "saved": saved,
+        }
 
-def layer_forward(
-    cell_type, relu, x, weights, initial_state, empty=np.empty, save=True
-):
+
+def layer_forward(cell_type, relu, x, weights, initial_state, save=True):
     """Run a layer over all steps.
 
     Parameters
@@ -52,9 +59,6 @@ def layer_forward(
     initial_state : sequence of ndarrays of shape (N, H)
         (h_0,), for an LSTM (h_0, c_0).
 
-    empty : callable, default=numpy.empty
-        Allocates an array of a shape and a dtype.
-
     save : bool, default=True
         Whether a backward pass follows.
 
@@ -65,29 +69,34 @@ def layer_forward(
     x = np.ascontiguousarray(x)
     weights = [np.ascontiguousarray(w) for w in weights]
     (n_rows, n_units), n_steps, dtype = initial_state[0].shape, len(x), x.dtype
-    states = empty((n_steps + 1, n_rows, n_units), dtype)
+    states = np.empty((n_steps + 1, n_rows, n_units), dtype)
     states[0] = initial_state[0]
-    cells, saved = None, ()
-    if cell_type == "rnn":
-        rnn_forward(x, *weights, relu, states)
-        return ForwardPass(cell_type, relu, x, weights, states, cells, saved)
-    n_saved = n_steps if save else 1
-    saved = (
-        empty((n_saved, n_rows, len(weights[0])), dtype),
-        empty((n_saved, n_rows, n_units), dtype),
-    )
-    if cell_type == "gru":
-        gru_forward(x, *weights, states, *saved)
-    else:
-        cells = empty(states.shape, dtype)
+    cells, saved = None, (None, None)
+    if cell_type != "rnn":
+        n_saved = n_steps if save else 1
+        saved = (
+            np.empty((n_saved, n_rows, len(weights[0])), dtype),
+            np.empty((n_saved, n_rows, n_units), dtype),
+        )
+    if cell_type == "lstm":
+        cells = np.empty_like(states)
         cells[0] = initial_state[1]
-        lstm_forward(x, *weights, states, cells, *saved)
-    return ForwardPass(cell_type, relu, x, weights, states, cells, saved)
+    run = ForwardPass(cell_type, relu, x, weights, states, cells, saved)
+    _, _, b_ih, b_hh = weights
+    run_operation(
+        f"{cell_type}_layer",
+        dtype,
+        n_steps,
+        n_rows,
+        keep_all=save,
+        **run.arguments(),
+        b_ih=b_ih,
+        b_hh=b_hh,
+    )
+    return run
 
 
-def layer_backward(
-    run, grad_output, grad_state, grad_cells=None, *, grad_x=False, out=None
-):
+def layer_backward(run, grad_output, grad_state, grad_cells=None, *, grad_x=False):
     """Return the gradients of x and of the weights of a layer.
 
     Parameters
@@ -108,37 +117,33 @@ def layer_backward(
     grad_x : bool, default=False
         Whether the gradient of x is needed.
 
-    out : list of 4 contiguous ndarrays, default=None
-        Arrays for the gradients of the weights.
-
     Returns
     -------
     grad_x : ndarray of shape (L, N, F), or None
 
     grad_weights : list of 4 ndarrays
     """
-    no_gradient = np.empty((0, *run.states.shape[1:]), run.states.dtype)
-    if grad_output is None:
-        grad_output = no_gradient
-    if out is None:
-        out = [np.empty_like(w) for w in run.weights]
-    grad_input = np.zeros(run.x.shape if grad_x else (0, 1, 1), run.x.dtype)
-    inputs = (run.x, *run.weights[:2])
-    gradients = (*grad_state, grad_input, *out)
-    grad_output = np.ascontiguousarray(grad_output)
-    if run.cell_type == "rnn":
-        rnn_backward(*inputs, run.relu, run.states, grad_output, *gradients)
-    elif run.cell_type == "gru":
-        gru_backward(*inputs, run.states, *run.saved, grad_output, *gradients)
-    else:
-        grad_cells = no_gradient if grad_cells is None else grad_cells
-        lstm_backward(
-            *inputs,
-            run.states,
-            run.cells,
-            *run.saved,
-            grad_output,
-            np.ascontiguousarray(grad_cells),
-            *gradients,
-        )
-    return grad_input if grad_x else None, out
+    n_steps, n_rows, _ = run.x.shape
+    grad_weights = [np.empty_like(w) for w in run.weights]
+    grad_input = np.empty_like(run.x) if grad_x else None
+    grad_output, grad_cells = (
+        None if gradient is None else np.ascontiguousarray(gradient)
+        for gradient in (grad_output, grad_cells)
+    )
+    grad_h, *grad_c = grad_state
+    names = ("grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh")
+    run_operation(
+        f"{run.cell_type}_layer_backward",
+        run.x.dtype,
+        n_steps,
+        n_rows,
+        **run.arguments(),
+        from_hidden=grad_output is not None,
+        grad_output=grad_output,
+        grad_cells=grad_cells,
+        grad_h=grad_h,
+        grad_c=grad_c[0] if grad_c else None,
+        grad_x=grad_input,
+        **dict(zip(names, grad_weights, strict=True)),
+    )
+    return grad_input, grad_weights

@@ -72,6 +72,38 @@ def compile_operation(name, dtype):
     return c_function(signature, _OPERATIONS[name][0])
 
 
+def make_record(name, values):
+    """Return the arguments of an operation as a structured array of one.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation.
+
+    values : dict of int, float, ndarray or None
+        Its arguments; of an array it gets the address. None stands for no array.
+    """
+    dtype = _OPERATIONS[name][1]
+    if values.keys() != set(dtype.names):
+        raise TypeError(f"{name} takes {dtype.names}. Got {tuple(values)}.")
+    record = np.zeros(1, dtype)
+    for key, value in values.items():
+        if isinstance(value, np.ndarray):
+            record[key] = value.ctypes.data
+        elif value is not None:
+            record[key] = value
+    return record
+
+
+def run_operation(name, dtype, n_steps, n_rows, **values):
+    """Run a single operation for rows of equal length, see `make_record`."""
+    batch = np.zeros(1, BATCH)
+    batch["n_steps"], batch["n_rows"] = n_steps, n_rows
+    record = make_record(name, values)
+    function = compile_operation(name, np.dtype(dtype))
+    function.ctypes(0.0, record.ctypes.data, batch.ctypes.data)
+
+
 class Program:
     """A list of operations.
 
@@ -94,17 +126,9 @@ class Program:
             Of the operation.
 
         **values : int, float, ndarray or None
-            Its arguments; of an array it gets the address. None stands for no array.
+            Its arguments, see `make_record`; the program keeps arrays alive.
         """
-        dtype = _OPERATIONS[name][1]
-        if values.keys() != set(dtype.names):
-            raise TypeError(f"{name} takes {dtype.names}. Got {tuple(values)}.")
-        record = np.zeros(1, dtype)
-        for key, value in values.items():
-            if isinstance(value, np.ndarray):
-                record[key] = value.ctypes.data
-            elif value is not None:
-                record[key] = value
+        record = make_record(name, values)
         function = compile_operation(name, self.dtype)
         self.steps.append((function, record, values))
 

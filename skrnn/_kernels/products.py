@@ -316,9 +316,11 @@ def pack_transpose(a):
     panels = np.empty((n_panels, n_terms, PANEL), dtype=a.dtype)
     for p in range(n_panels):
         first = p * PANEL
-        for j in range(min(PANEL, n_cols - first)):
-            for k in range(n_terms):
-                panels[p, k, j] = a[first + j, k]
+        n_left = min(PANEL, n_cols - first)
+        for k in range(n_terms):
+            row = panels[p, k]
+            for j in range(n_left):
+                row[j] = a[first + j, k]
     return panels
 
 
@@ -388,9 +390,10 @@ def copy_into(a, out):
 @compiled
 def transpose_into(a, out):
     """Copy the transpose of `a`, (I, J), to `out`, (J, I)."""
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[j, i] = a[i, j]
+    for j in range(a.shape[1]):
+        row = out[j]
+        for i in range(a.shape[0]):
+            row[i] = a[i, j]
 
 
 @compiled

@@ -147,7 +147,8 @@ def start_backward(number, record, about):
 
 BACKWARD = arguments(
     "n_inputs", "n_units", "relu", "x", "w_ih", "w_hh", "output", "cell_output",
-    "gates", "saved", "from_hidden", "grad_output", "grad_h", "grad_c", "grad_x",
+    "gates", "saved", "from_hidden", "grad_output", "grad_cells", "grad_h", "grad_c",
+    "grad_x",
     "grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh",
 )  # fmt: skip
 
@@ -221,7 +222,13 @@ def lstm_layer_backward(number, record, about):
         steps_array(number, a.gates, b.n_steps, b.n_rows, 4 * a.n_units),
         steps_array(number, a.saved, b.n_steps, b.n_rows, a.n_units),
         steps_array(number, a.grad_output, n_with_gradient, b.n_rows, a.n_units),
-        steps_array(number, a.grad_output, 0, b.n_rows, a.n_units),
+        steps_array(
+            number,
+            a.grad_cells,
+            b.n_steps if a.grad_cells else 0,
+            b.n_rows,
+            a.n_units,
+        ),
         matrix(number, a.grad_h, b.n_rows, a.n_units),
         matrix(number, a.grad_c, b.n_rows, a.n_units),
         grad_x,

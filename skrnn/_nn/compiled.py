@@ -433,6 +433,7 @@ class CompiledNetwork:
                 **run,
                 from_hidden=grad_hidden is not None,
                 grad_output=grad_output,
+                grad_cells=None,
                 grad_h=grad_h,
                 grad_c=grad_c,
                 grad_x=grad_run_x,
