@@ -130,7 +130,8 @@ def flatten_array(values, dtype):
         Between its elements along each axis, in elements.
     """
     dtype, size = np.dtype(dtype), values.itemsize
-    if values.size == 0 or any(stride % size for stride in values.strides):
+    regular = values.flags.aligned and not any(s % size for s in values.strides)
+    if values.size == 0 or not regular:
         values = np.ascontiguousarray(values, dtype=dtype)
         size = values.itemsize
     backwards = [stride < 0 for stride in values.strides]
