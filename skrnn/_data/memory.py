@@ -132,7 +132,7 @@ def flatten_array(values, dtype):
     dtype, size = np.dtype(dtype), values.itemsize
     regular = values.flags.aligned and not any(s % size for s in values.strides)
     if values.size == 0 or not regular:
-        values = np.ascontiguousarray(values, dtype=dtype)
+        values = np.array(values, dtype=dtype, order="C")
         size = values.itemsize
     backwards = [stride < 0 for stride in values.strides]
     # The element at the lowest address, and the number of elements up to the highest.
