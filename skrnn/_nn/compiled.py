@@ -68,9 +68,6 @@ class CompiledNetwork:
     sequences : FlatSequences
         The data, of the dtype of the parameters.
 
-    normalization : WindowNormalization or None
-        How windows are normalised.
-
     n_steps, n_rows : int
         Of the largest batch.
 
