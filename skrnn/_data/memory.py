@@ -141,7 +141,11 @@ def flatten_array(values, dtype):
         (n - 1) * abs(stride) // size
         for n, stride in zip(values.shape, values.strides, strict=True)
     ]
-    flat = as_strided(lowest.reshape(-1), (sum(reach) + 1,), (size,), writeable=False)
+    n_elements = sum(reach) + 1
+    if values.dtype != dtype and n_elements > values.size:
+        # Not what lies between the elements: it may be much more, and may overflow.
+        return flatten_array(np.array(values, dtype=dtype, order="C"), dtype)
+    flat = as_strided(lowest.reshape(-1), (n_elements,), (size,), writeable=False)
     first = sum(r for r, b in zip(reach, backwards, strict=True) if b)
     flat = np.ascontiguousarray(flat, dtype=dtype)
     return flat, first, [stride // size for stride in values.strides]

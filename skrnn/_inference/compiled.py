@@ -8,10 +8,12 @@ import numpy as np
 from skrnn._data.memory import flatten_sequences
 from skrnn._devices import numpy_dtype
 from skrnn._kernels.calls import CallSplitter
-from skrnn._nn.compiled import CompiledNetwork, reason_not_compiled
+from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
 
 MAX_ROWS = 64  # of a batch: what a layer reads and writes then stays in the cache
 MAX_STEPS = 2**17  # rows times steps of a batch
+
+KEPT_SIZE = 2**21  # rows times steps times units, up to which a program is kept
 
 # Programs are kept, since making one takes longer than to predict a row. Each thread
 # has its own, as their arrays are overwritten.
@@ -37,10 +39,14 @@ def compiled_predictor(module, sequences):
         return None
     if not hasattr(_of_thread, "predictors"):
         _of_thread.predictors = WeakKeyDictionary()
-    predictor = _of_thread.predictors.get(module)
+    # One for single rows and one for many, which would otherwise replace each other.
+    predictors = _of_thread.predictors.setdefault(module, {})
+    is_single = len(sequences) == 1
+    predictor = predictors.pop(is_single, None)
     if predictor is None or not predictor.fits(module, sequences):
         predictor = CompiledPredictor(module, sequences)
-        _of_thread.predictors[module] = predictor
+    if predictor.n_rows * predictor.n_steps * module.n_states <= KEPT_SIZE:
+        predictors[is_single] = predictor
     return predictor
 
 
@@ -76,17 +82,17 @@ class CompiledPredictor:
             output=network.output,
             predictions=None,
         )
-        self.program = program.compile()
-        self.data_ptrs = data_ptrs(module)
+        self.program = program.compile(self.n_rows)
+        self.layout = memory_layout(module)
         self.calls = CallSplitter()
 
     def fits(self, module, sequences):
         """Whether the program is for this module and these sequences."""
         n_rows = min(len(sequences), MAX_ROWS)
         return (
-            sequences.longest <= self.n_steps
+            int(sequences.n_batch_steps().max()) <= self.n_steps
             and (n_rows <= self.n_rows or self.n_rows * self.n_steps * 2 > MAX_STEPS)
-            and self.data_ptrs == data_ptrs(module)
+            and self.layout == memory_layout(module)
             and self.normalization == normalization_of(sequences)
         )
 
@@ -110,7 +116,7 @@ class CompiledPredictor:
             start=flat.start,
             step_stride=flat.step_stride,
             feature_stride=flat.feature_stride,
-            n_steps=flat.n_steps,
+            step_counts=flat.n_steps,
             target_start=target_start,
             predictions=out,
         )
@@ -120,12 +126,6 @@ class CompiledPredictor:
         if self.per_step and sequences.lengths is None:
             return out.reshape(n, -1, self.n_outputs)
         return out
-
-
-def data_ptrs(module):
-    """Return where the parameters and the scaling of a module lie in memory."""
-    tensors = (*module.parameters(), module.input_mean, module.input_scale)
-    return [tensor.data_ptr() for tensor in tensors]
 
 
 def normalization_of(sequences):

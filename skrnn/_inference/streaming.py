@@ -13,7 +13,7 @@ from skrnn._data.memory import FlatSequences
 from skrnn._data.sequences import FIXED
 from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads, numpy_dtype
-from skrnn._nn.compiled import CompiledNetwork, reason_not_compiled
+from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
 
 CELLS = {
     ("rnn", "tanh"): torch.rnn_tanh_cell,
@@ -158,7 +158,8 @@ class Stepper:
 
     def import_state(self, state):
         """Continue from what `export_state` returned."""
-        vars(self).update(state | {"states": list(state["states"])})
+        for name, value in state.items():
+            setattr(self, name, list(value) if name == "states" else value)
 
     def snapshot(self):
         """Return what `restore` needs to undo the steps that follow."""
@@ -187,24 +188,30 @@ class CompiledStepper(Stepper):
 
     def __init__(self, module, n):
         dtype = numpy_dtype(module.head.weight.dtype)
-        n_features = module.config.n_features
-        self.inputs = np.zeros((n, n_features), dtype)
+        self.inputs = np.zeros((n, module.config.n_features), dtype)
         self.state = np.zeros((n, module.n_states), dtype)
+        self.rows, self.bounds = np.arange(n), np.array([0, n])
+        self.lrs = np.zeros(1)
+        self.module = module
+        self._make_program()
+        self._columns = [
+            [module.state_column(i, 0, part) for part in range(module.n_parts)]
+            for i in range(len(module.layers))
+        ]
+        self._sizes = module.config.hidden_sizes
+        super().__init__(module, n)
+
+    def _make_program(self):
+        """Make the program of a step, for the weights where they lie now."""
+        module, n = self.module, len(self.rows)
+        n_features = module.config.n_features
         first, n_steps = np.arange(n) * n_features, np.ones(n, np.int64)
         flat = FlatSequences(self.inputs.reshape(-1), first, n_features, 1, n_steps)
         network = CompiledNetwork(module, flat, 1, n, initial_states=self.state)
         program = network.forward()
         network.save_states(program, self.state)
         self.output = network.output.reshape(n, -1)
-        self.program = program.compile()
-        self.rows, self.bounds = np.arange(n), np.array([0, n])
-        self.lrs = np.zeros(1)
-        self._layout = [
-            [module.state_column(i, 0, part) for part in range(module.n_parts)]
-            for i in range(len(module.layers))
-        ]
-        self._sizes = module.config.hidden_sizes
-        super().__init__(module, n)
+        self.program, self._layout = program.compile(), memory_layout(module)
 
     def step(self, values):
         """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
@@ -212,6 +219,14 @@ class CompiledStepper(Stepper):
 
     def step_array(self, values, n_jobs=None):
         """Process one time step as `step` does, of numpy arrays, in this thread."""
+        if memory_layout(self.module) != self._layout:  # somebody replaced weights
+            reason = reason_not_compiled(self.module)
+            if reason is not None:
+                raise ValueError(
+                    "A stream must be used with the network it was made from. Got one "
+                    f"that was changed: {reason}. Call the stream method again."
+                )
+            self._make_program()
         self.inputs[:] = values
         self.program.run(self.rows, self.bounds, self.lrs)
         return self.output.copy()
@@ -224,16 +239,16 @@ class CompiledStepper(Stepper):
                 torch.from_numpy(self.state[:, column : column + size].copy())
                 for column in columns
             )
-            for columns, size in zip(self._layout, self._sizes, strict=True)
+            for columns, size in zip(self._columns, self._sizes, strict=True)
         ]
 
     @states.setter
     def states(self, states):
         for columns, size, of_layer in zip(
-            self._layout, self._sizes, states, strict=True
+            self._columns, self._sizes, states, strict=True
         ):
             for column, part in zip(columns, of_layer, strict=True):
-                self.state[:, column : column + size] = part.numpy()
+                self.state[:, column : column + size] = part.detach().numpy()
 
     def snapshot(self):
         """Return a copy of the states."""

@@ -2,6 +2,8 @@
 
 import time
 
+import numpy as np
+
 # A call lasts about this long: Ctrl-C is noticed, and progress shown, between calls.
 CALL_SECONDS = 0.05
 
@@ -24,16 +26,17 @@ class CallSplitter:
             Where each batch begins among the rows, and where the last one ends.
 
         most_rows : int, default=None
-            Most rows of a call of several batches; None for any number.
+            Most rows of a call, at least those of a batch; None for any number.
         """
         n_batches, first = len(bounds) - 1, 0
         while first < n_batches:
-            n = 1
+            last = first + 1
             if self.seconds_per_batch is not None:
-                n = max(1, int(CALL_SECONDS / max(self.seconds_per_batch, 1e-9)))
+                n = int(CALL_SECONDS / max(self.seconds_per_batch, 1e-9))
+                last = min(max(last, first + n), n_batches)
             if most_rows is not None:
-                n = min(n, max(1, most_rows // int(bounds[1] - bounds[0])))
-            last = min(first + n, n_batches)
+                limit = np.searchsorted(bounds, bounds[first] + most_rows, "right") - 1
+                last = max(first + 1, min(last, int(limit)))
             started = time.perf_counter()
             yield first, last
             self.seconds_per_batch = (time.perf_counter() - started) / (last - first)

@@ -80,7 +80,10 @@ def row_loss(kind, output, numbers, code, levels, label_weights, grad_output):
         for k in range(n_outputs):
             gap = numbers[k // n_levels] - output[k]
             factor = levels[k % n_levels]
-            factor = factor if gap > 0 else factor - 1
+            if gap == 0:  # as torch.maximum, which takes the mean of both sides
+                factor -= number(0.5)
+            elif not gap > 0:
+                factor -= 1
             loss += factor * gap * share
             grad_output[k] = -factor * share
         return loss

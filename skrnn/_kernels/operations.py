@@ -126,7 +126,8 @@ class Program:
             Of the operation.
 
         **values : int, float, ndarray or None
-            Its arguments, see `make_record`; the program keeps arrays alive.
+            Its arguments, see `make_record`. The program keeps these arrays alive, but
+            not what is behind an address that is given as an int.
         """
         record = make_record(name, values)
         function = compile_operation(name, self.dtype)
@@ -138,9 +139,9 @@ class Program:
         both.steps = self.steps + other.steps
         return both
 
-    def compile(self):
-        """Return a `CompiledProgram`."""
-        return CompiledProgram(self)
+    def compile(self, n_rows=None):
+        """Return a `CompiledProgram`, for batches of at most `n_rows`."""
+        return CompiledProgram(self, n_rows)
 
 
 class CompiledProgram:
@@ -150,9 +151,13 @@ class CompiledProgram:
     ----------
     program : Program
         Complete.
+
+    n_rows : int, default=None
+        Most rows of a batch that its arrays have room for; None if nobody knows.
     """
 
-    def __init__(self, program):
+    def __init__(self, program, n_rows=None):
+        self.n_rows = n_rows
         self.steps = program.steps  # keeps all arrays alive
         functions = [function.address for function, _, _ in self.steps]
         records = [record.ctypes.data for _, record, _ in self.steps]
@@ -175,6 +180,15 @@ class CompiledProgram:
         for _, record, _ in self.steps:
             for name in values.keys() & set(record.dtype.names):
                 record[name] = values[name]
+
+    @property
+    def last_step(self):
+        """The number of the last step of the optimiser, however a call has ended."""
+        return int(self.batch["step"][0])
+
+    @last_step.setter
+    def last_step(self, step):
+        self.batch["step"] = step
 
     def run(self, order, bounds, lrs=None, step=0, total=0.0):
         """Run the program for each of some batches.
@@ -202,6 +216,11 @@ class CompiledProgram:
         total : float
             Plus the losses of the batches, each times its number of rows.
         """
+        if self.n_rows is not None and np.diff(bounds).max() > self.n_rows:
+            raise ValueError(
+                f"A batch must have at most {self.n_rows} rows, which this program has "
+                f"memory for. Got {np.diff(bounds).max()}."
+            )
         if lrs is None:
             lrs = np.zeros(len(bounds) - 1)
         return run_batches(

@@ -11,7 +11,14 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from skrnn._kernels.adam import adam_step
-from skrnn._kernels.arrays import matrix, pointer, steps_array, vector, with_initial
+from skrnn._kernels.arrays import (
+    item_size,
+    matrix,
+    pointer,
+    steps_array,
+    vector,
+    with_initial,
+)
 from skrnn._kernels.losses import row_loss
 from skrnn._kernels.operations import BATCH, arguments, operation
 from skrnn._kernels.products import (
@@ -214,6 +221,7 @@ def loss(number, record, about):
     output = matrix(number, a.output, n_rows, a.n_outputs)
     grad_output = matrix(number, a.grad_output, n_rows, a.n_outputs)
     n_terms = n_rows if a.weights == 0 else b.n_rows
+    row_size = a.n_targets * item_size(number)  # of the targets, in bytes
     total = 0.0
     for n in range(b.n_rows):
         first = target_start[rows[n]] if a.per_step else rows[n]
@@ -223,7 +231,7 @@ def loss(number, record, about):
             value = row_loss(
                 a.kind,
                 output[t * b.n_rows + n],
-                matrix(number, a.numbers, target + 1, a.n_targets)[target],
+                vector(number, a.numbers + target * row_size, a.n_targets),
                 codes[target] if a.codes else 0,
                 levels,
                 label_weights,

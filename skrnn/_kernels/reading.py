@@ -22,7 +22,7 @@ WINDOW_NORMS = {
     "difference of steps": STEP_DIFFERENCE,
 }
 
-BATCH_LENGTHS = arguments("n_steps", "one_less", "lengths")
+BATCH_LENGTHS = arguments("step_counts", "one_less", "lengths")
 
 
 @operation(BATCH_LENGTHS)
@@ -30,10 +30,10 @@ def batch_lengths(number, record, about):
     """Fill the number of steps of each row."""
     a, b = carray(record, 1, BATCH_LENGTHS)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, a.lengths, b.n_rows)
-    n_steps = pointer(0, a.n_steps)
-    shortest = longest = n_steps[rows[0]] - a.one_less
+    counts = pointer(0, a.step_counts)
+    shortest = longest = counts[rows[0]] - a.one_less
     for n in range(b.n_rows):
-        lengths[n] = n_steps[rows[n]] - a.one_less
+        lengths[n] = counts[rows[n]] - a.one_less
         shortest, longest = min(shortest, lengths[n]), max(longest, lengths[n])
     b.n_steps, b.lengths, b.ragged = longest, a.lengths, shortest < longest
 

@@ -1,7 +1,9 @@
 """Operations of the recurrent layers, each for one layer in one direction.
 
 `output` is the address of the states after each step, (L, N, H); the initial state lies
-right before it, see `with_initial`. So is `cell_output` that of c of an LSTM.
+right before it, see `with_initial`. So is `cell_output` that of c of an LSTM. `gates`
+and `saved` are what the backward pass needs, see `skrnn._kernels.cells`: `saved` is
+`new_gate_h` of a GRU, and `tanh_cell` of an LSTM.
 
 Legend of shapes as in `skrnn._kernels.operations`.
 """

@@ -33,6 +33,12 @@ def reason_not_compiled(module):
         return "numba cannot compile for this device"
     if module.input_mean.dtype != weight.dtype:
         return "the data and the parameters differ in precision"
+    buffers = module.input_mean, module.input_scale
+    if not all(
+        tensor.is_contiguous() and tensor.dtype == weight.dtype and not tensor.is_cuda
+        for tensor in (*module.parameters(), *buffers)
+    ) or any(buffer.shape != (module.config.n_features,) for buffer in buffers):
+        return "parameters or the scaling do not lie in memory as they were made"
     if module.pooling == "attention":
         return "attention is not compiled"
     if (
@@ -44,6 +50,15 @@ def reason_not_compiled(module):
     ):
         return "a module has hooks, or parameters that are computed from others"
     return None
+
+
+def memory_layout(module):
+    """Return where the parameters and the scaling of a module lie in memory.
+
+    A program is valid as long as that, and `reason_not_compiled`, stay the same.
+    """
+    tensors = (*module.parameters(), module.input_mean, module.input_scale)
+    return [tensor.data_ptr() for tensor in tensors]
 
 
 def _has_hooks(part):
@@ -151,7 +166,7 @@ class CompiledNetwork:
         self.lengths = np.empty(self.n_rows, np.int64)
         program.add(
             "batch_lengths",
-            n_steps=flat.n_steps,
+            step_counts=flat.n_steps,
             one_less=is_difference,
             lengths=self.lengths,
         )

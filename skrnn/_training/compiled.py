@@ -14,7 +14,7 @@ from skrnn._data.memory import flatten_sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._kernels.availability import compiled_kernels
 from skrnn._kernels.calls import CallSplitter
-from skrnn._nn.compiled import CompiledNetwork, reason_not_compiled
+from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
 from skrnn._training.parallel import ParallelProgram, choose_threads
 
 NOISE_ROWS = 2**12  # rows whose random initial states are drawn together
@@ -42,8 +42,12 @@ def reason_for_torch(net):
         return "a callback reads batches or gradients"
     if not net.has_own_criterion() or unwrap_target(net.target).compiled_loss is None:
         return "the loss is not one of the estimator's"
-    if not all(_is_trained(p) for p in module.parameters()):
+    parameters = [p for part in module.modules() for p in part._parameters.values()]
+    parameters = [p for p in parameters if p is not None]
+    if not all(map(_is_trained, parameters)):
         return "a parameter has hooks, or does not require a gradient"
+    if len({p.data_ptr() for p in parameters}) < len(parameters):
+        return "two parameters are the same"
     return _reason_of_optimizer(net.optimizer_, list(module.parameters()))
 
 
@@ -92,13 +96,16 @@ class CompiledEngine:
         self.flat = FlatParameters(net.module_)
         self.adam = AdamState(net.optimizer_, self.flat)
         self.options = self._options()
+        self.layout = memory_layout(net.module_)
         self.noise = None
         if net.module_.initial_state == "normal":
             n_rows = max(min(net.batch_size, len(net.training_)), NOISE_ROWS)
             shape = n_rows, net.module_.n_states
             self.noise = np.empty(shape, self.flat.array.dtype)
+        self.rng = net.module_.noise.for_dropout  # programs have its address
         self.training = self._make_training()
-        self.validation = None
+        self.training.last_step = self.adam.n_steps
+        self.validation = self.validation_set = None
         self.calls, self.validation_calls = CallSplitter(), CallSplitter()
 
     def _options(self):
@@ -106,12 +113,13 @@ class CompiledEngine:
         net, group = self.net, self.net.optimizer_.param_groups[0]
         names = ("betas", "eps", "weight_decay", "decoupled_weight_decay")
         options = [group[name] for name in names]
-        return [net.max_grad_norm, net.module_.dropout, *options]
+        return [net.max_grad_norm, net.module_.dropout, net.batch_size, *options]
 
     def is_valid(self):
         """Whether the programs still work on the parameters and the optimiser."""
         return (
-            self.flat.is_attached(self.net.module_)
+            self.layout == memory_layout(self.net.module_)
+            and self.rng is self.net.module_.noise.for_dropout
             and self.adam.is_attached(self.net.optimizer_)
             and self.options == self._options()
         )
@@ -142,16 +150,16 @@ class CompiledEngine:
                 rows,
                 bounds[first : last + 1] - bounds[first],
                 lrs[first:last],
-                self.adam.n_steps,
+                self.training.last_step,
                 total,
             )
-            self.adam.n_steps += last - first
         return total
 
     def evaluate(self, batches):
         """Return the sum of losses over the rows of the validation data."""
-        if self.validation is None:
-            self.validation = self._make_program(batches.dataset).compile()
+        if self.validation is None or self.validation_set is not batches.dataset:
+            self.validation_set = batches.dataset
+            self.validation = self._make_program(batches.dataset)
         order, bounds = batches.order_and_bounds()
         total = 0.0
         for first, last in self.validation_calls.split(bounds):
@@ -169,6 +177,8 @@ class CompiledEngine:
     def finish_epoch(self):
         """Leave gradients and the state of the optimiser as torch would."""
         self.flat.export_gradients()
+        # Also after Ctrl-C, which is noticed when a call has ended.
+        self.adam.n_steps = self.training.last_step
         self.adam.sync()
 
     # -- the program
@@ -184,18 +194,18 @@ class CompiledEngine:
         add_adam(update, self.flat, self.adam, net.max_grad_norm)
         if n_threads == 1:
             gradients = self.flat.gradient_arrays
-            return (self._make_program(dataset, gradients) + update).compile()
+            return self._make_program(dataset, gradients, update)
         gradients = [np.empty_like(self.flat.array) for _ in range(n_threads)]
         programs = [
-            self._make_program(dataset, self.flat.views(gradient)).compile()
+            self._make_program(dataset, self.flat.views(gradient))
             for gradient in gradients
         ]
         return ParallelProgram(
             programs, gradients, self.flat.gradient_array, update.compile()
         )
 
-    def _make_program(self, dataset, gradients=None):
-        """Return the program of the loss and, to be written there, the gradients."""
+    def _make_program(self, dataset, gradients=None, update=None):
+        """Return the program of the loss, the gradients, and the optimiser's step."""
         net, module, training = self.net, self.net.module_, gradients is not None
         n_rows = min(net.batch_size, len(dataset))
         flat = flatten_sequences(dataset.sequences, dataset.input_dtype)
@@ -207,7 +217,7 @@ class CompiledEngine:
             n_rows,
             training=training,
             gradients=gradients,
-            rng=module.noise.for_dropout,
+            rng=self.rng,
             initial_states=self.noise if training else None,
         )
         program = network.forward()
@@ -215,7 +225,9 @@ class CompiledEngine:
         add_loss(program, net.target, dataset, network, grad_output)
         if training:
             program = program + network.backward(grad_output)
-        return program
+        if update is not None:
+            program = program + update
+        return program.compile(n_rows)
 
     def _draw_states(self, n_rows):
         """Draw the random initial states of the rows of a call."""

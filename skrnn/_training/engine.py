@@ -62,9 +62,7 @@ def compilation_announced(verbose):
     if not verbose:
         yield
         return
-    timer = threading.Timer(
-        ANNOUNCE_SECONDS, print, [ANNOUNCEMENT], {"file": sys.stderr}
-    )
+    timer = threading.Timer(ANNOUNCE_SECONDS, _announce_compilation)
     timer.daemon = True
     timer.start()
     try:

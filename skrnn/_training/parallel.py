@@ -63,6 +63,15 @@ class ParallelProgram:
         self.gradient, self.update = gradient, update
         self.pool = ThreadPoolExecutor(len(programs) - 1, "skrnn")
 
+    @property
+    def last_step(self):
+        """The number of the last step of the optimiser."""
+        return self.update.last_step
+
+    @last_step.setter
+    def last_step(self, step):
+        self.update.last_step = step
+
     def run(self, order, bounds, lrs, step, total):
         """Train on batches, as `CompiledProgram.run` does."""
         one_batch = np.array([0, 1])

@@ -1,7 +1,10 @@
 """Predictions batch by batch, and of very long sequences in chunks."""
 
+import copy
+
 import numpy as np
 import pytest
+import torch
 from internals import assert_equal_up_to_rounding
 from numpy.testing import assert_allclose
 from textbook import CELLS
@@ -126,3 +129,31 @@ def test_a_row_alone_equals_the_row_in_a_batch_with_very_long_ones(
     for x, probabilities in zip(X, together, strict=True):
         alone = model.predict_proba([x])[0]
         assert_equal_up_to_rounding(alone, probabilities, n_terms=2 + 4 + 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: torch.from_numpy(np.asfortranarray(weight.numpy())),
+        lambda weight: weight.t(),
+        lambda weight: weight[:1].expand(4, 4),
+    ],
+    ids=["fortran", "transposed", "expanded"],
+)
+def test_weights_of_any_strides_are_read_as_they_are(change):
+    X = np.random.default_rng(0).normal(size=(6, 5, 2))
+    model = RNNRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, 0, 0])
+    model.predict(X)  # by a program that is kept
+    weight = model.module_.layers[0].weight_hh_l0
+    weight.data = change(weight.data)
+    expected = copy.deepcopy(model)
+    expected.module_.layers[0].weight_hh_l0.data = weight.data.clone().contiguous()
+    assert_allclose(model.predict(X), expected.predict(X), rtol=1e-9)
+
+
+def test_only_values_of_x_are_converted():
+    X = np.random.default_rng(0).normal(size=(6, 5, 1)).astype(np.float32)
+    model = RNNRegressor(4, max_epochs=2, random_state=0).fit(X, X[:, 0, 0])
+    wide = np.full((6, 5, 9), 1e300)  # would overflow in float32
+    wide[:, :, :1] = X
+    assert_allclose(model.predict(wide[:, :, :1]), model.predict(X), rtol=1e-6)

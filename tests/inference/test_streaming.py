@@ -462,3 +462,32 @@ def test_a_step_changes_neither_random_states_nor_threads():
     assert torch.equal(torch.random.get_rng_state(), before)
     assert pickle.dumps(np.random.get_state()) == of_numpy  # noqa: NPY002
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("initial_state", ["zeros", "learned"])
+@pytest.mark.parametrize("cell_type", ["rnn", "gru", "lstm"])
+def test_copies_of_a_plain_stream_go_on_where_it_stands(cell_type, initial_state):
+    X = np.random.default_rng(0).normal(size=(6, 5, 1))
+    model = RNNRegressor(
+        4,
+        cell_type=cell_type,
+        initial_state=initial_state,
+        max_epochs=2,
+        random_state=0,
+        return_sequences=True,
+    ).fit(X, X[:, :, 0])
+    stream = model.stream(X[:1, :3])
+    copies = [pickle.loads(pickle.dumps(stream)), copy.deepcopy(stream)]
+    expected = model.predict(X[:1])[0, 3:]
+    for one in (stream, *copies):
+        assert_allclose([one.predict_step(x) for x in X[0, 3:]], expected, rtol=1e-9)
+
+
+def test_a_stream_uses_the_weights_that_the_network_has_now():
+    X = np.random.default_rng(0).normal(size=(6, 5, 1))
+    model = RNNRegressor(4, max_epochs=2, random_state=0, return_sequences=True)
+    model.fit(X, X[:, :, 0])
+    stream = model.stream(X[:1, :4])
+    for parameter in model.module_.head.parameters():
+        parameter.data = parameter.data * 2
+    assert_allclose(stream.predict_step(X[0, 4]), model.predict(X[:1])[0, 4], rtol=1e-9)

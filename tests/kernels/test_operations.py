@@ -5,9 +5,19 @@ import pytest
 
 pytest.importorskip("numba", reason="kernels are compiled by numba")
 
+import torch
 from messages import raises
 
+from skrnn._data.targets import (
+    ClassTarget,
+    MultilabelTarget,
+    QuantileTarget,
+    RegressionTarget,
+)
+from skrnn._kernels.losses import LOSSES
 from skrnn._kernels.operations import Program, make_record
+
+rng = np.random.default_rng(0)
 
 
 def sums_of_rows(out, dtype=np.float64):
@@ -71,7 +81,7 @@ def test_the_sum_of_losses_does_not_depend_on_the_calls():
     rng = np.random.default_rng(0)
     program = Program(np.float64)
     lengths = np.empty(4, np.int64)
-    program.add("batch_lengths", n_steps=np.ones(40, np.int64), one_less=0,
+    program.add("batch_lengths", step_counts=np.ones(40, np.int64), one_less=0,
                 lengths=lengths)  # fmt: skip
     program.add(
         "loss",
@@ -96,3 +106,72 @@ def test_the_sum_of_losses_does_not_depend_on_the_calls():
         rows = order[bounds[i] : bounds[i + 1]]
         total = program.run(rows, np.array([0, 4]), total=total)
     assert total == once > 0
+
+
+def regression(loss):
+    target = RegressionTarget(loss)
+    target.n_outputs = target.n_targets = 2
+    return target, rng.normal(size=(6, 2)), 2
+
+
+def quantiles():
+    target = QuantileTarget((0.1, 0.8))
+    target.n_targets = 2
+    return target, rng.normal(size=(6, 2)), 6
+
+
+TARGETS = {
+    "squared error": lambda: regression("squared_error"),
+    "absolute error": lambda: regression("absolute_error"),
+    "huber": lambda: regression("huber"),
+    "quantiles": quantiles,
+    "two classes": lambda: (ClassTarget(np.arange(2)), rng.integers(0, 2, 6), 1),
+    "four classes": lambda: (ClassTarget(np.arange(4)), rng.integers(0, 4, 6), 4),
+    "labels": lambda: (
+        MultilabelTarget(3),
+        rng.integers(0, 2, (6, 3)).astype(float),
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1.0, 1000.0, 0.0], ids=["", "large", "zero"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_losses_and_their_gradients_are_those_of_torch(name, size):
+    target, encoded, n_outputs = TARGETS[name]()
+    output = size * rng.normal(size=(6, n_outputs))
+    if size == 0 and encoded.ndim == 2 and name != "labels":  # the kinks of losses
+        output = np.repeat(encoded, n_outputs // encoded.shape[1], axis=1)
+    raw = torch.tensor(output, requires_grad=True)
+    expected = target.row_loss(raw, torch.tensor(encoded)).mean()
+    (gradient,) = torch.autograd.grad(expected, raw)
+
+    is_codes, found = encoded.dtype.kind == "i", np.empty_like(output)
+    levels = getattr(target, "levels", np.empty(0))
+    program = Program(np.float64)
+    program.add(
+        "batch_lengths",
+        step_counts=np.ones(6, np.int64),
+        one_less=0,
+        lengths=np.empty(6, np.int64),
+    )
+    program.add(
+        "loss",
+        kind=LOSSES[target.compiled_loss],
+        levels=levels,
+        n_levels=len(levels),
+        label_weights=getattr(target, "label_weights", None),
+        n_outputs=n_outputs,
+        n_targets=0 if is_codes else encoded.shape[1],
+        numbers=None if is_codes else encoded,
+        codes=encoded if is_codes else None,
+        weights=None,
+        per_step=False,
+        target_start=None,
+        output=output,
+        grad_output=found,
+    )
+    total = program.compile().run(np.arange(6), np.array([0, 6]))
+
+    assert total / 6 == pytest.approx(expected.item(), rel=1e-12, abs=1e-12)
+    np.testing.assert_allclose(found, gradient, rtol=1e-12, atol=1e-12)

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 from skrnn._kernels import availability, calls
+from skrnn._nn.noise import Noise
 from skrnn._training import compiled, engine, parallel
 from skrnn._training.compiled import AdamState, FlatParameters
 
@@ -751,3 +752,90 @@ def test_parameters_may_be_replaced_between_epochs():
     model = RNNRegressor(**TINY, callbacks=[ReplacesParameters()]).fit(DENSE, Y)
     assert model.engine_ == "compiled"
     assert_array_equal(model.loss_curve_, expected)
+
+
+class OnEpochs(Callback):
+    """Calls a function of the net at the end of each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, net, **kwargs):
+        self.function(net)
+
+
+def replace_noise(net):
+    net.module_.noise = Noise(5, "cpu")
+
+
+def replace_scaling(net):
+    net.module_.input_scale = net.module_.input_scale * 2
+
+
+def transpose_weights(net):
+    weight = net.module_.layers[0].weight_hh_l0
+    weight.data = weight.data.t()
+
+
+def tie_parameters(net):
+    net.module_.layers[0].bias_hh_l0.data = net.module_.layers[0].bias_ih_l0.data
+
+
+@pytest.mark.parametrize(
+    "change", [replace_noise, replace_scaling, transpose_weights, tie_parameters]
+)
+def test_what_callbacks_replace_is_noticed(change):
+    # torch's fused Adam reads transposed weights as if they were not.
+    params = {"fused": False} if change is transpose_weights else None
+    model = RNNRegressor(
+        **TINY, dropout=0.3, callbacks=[OnEpochs(change)], optimizer_params=params
+    )
+    assert_coincide(*fit_both(model, DENSE, Y), DENSE)
+
+
+def test_random_states_of_ragged_batches_are_drawn_for_as_many_rows(monkeypatch):
+    # The smallest of the batches, which are sorted by length, may be the first.
+    monkeypatch.setattr(compiled, "NOISE_ROWS", 8)
+    n_steps = np.random.default_rng(0).integers(2, 60, 401)
+    X = [np.random.default_rng(n).normal(size=(n, 1)) for n in n_steps]
+    y = np.array([x.sum() for x in X])
+    for seed in range(3):
+        model = RNNRegressor(
+            3, max_epochs=2, batch_size=8, initial_state="normal", random_state=seed
+        )
+        assert_coincide(*fit_both(model, X, y), X)
+
+
+def test_batches_larger_than_the_memory_of_a_program_are_refused():
+    def enlarge(net):
+        net.batch_size = 3000
+        net.validation_loss()  # makes new programs
+        engine = net.engine_
+        with pytest.raises(ValueError, match=r"at most 10 rows.* Got 12\.$"):
+            engine.training.run(np.zeros(12, np.int64), np.array([0, 12]))
+
+    X, y = np.tile(DENSE, (2, 1, 1))[:10], np.tile(Y, 2)[:10]
+    model = RNNRegressor(**TINY, callbacks=[OnEpochs(enlarge)])
+    model.fit(X, y, X_val=np.tile(DENSE, (5, 1, 1)), y_val=np.tile(Y, 5))
+
+
+def test_ctrl_c_leaves_the_optimiser_at_the_last_step(monkeypatch):
+    from skrnn._kernels.operations import CompiledProgram
+
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.0)  # a batch a call
+    run, n_calls = CompiledProgram.run, 0
+
+    def interrupted(self, *args, **kwargs):
+        nonlocal n_calls
+        total = run(self, *args, **kwargs)
+        n_calls += 1
+        if n_calls == 5:
+            raise KeyboardInterrupt  # as soon as the compiled call has returned
+        return total
+
+    model = RNNRegressor(**TINY, warm_start=True)
+    monkeypatch.setattr(CompiledProgram, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(DENSE, Y)
+    states = model.net_.optimizer_.state.values()
+    assert {int(state["step"]) for state in states} == {5}
