@@ -4,14 +4,13 @@ import numpy as np
 import torch
 
 from skrnn._devices import numpy_dtype
-from skrnn._inference.compiled import compiled_predictor
+from skrnn._inference.compiled import MAX_STEPS, compiled_predictor
 from skrnn._training.truncated import select_rows
 
 # A row alone must equal the row in a batch. Linear algebra libraries use other
 # instructions for a remainder of rows; multiples of 16 leave no remainder.
 ROW_MULTIPLE = 16
 MAX_ROWS = 256
-MAX_STEPS = 2**17  # rows times steps of a batch
 CHUNK_STEPS = 2**13  # longer sequences are predicted in chunks of so many steps
 
 

@@ -183,14 +183,14 @@ class CompiledProgram:
 
     @property
     def last_step(self):
-        """The number of the last step of the optimiser, however a call has ended."""
+        """How many steps the optimiser has taken; each batch of `run` is one more."""
         return int(self.batch["step"][0])
 
     @last_step.setter
     def last_step(self, step):
         self.batch["step"] = step
 
-    def run(self, order, bounds, lrs=None, step=0, total=0.0):
+    def run(self, order, bounds, lrs=None, total=0.0):
         """Run the program for each of some batches.
 
         Parameters
@@ -203,9 +203,6 @@ class CompiledProgram:
 
         lrs : ndarray of shape (batches,), default=None
             Learning rates.
-
-        step : int, default=0
-            How many steps the optimiser has taken before.
 
         total : float, default=0.0
             What an earlier call returned, so that a sum over several calls is the same
@@ -224,7 +221,7 @@ class CompiledProgram:
         if lrs is None:
             lrs = np.zeros(len(bounds) - 1)
         return run_batches(
-            self.number, self.table, self.batch, order, bounds, lrs, step, total
+            self.number, self.table, self.batch, order, bounds, lrs, total
         )
 
 
@@ -245,7 +242,7 @@ def _call(typing, address, number, record, batch):
 
 
 @compiled
-def run_batches(number, table, batch, order, bounds, lrs, step, total):
+def run_batches(number, table, batch, order, bounds, lrs, total):
     """Carry out a program for each batch, see `CompiledProgram.run`."""
     about = batch[0]
     about_at, order_at = np.int64(batch.ctypes.data), np.int64(order.ctypes.data)
@@ -254,7 +251,7 @@ def run_batches(number, table, batch, order, bounds, lrs, step, total):
         about.rows = order_at + bounds[b] * 8
         about.n_rows = bounds[b + 1] - bounds[b]
         about.lr = lrs[b]
-        about.step = step + b + 1
+        about.step += 1
         for i in range(table.shape[1]):
             _call(table[0, i], number, table[1, i], about_at)
         total += about.loss * about.n_rows

@@ -150,7 +150,6 @@ class CompiledEngine:
                 rows,
                 bounds[first : last + 1] - bounds[first],
                 lrs[first:last],
-                self.training.last_step,
                 total,
             )
         return total
@@ -340,7 +339,6 @@ class FlatParameters:
         views = zip(self.parameters, self.split(self.values), strict=True)
         for parameter, view in views:
             parameter.data = view
-        self.data_ptrs = [p.data_ptr() for p in self.parameters]
         self.array, self.gradient_array = self.values.numpy(), self.gradient.numpy()
         self.gradient_arrays = self.views(self.gradient_array)
 
@@ -358,10 +356,6 @@ class FlatParameters:
         return {
             id(p): view.numpy() for p, view in zip(self.parameters, views, strict=True)
         }
-
-    def is_attached(self, module):
-        """Whether the parameters of the module are still views of `values`."""
-        return self.data_ptrs == [p.data_ptr() for p in module.parameters()]
 
     def export_gradients(self):
         """Give the parameters copies of their gradients, which others may keep."""

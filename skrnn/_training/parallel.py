@@ -65,20 +65,20 @@ class ParallelProgram:
 
     @property
     def last_step(self):
-        """The number of the last step of the optimiser."""
+        """How many steps the optimiser has taken."""
         return self.update.last_step
 
     @last_step.setter
     def last_step(self, step):
         self.update.last_step = step
 
-    def run(self, order, bounds, lrs, step, total):
+    def run(self, order, bounds, lrs, total):
         """Train on batches, as `CompiledProgram.run` does."""
         one_batch = np.array([0, 1])
         for b in range(len(lrs)):
             rows = order[bounds[b] : bounds[b + 1]]
             total += self._compute_gradient(rows)
-            self.update.run(rows, one_batch, lrs[b : b + 1], step + b)
+            self.update.run(rows, one_batch, lrs[b : b + 1])
         return total
 
     def _compute_gradient(self, rows):
