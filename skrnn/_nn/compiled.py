@@ -406,61 +406,14 @@ class CompiledNetwork:
         `grad_hidden` is that of its output, (L, N, D * H); if it is None, `grad_final`
         is that of its last states, (N, D * H).
         """
-        module, layer = self.module, self.module.layers[i]
-        n_inputs, n_units = layer.input_size, layer.hidden_size
-        mask, runs = self.layers[i]
-        needs_grad_x = i > 0 or module.embedding is not None
+        n_inputs, (mask, runs) = self.module.layers[i].input_size, self.layers[i]
+        needs_grad_x = i > 0 or self.module.embedding is not None
         grad_x = self._steps(n_inputs) if needs_grad_x else None
-        for d, (run, weights) in enumerate(zip(runs, layer.all_weights, strict=True)):
-            grad_h = self._rows(n_units)
-            grad_c = None if run["cell_output"] is None else self._rows(n_units)
-            grad_output = grad_hidden
-            if grad_hidden is None or len(runs) == 2:
-                grad_output = self._steps(n_units)
-            if grad_hidden is not None and len(runs) == 2:
-                column, backwards = d * n_units, d == 1
-                _copy(
-                    program, grad_hidden, grad_output, n_units, column,
-                    is_reversed=backwards,
-                )  # fmt: skip
-            program.add(
-                "start_backward",
-                n_units=n_units,
-                grad_h=grad_h,
-                grad_c=grad_c,
-                grad_final=grad_final if grad_hidden is None else None,
-                n_columns=len(runs) * n_units,
-                column=d * n_units,
-                grad_output=grad_output,
-            )
+        for d in range(len(runs)):
             grad_run_x = grad_x
             if needs_grad_x and d == 1:
                 grad_run_x = self._steps(n_inputs)
-            names = ("grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh")
-            program.add(
-                f"{module.cell_type}_layer_backward",
-                n_inputs=n_inputs,
-                n_units=n_units,
-                relu=module.nonlinearity == "relu",
-                **run,
-                from_hidden=grad_hidden is not None,
-                grad_output=grad_output,
-                grad_cells=None,
-                grad_h=grad_h,
-                grad_c=grad_c,
-                grad_x=grad_run_x,
-                **dict(zip(names, map(self._gradient, weights), strict=True)),
-            )
-            if module.learned_states is not None:
-                gradient = self._gradient(module.learned_states[i])
-                for part, grad_state in enumerate((grad_h, grad_c)):
-                    if grad_state is not None:
-                        program.add(
-                            "learned_state_backward",
-                            n_units=n_units,
-                            grad_h=grad_state,
-                            grad_state=gradient[part, d],
-                        )
+            self._direction_backward(program, i, d, grad_hidden, grad_final, grad_run_x)
             if needs_grad_x and d == 1:
                 _copy(
                     program, grad_run_x, grad_x, n_inputs, is_reversed=True, adds=True
@@ -468,6 +421,57 @@ class CompiledNetwork:
         if mask is not None:
             self._multiply(program, grad_x, mask, per_step=True)
         return grad_x
+
+    def _direction_backward(self, program, i, d, grad_hidden, grad_final, grad_x):
+        """Fill the gradients of a layer in one direction, see `_layer_backward`."""
+        module, runs = self.module, self.layers[i][1]
+        layer, run, column = module.layers[i], runs[d], d * module.layers[i].hidden_size
+        n_units, two_way = layer.hidden_size, len(runs) == 2
+        grad_h = self._rows(n_units)
+        grad_c = None if run["cell_output"] is None else self._rows(n_units)
+        grad_output = grad_hidden
+        if grad_hidden is None or two_way:
+            grad_output = self._steps(n_units)
+        if grad_hidden is not None and two_way:
+            _copy(
+                program, grad_hidden, grad_output, n_units, column, is_reversed=d == 1
+            )
+        program.add(
+            "start_backward",
+            n_units=n_units,
+            grad_h=grad_h,
+            grad_c=grad_c,
+            grad_final=grad_final if grad_hidden is None else None,
+            n_columns=len(runs) * n_units,
+            column=column,
+            grad_output=grad_output,
+        )
+        names = ("grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh")
+        gradients = map(self._gradient, layer.all_weights[d])
+        program.add(
+            f"{module.cell_type}_layer_backward",
+            n_inputs=layer.input_size,
+            n_units=n_units,
+            relu=module.nonlinearity == "relu",
+            **run,
+            from_hidden=grad_hidden is not None,
+            grad_output=grad_output,
+            grad_cells=None,
+            grad_h=grad_h,
+            grad_c=grad_c,
+            grad_x=grad_x,
+            **dict(zip(names, gradients, strict=True)),
+        )
+        if module.learned_states is not None:
+            gradient = self._gradient(module.learned_states[i])
+            for part, grad_state in enumerate((grad_h, grad_c)):
+                if grad_state is not None:
+                    program.add(
+                        "learned_state_backward",
+                        n_units=n_units,
+                        grad_h=grad_state,
+                        grad_state=gradient[part, d],
+                    )
 
     def _linear_backward(self, program, x, layer, grad_out, grad_x=None):
         program.add(
