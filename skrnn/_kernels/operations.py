@@ -23,6 +23,7 @@ from numba import from_dtype, types
 from numba.extending import intrinsic
 
 from skrnn._kernels.compilation import c_function, compiled
+from skrnn._kernels.products import load_product
 
 # What operations know of a batch.
 BATCH = np.dtype(
@@ -67,7 +68,8 @@ def operation(dtype):
 @cache
 def compile_operation(name, dtype):
     """Return an operation as a C function for arrays of a dtype."""
-    number = from_dtype(np.dtype(dtype))
+    load_product(dtype)
+    number = from_dtype(dtype)
     signature = types.void(number, types.voidptr, types.voidptr)
     return c_function(signature, _OPERATIONS[name][0])
 

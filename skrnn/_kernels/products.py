@@ -10,6 +10,7 @@ its matrix: a row alone has the same bits as the row among others.
 """
 
 import platform
+from functools import cache
 
 import numpy as np
 from llvmlite import ir
@@ -20,12 +21,9 @@ from numba.extending import intrinsic
 
 from skrnn._kernels.compilation import (
     c_function,
-    compiled,
     compiled_helper,
     write_call,
 )
-
-FLOATS = (np.float32, np.float64)
 
 
 def vector_bytes(features):
@@ -270,13 +268,28 @@ def _make_product(number):
     return c_function(PRODUCT, add_product)
 
 
-def _product_name(number):
-    return f"skrnn_add_product_{number}"
+@cache
+def load_product(dtype):
+    """Make the product of matrices of a dtype known to compiled functions.
+
+    Call it before a function with such a product is compiled or read from the cache.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+        float32 or float64.
+
+    Returns
+    -------
+    product : numba.core.ccallback.CFunc
+    """
+    product = _make_product(dtype.type)
+    add_symbol(_product_name(dtype), product.address)
+    return product
 
 
-_PRODUCTS = {number.__name__: _make_product(number) for number in FLOATS}
-for _name, _product in _PRODUCTS.items():
-    add_symbol(_product_name(_name), _product.address)
+def _product_name(dtype):
+    return f"skrnn_add_product_{dtype}"
 
 
 @intrinsic
@@ -290,7 +303,7 @@ def _add_product(typing, number, arguments):
     return types.void(number, arguments), generate
 
 
-@compiled
+@compiled_helper
 def pack(b):
     """Return `(K, J)` as panels of columns, `(panels, K, PANEL)`.
 
@@ -308,7 +321,7 @@ def pack(b):
     return panels
 
 
-@compiled
+@compiled_helper
 def pack_transpose(a):
     """Return `pack(a.T)` of `a`, (J, K)."""
     n_cols, n_terms = a.shape
@@ -324,7 +337,7 @@ def pack_transpose(a):
     return panels
 
 
-@compiled
+@compiled_helper
 def add_matmul(a, panels, out):
     """Add `a @ b` to `out`, with `panels = pack(b)`: (N, K), (K, J) and (N, J).
 
@@ -338,7 +351,7 @@ def add_matmul(a, panels, out):
     )
 
 
-@compiled
+@compiled_helper
 def add_transposed_matmul(a, b, out):
     """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J).
 
@@ -358,7 +371,7 @@ def add_transposed_matmul(a, b, out):
     )
 
 
-@compiled
+@compiled_helper
 def add_column_sums(a, out):
     """Add `a.sum(axis=0)`, of `a` (N, J), to `out`, (J,)."""
     for n in range(len(a)):
@@ -367,7 +380,7 @@ def add_column_sums(a, out):
             out[j] += row[j]
 
 
-@compiled
+@compiled_helper
 def fill_rows(out, row):
     """Copy `row`, (J,), to every row of `out`, (N, J)."""
     for n in range(len(out)):
@@ -376,7 +389,7 @@ def fill_rows(out, row):
             out_row[j] = row[j]
 
 
-@compiled
+@compiled_helper
 def copy_into(a, out):
     """Copy `a` to `out`, both (J,).
 
@@ -387,7 +400,7 @@ def copy_into(a, out):
         out[j] = a[j]
 
 
-@compiled
+@compiled_helper
 def transpose_into(a, out):
     """Copy the transpose of `a`, (I, J), to `out`, (J, I)."""
     for j in range(a.shape[1]):
@@ -396,13 +409,13 @@ def transpose_into(a, out):
             row[i] = a[i, j]
 
 
-@compiled
+@compiled_helper
 def zeros_transposed(a):
     """Return zeros in the shape of the transpose of `a`."""
     return np.zeros((a.shape[1], a.shape[0]), dtype=a.dtype)
 
 
-@compiled
+@compiled_helper
 def flatten_steps(x):
     """Return `(L, N, F)` as rows `(L * N, F)`."""
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])

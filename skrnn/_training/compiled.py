@@ -15,6 +15,7 @@ from skrnn._data.step_targets import unwrap_target
 from skrnn._kernels.availability import compiled_kernels
 from skrnn._kernels.calls import CallSplitter
 from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
+from skrnn._training.optimizers import ADAM_TYPES
 from skrnn._training.parallel import ParallelProgram, choose_threads
 
 NOISE_ROWS = 2**12  # rows whose random initial states are drawn together
@@ -58,7 +59,7 @@ def _is_trained(parameter):
 
 
 def _reason_of_optimizer(optimizer, parameters):
-    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+    if type(optimizer) not in ADAM_TYPES:
         return "the optimizer is not Adam or AdamW"
     (*others, group) = optimizer.param_groups
     if (

@@ -1,8 +1,33 @@
 """Optimisers by name, and their arguments."""
 
-from inspect import signature
+from inspect import signature, unwrap
 
 import torch
+from torch.optim import Optimizer
+
+
+class _WithoutCompiler:
+    """Methods of an optimiser as written, without torch's compiler around them.
+
+    torch excludes these methods from `torch.compile`. The first call of one therefore
+    imports the compiler, which takes longer than a short fit.
+    """
+
+    add_param_group = unwrap(Optimizer.add_param_group)
+    state_dict = unwrap(Optimizer.state_dict)
+    load_state_dict = unwrap(Optimizer.load_state_dict)
+
+
+class Adam(_WithoutCompiler, torch.optim.Adam):
+    """`torch.optim.Adam`, constructed without torch's compiler."""
+
+
+class AdamW(_WithoutCompiler, torch.optim.AdamW):
+    """`torch.optim.AdamW`, constructed without torch's compiler."""
+
+
+_WITHOUT_COMPILER = {torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
+ADAM_TYPES = {*_WITHOUT_COMPILER.keys(), *_WITHOUT_COMPILER.values()}
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -46,4 +71,4 @@ def optimizer_options(config):
         params["weight_decay"] = 0.1
     if optimizer in HAVE_FUSED_STEP and not {"foreach", "fused"} & set(given):
         params["fused"] = True
-    return optimizer, params | given
+    return _WITHOUT_COMPILER.get(optimizer, optimizer), params | given

@@ -14,8 +14,14 @@ pytest.importorskip("numba", reason="kernels are compiled by numba")
 from numba import njit
 
 from skrnn._kernels import operations, products
-from skrnn._kernels.products import (
-    TILE_ROWS,
+from skrnn._kernels.compilation import compiled
+from skrnn._kernels.products import TILE_ROWS, load_product
+
+for number in (np.float32, np.float64):
+    load_product(np.dtype(number))
+
+# These are compiled for calls by compiled functions only.
+(
     add_column_sums,
     add_matmul,
     add_transposed_matmul,
@@ -25,6 +31,19 @@ from skrnn._kernels.products import (
     pack_transpose,
     transpose_into,
     zeros_transposed,
+) = (
+    compiled(getattr(products, name).py_func, cache=False)
+    for name in (
+        "add_column_sums",
+        "add_matmul",
+        "add_transposed_matmul",
+        "fill_rows",
+        "flatten_steps",
+        "pack",
+        "pack_transpose",
+        "transpose_into",
+        "zeros_transposed",
+    )
 )
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
@@ -70,7 +89,8 @@ def test_the_cache_of_each_kernel_depends_on_the_sources_of_all():
     sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
     checksum = f"{zlib.crc32(sources):08x}"
     rnn_layer = operations.compile_operation("rnn_layer", np.dtype(np.float64))
-    for kernel in (rnn_layer, products.add_matmul, operations.run_batches):
+    product = load_product(np.dtype(np.float64))
+    for kernel in (rnn_layer, product, operations.run_batches):
         assert checksum in kernel._cache._impl.filename_base
 
 
@@ -79,8 +99,13 @@ def test_packed_copies_are_not_freed_before_they_are_read():
     # In a process that overwrites memory when it is freed.
     code = """
 import numpy as np
-from skrnn._kernels.products import add_matmul, add_transposed_matmul
-from skrnn._kernels.products import pack, pack_transpose
+from skrnn._kernels import products
+from skrnn._kernels.compilation import compiled
+products.load_product(np.dtype(np.float64))
+add_matmul, add_transposed_matmul, pack, pack_transpose = (
+    compiled(getattr(products, name).py_func, cache=False)
+    for name in ("add_matmul", "add_transposed_matmul", "pack", "pack_transpose")
+)
 for k, j in [(300, 600), (4000, 600), (10000, 1100)]:
     b, a = np.ones((k, j)), np.ones((k, 2))
     out = np.zeros((2, j))

@@ -1,5 +1,8 @@
 """Optimisers, weight decay and the bound of the gradient."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -33,9 +36,26 @@ def test_optimizers_train_alike_by_name_and_by_class(name, optimizer_class, lr):
         for optimizer in (name, optimizer_class)
     )
 
-    assert type(by_name.net_.optimizer_) is optimizer_class
+    assert isinstance(by_name.net_.optimizer_, optimizer_class)
+    assert type(by_name.net_.optimizer_) is type(by_class.net_.optimizer_)
     assert by_name.loss_curve_ == by_class.loss_curve_
     assert np.all(np.diff(by_name.loss_curve_) < 0)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_a_compiled_fit_does_not_load_the_compiler_of_torch(optimizer):
+    pytest.importorskip("numba", reason="torch's own engine loads it")
+    code = f"""
+import pickle, sys
+import numpy as np
+from skrnn import RNNRegressor
+X = np.zeros((9, 3, 1))
+model = RNNRegressor(optimizer={optimizer!r}, max_epochs=1).fit(X, X[:, 0, 0])
+assert model.engine_ == "compiled"
+pickle.loads(pickle.dumps(model)).predict(X)
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_any_optimizer_of_torch_can_be_used():
