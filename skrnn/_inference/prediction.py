@@ -47,7 +47,8 @@ def predict_attention(module, sequences):
     """Return the attention weights of the steps, as `predict_outputs` with K = 1."""
 
     def compute(rows, values, lengths):
-        hidden, _ = module.run_layers(module.encode_inputs(values), lengths)
+        x, lengths = module.join_steps(module.encode_inputs(values), lengths)
+        hidden, _ = module.run_layers(x, lengths)
         return module.attend(hidden, lengths)[1][:, :, None]
 
     return _collect(module, sequences, compute, per_step=True)
@@ -86,7 +87,7 @@ def predict_states(module, sequences, initial_states=None):
         if initial_states is not None:
             padding = [rows[-1]] * (len(values) - len(rows))
             states = select_rows(initial_states, np.append(rows, padding))
-        x = module.encode_inputs(values)
+        x, lengths = module.join_steps(module.encode_inputs(values), lengths)
         hidden, last = module.run_layers(x, lengths, states, with_cell=True)
         for arrays, of_layer in zip(final, last, strict=True):
             for array, part in zip(arrays, of_layer, strict=True):
@@ -152,7 +153,7 @@ def _collect(module, sequences, compute, per_step):
     """Return `compute(rows, values, lengths)` of all batches, rows in their order."""
     n, result, ends = len(sequences), None, None
     if per_step and sequences.lengths is not None:
-        n_steps = sequences.n_batch_steps()
+        n_steps = module.count_patches(sequences.n_batch_steps())
         ends = np.cumsum(n_steps)
     module.eval()
     with torch.inference_mode():
@@ -193,7 +194,12 @@ def _batches(module, sequences):
 def _output_in_chunks(module, values, lengths):
     """Run the module on a batch; very long sequences in chunks, carrying the states."""
     n, longest, _ = values.shape
-    if longest <= CHUNK_STEPS or module.bidirectional or module.pooling != "last":
+    if (
+        longest <= CHUNK_STEPS
+        or module.bidirectional
+        or module.pooling != "last"
+        or module.patch_size > 1
+    ):
         return module(values, lengths)
     if lengths is None:
         lengths = torch.full((n,), longest, device=values.device)

@@ -35,35 +35,49 @@ class Stepper:
         Rows.
     """
 
+    _state_names = ("states", "pooled", "recent")
+
     def __init__(self, module, n):
         self.module = module.eval()
         self.cell = CELLS[module.cell_type, module.nonlinearity]
         self.weights = [layer.all_weights[0] for layer in module.layers]
-        states = module.initial_states(n) or module.zero_states(n)
+        self.recent = None  # the last values for the highway, `(N, ar_order, columns)`
+        n_states = n * module.patch_size
+        states = module.initial_states(n_states) or module.zero_states(n_states)
         # Of the one direction: (h,), or (h, c) of an LSTM.
         self.states = [tuple(part[0] for part in of_layer) for of_layer in states]
-        self.pooled = None  # what pooling over time keeps of the steps so far
-        self.recent = None  # the last values for the highway, `(N, ar_order, columns)`
+        self.pooled = self._empty_pool(n_states)  # what pooling keeps of past steps
 
     def step(self, values):
         """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
         module = self.module
-        x = module.encode_inputs(values[:, None])[:, 0]
-        inputs = x
-        for i, (state, weights) in enumerate(
-            zip(self.states, self.weights, strict=True)
-        ):
-            if len(state) == 2:
-                self.states[i] = self.cell(x, state, *weights)
-            else:
-                self.states[i] = (self.cell(x, state[0], *weights),)
-            x = self.states[i][0]
-        output = F.linear(self._pool(x), module.head.weight, module.head.bias)
+        inputs = module.encode_inputs(values[:, None])[:, 0]
+        h = self._run_cells(inputs)
+        output = F.linear(h, module.head.weight, module.head.bias)
         if module.highway is None:
             return output
         return output + F.linear(
             self._lags(inputs), module.highway.weight, module.highway.bias
         )
+
+    def _run_cells(self, x):
+        """Process the input of the first layer; return what the head reads."""
+        self.states, self.pooled, pooled = self._advance(x, self.states, self.pooled)
+        return pooled
+
+    def _advance(self, x, states, pooled):
+        """Return the states and what pooling keeps after one more step, and its pool.
+
+        `x` is the input of the first layer, `(N, F)`.
+        """
+        new_states = []
+        for state, weights in zip(states, self.weights, strict=True):
+            if len(state) == 2:
+                new_states.append(self.cell(x, state, *weights))
+            else:
+                new_states.append((self.cell(x, state[0], *weights),))
+            x = new_states[-1][0]
+        return new_states, *self._pool(x, pooled)
 
     def step_array(self, values, n_jobs=None):
         """Process one time step as `step` does, of numpy arrays."""
@@ -74,10 +88,10 @@ class Stepper:
     def run(self, values, lengths=None):
         """Process the first L steps `(N, L, F)` of all rows; return the last output.
 
-        Without pooling over time, the layers run over all steps at once.
+        Without pooling over time and patches, the layers run over all steps at once.
         """
         module = self.module
-        if module.pooling != "last":
+        if module.pooling != "last" or module.patch_size > 1:
             output = None
             for t in range(values.shape[1]):
                 before = self.export_state()
@@ -110,28 +124,42 @@ class Stepper:
         lags = torch.cat([self.recent.flatten(1), others], dim=1)
         return output + F.linear(lags, module.highway.weight, module.highway.bias)
 
-    def _pool(self, h):
-        pooling, before = self.module.pooling, self.pooled
+    def _empty_pool(self, n):
+        """Return what pooling keeps before the first step of n rows."""
+        module, weight = self.module, self.module.head.weight
+        zeros = weight.new_zeros(n, module.layers[-1].hidden_size)
+        lowest, count = torch.full_like(zeros, -torch.inf), zeros[:, :1]
+        return {
+            "last": (),
+            "mean": (zeros, count),
+            "max": (lowest,),
+            "concat": (zeros, count, lowest),
+            "attention": (lowest[:, :1], count, zeros),
+        }[module.pooling]
+
+    def _pool(self, h, before):
+        """Return what pooling keeps after one more step, and the pool itself."""
+        pooling = self.module.pooling
         if pooling == "last":
-            return h
+            return before, h
         if pooling == "max":
-            self.pooled = (h if before is None else torch.maximum(before[0], h),)
-            return self.pooled[0]
+            highest = torch.maximum(before[0], h)
+            return (highest,), highest
         if pooling == "mean":
-            total = h if before is None else before[0] + h
-            count = torch.ones_like(h[:, :1]) if before is None else before[1] + 1.0
-            self.pooled = (total, count)
-            return total / count
+            total, count = before[0] + h, before[1] + 1.0
+            return (total, count), total / count
+        if pooling == "concat":
+            total, count = before[0] + h, before[1] + 1.0
+            highest = torch.maximum(before[2], h)
+            pooled = torch.cat([h, total / count, highest], dim=1)
+            return (total, count, highest), pooled
         attention = self.module.attention
         score = torch.tanh(F.linear(h, attention.weight, attention.bias))
         score = (score @ self.module.context)[:, None]
-        if before is None:
-            self.pooled = (score, torch.ones_like(score), h)
-            return h
         highest = torch.maximum(before[0], score)  # so that no exponential overflows
         old, new = (before[0] - highest).exp(), (score - highest).exp()
-        self.pooled = (highest, before[1] * old + new, before[2] * old + new * h)
-        return self.pooled[2] / self.pooled[1]
+        total, weighted = before[1] * old + new, before[2] * old + new * h
+        return (highest, total, weighted), weighted / total
 
     def _lags(self, x):
         own = x[:, None, self.module.ar_columns]
@@ -145,15 +173,17 @@ class Stepper:
 
     def _restore_ended(self, before, continues):
         """Undo the last step of rows that had ended before it."""
-        for name in ("states", "pooled", "recent"):
-            old, new = before[name], getattr(self, name)
+        n_phases = self.module.patch_size
+        for name, old in before.items():
+            new = getattr(self, name)
             if old is not None:
-                setattr(self, name, _where(continues, new, old))
+                is_of_phases = name in ("states", "pooled")
+                rows = continues.repeat_interleave(n_phases if is_of_phases else 1)
+                setattr(self, name, _where(rows, new, old))
 
     def export_state(self):
         """Return the states, to be restored by `import_state`."""
-        names = ("states", "pooled", "recent")
-        state = {name: getattr(self, name) for name in names}
+        state = {name: getattr(self, name) for name in self._state_names}
         return state | {"states": list(self.states)}
 
     def import_state(self, state):
@@ -170,6 +200,53 @@ class Stepper:
         self.import_state(snapshot)
 
 
+class PatchStepper(Stepper):
+    """The same for networks that read patches of several steps.
+
+    Patches end with the last step, so that each step begins new ones: those of the
+    sequence so far are the patches of `patch_size` steps ago, and the last one. There
+    are `patch_size` states of each row, of which each step advances one.
+
+    Parameters
+    ----------
+    module : RecurrentModule
+        Not bidirectional.
+
+    n : int
+        Rows.
+    """
+
+    _state_names = ("states", "pooled", "recent", "steps", "counts")
+
+    def __init__(self, module, n):
+        super().__init__(module, n)
+        device = module.head.weight.device
+        self.steps = None  # the last `patch_size` inputs, `(N, patch_size, F)`
+        self.counts = torch.zeros(n, dtype=torch.long, device=device)  # of steps
+        self._first = torch.arange(n, device=device) * module.patch_size
+
+    def _run_cells(self, x):
+        size = self.module.patch_size
+        if self.steps is None:
+            self.steps = x[:, None].expand(-1, size, -1)
+        else:
+            self.steps = torch.cat([self.steps[:, 1:], x[:, None]], dim=1)
+        rows = self._first + self.counts % size
+        self.counts = self.counts + 1
+        states = [tuple(part[rows] for part in of_layer) for of_layer in self.states]
+        before = tuple(part[rows] for part in self.pooled)
+        states, kept, pooled = self._advance(self.steps.flatten(1), states, before)
+        self.states = [
+            tuple(old.index_copy(0, rows, new) for old, new in zip(*pair, strict=True))
+            for pair in zip(self.states, states, strict=True)
+        ]
+        self.pooled = tuple(
+            old.index_copy(0, rows, new)
+            for old, new in zip(self.pooled, kept, strict=True)
+        )
+        return pooled
+
+
 class CompiledStepper(Stepper):
     """The same by compiled operations, for networks that read out their last state.
 
@@ -179,8 +256,8 @@ class CompiledStepper(Stepper):
     Parameters
     ----------
     module : RecurrentModule
-        With pooling 'last' or an output per step, without a highway, and with
-        `reason_not_compiled` None.
+        With pooling 'last' or an output per step, without a highway and patches, and
+        with `reason_not_compiled` None.
 
     n : int
         Rows.
@@ -265,8 +342,11 @@ def make_stepper(module, n):
         reason_not_compiled(module) is None
         and (module.pooling == "last" or module.return_sequences)
         and module.highway is None
+        and module.patch_size == 1
     )
-    return (CompiledStepper if is_compiled else Stepper)(module, n)
+    if is_compiled:
+        return CompiledStepper(module, n)
+    return (Stepper if module.patch_size == 1 else PatchStepper)(module, n)
 
 
 def _where(condition, new, old):

@@ -92,18 +92,23 @@ def take_last(number, record, about):
             pooled[n, a.column + j] = row[j]
 
 
-POOL = arguments("mean", "hidden", "n_columns", "pooled")
+POOL = arguments("mean", "hidden", "n_columns", "pooled", "n_pooled", "column")
 
 
 @operation(POOL)
 def pool(number, record, about):
-    """Fill `pooled`, (N, D * H), with the mean or the largest of (L, N, D * H)."""
+    """Write the mean or the largest of (L, N, D * H) to columns of `pooled`.
+
+    That is (N, n_pooled); they begin at `column`.
+    """
     a, b = carray(record, 1, POOL)[0], carray(about, 1, BATCH)[0]
     lengths = vector(0, b.lengths, b.n_rows)
     hidden = steps_array(number, a.hidden, b.n_steps, b.n_rows, a.n_columns)
-    pooled = matrix(number, a.pooled, b.n_rows, a.n_columns)
+    row_size = a.n_pooled * item_size(number)
+    first = a.pooled + a.column * item_size(number)
     for n in range(b.n_rows):
-        row, hidden_t = pooled[n], hidden[0, n]
+        row = vector(number, first + n * row_size, a.n_columns)
+        hidden_t = hidden[0, n]
         for j in range(a.n_columns):
             row[j] = hidden_t[j]
         for t in range(1, lengths[n]):
@@ -120,32 +125,77 @@ def pool(number, record, about):
                 row[j] /= lengths[n]
 
 
+CLEAR_STEPS = arguments("n_columns", "grad_hidden")
+
+
+@operation(CLEAR_STEPS)
+def clear_steps(number, record, about):
+    """Fill the gradient of the outputs of a layer, (L, N, D * H), with zeros."""
+    a, b = carray(record, 1, CLEAR_STEPS)[0], carray(about, 1, BATCH)[0]
+    grad = vector(number, a.grad_hidden, b.n_steps * b.n_rows * a.n_columns)
+    for i in range(len(grad)):
+        grad[i] = 0
+
+
 POOL_BACKWARD = arguments(
-    "mean", "hidden", "n_columns", "pooled", "grad_pooled", "grad_hidden"
-)
+    "mean", "hidden", "n_columns", "pooled", "grad_pooled", "n_pooled", "column",
+    "counts", "grad_hidden",
+)  # fmt: skip
 
 
 @operation(POOL_BACKWARD)
 def pool_backward(number, record, about):
-    """Fill the gradient of the outputs of the last layer."""
+    """Add to the gradient of the outputs of the last layer.
+
+    Equal largest steps share the gradient; `counts`, (D * H,), is scratch memory.
+    """
     a, b = carray(record, 1, POOL_BACKWARD)[0], carray(about, 1, BATCH)[0]
     lengths = vector(0, b.lengths, b.n_rows)
     hidden = steps_array(number, a.hidden, b.n_steps, b.n_rows, a.n_columns)
-    pooled = matrix(number, a.pooled, b.n_rows, a.n_columns)
-    grad_pooled = matrix(number, a.grad_pooled, b.n_rows, a.n_columns)
     grad_hidden = steps_array(number, a.grad_hidden, b.n_steps, b.n_rows, a.n_columns)
+    counts = vector(number, a.counts, a.n_columns)
+    row_size, column = a.n_pooled * item_size(number), a.column * item_size(number)
+    for n in range(b.n_rows):
+        row = vector(number, a.pooled + column + n * row_size, a.n_columns)
+        grad = vector(number, a.grad_pooled + column + n * row_size, a.n_columns)
+        for j in range(a.n_columns):
+            counts[j] = lengths[n] if a.mean else 0
+        if not a.mean:
+            for t in range(lengths[n]):
+                hidden_t = hidden[t, n]
+                for j in range(a.n_columns):
+                    counts[j] += 1 if hidden_t[j] == row[j] else 0
+        for t in range(lengths[n]):
+            hidden_t, grad_t = hidden[t, n], grad_hidden[t, n]
+            if a.mean:
+                for j in range(a.n_columns):
+                    grad_t[j] += grad[j] / counts[j]
+            else:
+                for j in range(a.n_columns):
+                    if hidden_t[j] == row[j]:
+                        grad_t[j] += grad[j] / counts[j]
+
+
+TAKE_LAST_BACKWARD = arguments(
+    "n_columns", "n_forward", "grad_pooled", "n_pooled", "column", "grad_hidden"
+)
+
+
+@operation(TAKE_LAST_BACKWARD)
+def take_last_backward(number, record, about):
+    """Add the gradient of the last states to that of the outputs, (L, N, D * H).
+
+    The last state of the forward direction, of the first `n_forward` units, is the
+    output at the last step of a row, that of the backward direction at the first.
+    """
+    a, b = carray(record, 1, TAKE_LAST_BACKWARD)[0], carray(about, 1, BATCH)[0]
+    lengths = vector(0, b.lengths, b.n_rows)
+    grad_hidden = steps_array(number, a.grad_hidden, b.n_steps, b.n_rows, a.n_columns)
+    grad_pooled = matrix(number, a.grad_pooled, b.n_rows, a.n_pooled)
     for n in range(b.n_rows):
         for j in range(a.n_columns):
-            n_equal = lengths[n]
-            if not a.mean:  # equal largest steps share the gradient
-                n_equal = 0
-                for t in range(lengths[n]):
-                    n_equal += hidden[t, n, j] == pooled[n, j]
-            for t in range(lengths[n]):
-                reaches = a.mean or hidden[t, n, j] == pooled[n, j]
-                grad_hidden[t, n, j] = grad_pooled[n, j] / n_equal if reaches else 0
-            for t in range(lengths[n], b.n_steps):
-                grad_hidden[t, n, j] = 0
+            t = lengths[n] - 1 if j < a.n_forward else 0
+            grad_hidden[t, n, j] += grad_pooled[n, a.column + j]
 
 
 LINEAR = arguments(

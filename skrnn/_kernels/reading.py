@@ -187,3 +187,72 @@ def fill_lags(number, record, about):
             for k in range(a.n_ar_columns, a.n_columns):
                 lags[at] = x[last, n, columns[k]]
                 at += 1
+
+
+JOIN_STEPS = arguments("size", "n_features", "x", "lengths", "patches")
+
+
+@operation(JOIN_STEPS)
+def join_steps(number, record, about):
+    """Join `size` steps each of x, (L, N, F), to patches, (P, N, size * F).
+
+    The first step is repeated in front of rows that are no multiple long. What follows
+    has patches as its time steps, `lengths` of each row.
+    """
+    a, b = carray(record, 1, JOIN_STEPS)[0], carray(about, 1, BATCH)[0]
+    n_steps, lengths = vector(0, b.lengths, b.n_rows), vector(0, a.lengths, b.n_rows)
+    x = steps_array(number, a.x, b.n_steps, b.n_rows, a.n_features)
+    n_columns = a.size * a.n_features
+    shortest = longest = (n_steps[0] + a.size - 1) // a.size
+    for n in range(b.n_rows):
+        lengths[n] = (n_steps[n] + a.size - 1) // a.size
+        shortest, longest = min(shortest, lengths[n]), max(longest, lengths[n])
+    patches = steps_array(number, a.patches, longest, b.n_rows, n_columns)
+    for p in range(longest):
+        for n in range(b.n_rows):
+            patch = patches[p, n]
+            if p >= lengths[n]:
+                for j in range(n_columns):
+                    patch[j] = 0
+                continue
+            first = p * a.size - (lengths[n] * a.size - n_steps[n])
+            for s in range(a.size):
+                x_t = x[max(first + s, 0), n]
+                for f in range(a.n_features):
+                    patch[s * a.n_features + f] = x_t[f]
+    b.n_steps, b.lengths, b.ragged = longest, a.lengths, shortest < longest
+
+
+SEPARATE_STEPS = arguments("size", "n_features", "lengths", "grad_patches", "grad_x")
+
+
+@operation(SEPARATE_STEPS)
+def separate_steps(number, record, about):
+    """Fill the gradient of x, (L, N, F), from that of patches, see `join_steps`.
+
+    What follows has the steps of x again, `lengths` of each row.
+    """
+    a, b = carray(record, 1, SEPARATE_STEPS)[0], carray(about, 1, BATCH)[0]
+    n_patches, lengths = vector(0, b.lengths, b.n_rows), vector(0, a.lengths, b.n_rows)
+    n_columns = a.size * a.n_features
+    grad_patches = steps_array(number, a.grad_patches, b.n_steps, b.n_rows, n_columns)
+    shortest = longest = lengths[0]
+    for n in range(b.n_rows):
+        shortest, longest = min(shortest, lengths[n]), max(longest, lengths[n])
+    grad_x = steps_array(number, a.grad_x, longest, b.n_rows, a.n_features)
+    for t in range(longest):
+        for n in range(b.n_rows):
+            grad_t = grad_x[t, n]
+            for f in range(a.n_features):
+                grad_t[f] = 0
+    for p in range(b.n_steps):
+        for n in range(b.n_rows):
+            if p >= n_patches[n]:
+                continue
+            grad_patch = grad_patches[p, n]
+            first = p * a.size - (n_patches[n] * a.size - lengths[n])
+            for s in range(a.size):
+                grad_t = grad_x[max(first + s, 0), n]
+                for f in range(a.n_features):
+                    grad_t[f] += grad_patch[s * a.n_features + f]
+    b.n_steps, b.lengths, b.ragged = longest, a.lengths, shortest < longest

@@ -33,11 +33,11 @@ def reason_not_compiled(module):
         return "numba cannot compile for this device"
     if module.input_mean.dtype != weight.dtype:
         return "the data and the parameters differ in precision"
-    buffers = module.input_mean, module.input_scale
+    scaling = module.input_mean, module.input_scale
     if not all(
         tensor.is_contiguous() and tensor.dtype == weight.dtype and not tensor.is_cuda
-        for tensor in (*module.parameters(), *buffers)
-    ) or any(buffer.shape != (module.config.n_features,) for buffer in buffers):
+        for tensor in (*module.parameters(), *module.buffers())
+    ) or any(buffer.shape != (module.config.n_features,) for buffer in scaling):
         return "parameters or the scaling do not lie in memory as they were made"
     if module.pooling == "attention":
         return "attention is not compiled"
@@ -53,12 +53,11 @@ def reason_not_compiled(module):
 
 
 def memory_layout(module):
-    """Return where the parameters and the scaling of a module lie in memory.
+    """Return where the parameters and the buffers of a module lie in memory.
 
     A program is valid as long as that, and `reason_not_compiled`, stay the same.
     """
-    tensors = (*module.parameters(), module.input_mean, module.input_scale)
-    return [tensor.data_ptr() for tensor in tensors]
+    return [t.data_ptr() for t in (*module.parameters(), *module.buffers())]
 
 
 def _has_hooks(part):
@@ -113,7 +112,8 @@ class CompiledNetwork:
     ):
         self.module = module
         self.sequences = sequences
-        self.n_steps, self.n_rows = n_steps, n_rows
+        self.n_steps = module.count_patches(n_steps)  # of the layers
+        self.n_input_steps, self.n_rows = n_steps, n_rows
         self.training = training
         self.gradients, self.rng = gradients, rng
         self.initial_states = initial_states
@@ -122,7 +122,7 @@ class CompiledNetwork:
         self.dtype = weight.detach().numpy().dtype
         self.drops = training and module.dropout > 0
         self.per_step = module.return_sequences
-        self.n_pooled = module.n_directions * module.layers[-1].hidden_size
+        self.n_hidden = module.n_directions * module.layers[-1].hidden_size
         self.n_outputs = module.config.n_outputs
         self.output = self._head_rows(self.n_outputs)
 
@@ -133,6 +133,9 @@ class CompiledNetwork:
 
     def _steps(self, *shape):
         return np.empty((self.n_steps, self.n_rows, *shape), self.dtype)
+
+    def _input_steps(self, *shape):
+        return np.empty((self.n_input_steps, self.n_rows, *shape), self.dtype)
 
     def _head_rows(self, n_columns):
         return self._steps(n_columns) if self.per_step else self._rows(n_columns)
@@ -151,6 +154,10 @@ class CompiledNetwork:
         """Return the operations from the rows of a batch to `output`, (R, K)."""
         program = self.kernels.Program(self.dtype)
         self.inputs = x = self._read(program)
+        if self.module.highway is not None:
+            self._fill_lags(program)
+        if self.module.patch_size > 1:
+            x = self._join_steps(program, x)
         self.layers = []  # of each layer, what its backward pass needs
         for i in range(len(self.module.layers)):
             x = self._run_layer(program, i, x)
@@ -172,8 +179,8 @@ class CompiledNetwork:
         )
         place = dict(values=flat.values, start=flat.start, step_stride=flat.step_stride)
         if module.embedding is not None:
-            x = self._steps(module.config.embedding_dim)
-            self.ids = np.empty((self.n_steps, self.n_rows), np.int64)
+            x = self._input_steps(module.config.embedding_dim)
+            self.ids = np.empty((self.n_input_steps, self.n_rows), np.int64)
             program.add(
                 "gather_embedded",
                 **place,
@@ -183,7 +190,7 @@ class CompiledNetwork:
                 x=x,
             )
             return x
-        x = self._steps(module.config.n_features)
+        x = self._input_steps(module.config.n_features)
         place |= dict(
             feature_stride=flat.feature_stride,
             mean=_array(module.input_mean),
@@ -202,6 +209,38 @@ class CompiledNetwork:
                 min_std=normalization.min_std,
             )
         return x
+
+    def _fill_lags(self, program):
+        """Gather what the highway reads, from all time steps."""
+        module = self.module
+        self.lags = self._head_rows(module.highway.in_features)
+        columns = np.array([*module.ar_columns, *module.other_columns], np.int64)
+        program.add(
+            "fill_lags",
+            per_step=self.per_step,
+            order=module.ar_order,
+            n_ar_columns=len(module.ar_columns),
+            columns=columns,
+            n_columns=len(columns),
+            x=self.inputs,
+            n_features=module.config.n_features,
+            n_lags=module.highway.in_features,
+            lags=self.lags,
+        )
+
+    def _join_steps(self, program, x):
+        """Return the patches, the time steps of the layers."""
+        size, n_features = self.module.patch_size, x.shape[2]
+        patches = self._steps(size * n_features)
+        program.add(
+            "join_steps",
+            size=size,
+            n_features=n_features,
+            x=x,
+            lengths=np.empty(self.n_rows, np.int64),
+            patches=patches,
+        )
+        return patches
 
     def _run_layer(self, program, i, x):
         """Run a layer in all directions, and return its output, (L, N, D * H)."""
@@ -292,26 +331,10 @@ class CompiledNetwork:
     def _apply_head(self, program):
         """Pool, and fill `output` by the head and the highway."""
         module = self.module
-        self.pooled = self.hidden if self.per_step else self._rows(self.n_pooled)
-        if module.pooling == "last" and not self.per_step:
-            for d, run in enumerate(self.layers[-1][1]):
-                n_units = run["output"].shape[2]
-                program.add(
-                    "take_last",
-                    output=run["output"],
-                    n_units=n_units,
-                    pooled=self.pooled,
-                    n_columns=self.n_pooled,
-                    column=d * n_units,
-                )
-        elif not self.per_step:
-            program.add(
-                "pool",
-                mean=module.pooling == "mean",
-                hidden=self.hidden,
-                n_columns=self.n_pooled,
-                pooled=self.pooled,
-            )
+        self.pooled = self.hidden
+        if not self.per_step:
+            self.pooled = self._rows(module.n_pooled)
+            self._pool(program)
         self.head_input, self.head_mask = self.pooled, None
         if self.drops:
             self.head_input, self.head_mask = self._drop_out(
@@ -319,21 +342,37 @@ class CompiledNetwork:
             )
         self._linear(program, self.head_input, module.head)
         if module.highway is not None:
-            self.lags = self._head_rows(module.highway.in_features)
-            columns = np.array([*module.ar_columns, *module.other_columns], np.int64)
-            program.add(
-                "fill_lags",
-                per_step=self.per_step,
-                order=module.ar_order,
-                n_ar_columns=len(module.ar_columns),
-                columns=columns,
-                n_columns=len(columns),
-                x=self.inputs,
-                n_features=module.config.n_features,
-                n_lags=module.highway.in_features,
-                lags=self.lags,
-            )
             self._linear(program, self.lags, module.highway, adds=True)
+
+    def _pool(self, program):
+        """Fill `pooled`, (N, module.n_pooled), side by side with 'concat'."""
+        if self.module.pooling in ("last", "concat"):
+            for d, run in enumerate(self.layers[-1][1]):
+                n_units = run["output"].shape[2]
+                program.add(
+                    "take_last",
+                    output=run["output"],
+                    n_units=n_units,
+                    pooled=self.pooled,
+                    n_columns=self.module.n_pooled,
+                    column=d * n_units,
+                )
+        for is_mean, column in self._pooled_columns():
+            program.add(
+                "pool",
+                mean=is_mean,
+                hidden=self.hidden,
+                n_columns=self.n_hidden,
+                pooled=self.pooled,
+                n_pooled=self.module.n_pooled,
+                column=column,
+            )
+
+    def _pooled_columns(self):
+        """Return whether the mean, and where, for what is pooled over steps."""
+        if self.module.pooling == "concat":
+            return [(True, self.n_hidden), (False, 2 * self.n_hidden)]
+        return {"mean": [(True, 0)], "max": [(False, 0)]}.get(self.module.pooling, [])
 
     def _linear(self, program, x, layer, adds=False):
         program.add(
@@ -367,7 +406,7 @@ class CompiledNetwork:
         To be carried out after those of `forward`.
         """
         program = self.kernels.Program(self.dtype)
-        module, grad_pooled = self.module, self._head_rows(self.n_pooled)
+        module, grad_pooled = self.module, self._head_rows(self.module.n_pooled)
         self._linear_backward(
             program, self.head_input, module.head, grad_output, grad_pooled
         )
@@ -377,19 +416,12 @@ class CompiledNetwork:
             self._linear_backward(program, self.lags, module.highway, grad_output)
         grad_hidden = grad_pooled if self.per_step else None
         if not self.per_step and module.pooling != "last":
-            grad_hidden = self._steps(self.n_pooled)
-            program.add(
-                "pool_backward",
-                mean=module.pooling == "mean",
-                hidden=self.hidden,
-                n_columns=self.n_pooled,
-                pooled=self.pooled,
-                grad_pooled=grad_pooled,
-                grad_hidden=grad_hidden,
-            )
+            grad_hidden = self._pool_backward(program, grad_pooled)
         for i in reversed(range(len(module.layers))):
             grad_hidden = self._layer_backward(program, i, grad_hidden, grad_pooled)
         if module.embedding is not None:
+            if module.patch_size > 1:
+                grad_hidden = self._separate_steps(program, grad_hidden)
             program.add(
                 "embedding_backward",
                 ids=self.ids,
@@ -399,6 +431,50 @@ class CompiledNetwork:
                 grad_weight=self._gradient(module.embedding.weight),
             )
         return program
+
+    def _pool_backward(self, program, grad_pooled):
+        """Return the gradient of the outputs of the last layer, (L, N, D * H)."""
+        n_columns, n_pooled = self.n_hidden, self.module.n_pooled
+        grad_hidden = self._steps(n_columns)
+        program.add("clear_steps", n_columns=n_columns, grad_hidden=grad_hidden)
+        for is_mean, column in self._pooled_columns():
+            program.add(
+                "pool_backward",
+                mean=is_mean,
+                hidden=self.hidden,
+                n_columns=n_columns,
+                pooled=self.pooled,
+                grad_pooled=grad_pooled,
+                n_pooled=n_pooled,
+                column=column,
+                counts=np.empty(n_columns, self.dtype),
+                grad_hidden=grad_hidden,
+            )
+        if self.module.pooling == "concat":
+            program.add(
+                "take_last_backward",
+                n_columns=n_columns,
+                n_forward=self.module.layers[-1].hidden_size,
+                grad_pooled=grad_pooled,
+                n_pooled=n_pooled,
+                column=0,
+                grad_hidden=grad_hidden,
+            )
+        return grad_hidden
+
+    def _separate_steps(self, program, grad_patches):
+        """Return the gradient of the inputs, of all time steps, (L, N, F)."""
+        n_features = self.module.config.embedding_dim
+        grad_x = self._input_steps(n_features)
+        program.add(
+            "separate_steps",
+            size=self.module.patch_size,
+            n_features=n_features,
+            lengths=self.lengths,
+            grad_patches=grad_patches,
+            grad_x=grad_x,
+        )
+        return grad_x
 
     def _layer_backward(self, program, i, grad_hidden, grad_final):
         """Return the gradient of the input of a layer, None if it is not needed.

@@ -30,8 +30,12 @@ class ModuleConfig:
     bidirectional : bool, default=False
         Whether each layer also runs backwards in time.
 
-    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
-        How the steps of the last layer, `(N, L, D * H)`, become `(N, D * H)`.
+    pooling : {'last', 'mean', 'max', 'concat', 'attention'}, default='last'
+        How the steps of the last layer, `(N, L, D * H)`, become `(N, D * H)`, or
+        `(N, 3 * D * H)` with 'concat'.
+
+    patch_size : int, default=1
+        Number of consecutive steps that enter the layers as one.
 
     return_sequences : bool, default=False
         Whether every step has an output, without pooling.
@@ -67,6 +71,7 @@ class ModuleConfig:
     nonlinearity: str = "tanh"
     bidirectional: bool = False
     pooling: str = "last"
+    patch_size: int = 1
     return_sequences: bool = False
     initial_state: str = "zeros"
     embedding_dim: int | None = None

@@ -70,6 +70,7 @@ class RecurrentModule(nn.Module):
         self.nonlinearity = config.nonlinearity
         self.bidirectional = config.bidirectional
         self.pooling = config.pooling
+        self.patch_size = config.patch_size
         self.return_sequences = config.return_sequences
         self.initial_state = config.initial_state
         self.ar_order = config.ar_order
@@ -84,7 +85,8 @@ class RecurrentModule(nn.Module):
             self.register_buffer(name, fill(config.n_features, dtype=input_dtype))
         # In this order: it is that of the draws, and of the parameters.
         self.layers = self._make_layers(generator)
-        self.head = self._make_linear(self._n_hidden, config.n_outputs)
+        self.n_pooled = self._n_hidden * (3 if config.pooling == "concat" else 1)
+        self.head = self._make_linear(self.n_pooled, config.n_outputs)
         initialize_linear(self.head, generator)
         self.embedding = self._make_embedding(generator)
         self.attention, self.context = self._make_attention(generator)
@@ -98,7 +100,7 @@ class RecurrentModule(nn.Module):
         options = {}
         if config.cell_type == "rnn":
             options["nonlinearity"] = config.nonlinearity
-        n_inputs = config.embedding_dim or config.n_features
+        n_inputs = config.patch_size * (config.embedding_dim or config.n_features)
         for hidden_size in config.hidden_sizes:
             layer = LAYER_TYPES[config.cell_type](
                 n_inputs,
@@ -185,7 +187,8 @@ class RecurrentModule(nn.Module):
         initial states, by default `initial_states`.
         """
         inputs = self.encode_inputs(values)
-        hidden, states = self.run_layers(inputs, lengths, states)
+        patches, n_patches = self.join_steps(inputs, lengths)
+        hidden, states = self.run_layers(patches, n_patches, states)
         return self.compute_output(hidden, states, inputs, lengths)
 
     def encode_inputs(self, values):
@@ -198,8 +201,49 @@ class RecurrentModule(nn.Module):
         x = (values - self.input_mean) / self.input_scale
         return x.to(self.head.weight.dtype)
 
+    def count_patches(self, n_steps):
+        """Return how many steps the layers run over, for numbers of steps of X."""
+        return (n_steps + self.patch_size - 1) // self.patch_size
+
+    def join_steps(self, x, lengths=None):
+        """Join `patch_size` consecutive steps each to patches.
+
+        The first step is repeated in front of rows that are no multiple long, so that
+        the last patch ends with the last step.
+
+        Parameters
+        ----------
+        x : tensor of shape (N, L, F)
+            From `encode_inputs`.
+
+        lengths : tensor of shape (N,), default=None
+            Valid steps of each row; None where all are valid.
+
+        Returns
+        -------
+        patches : tensor of shape (N, P, patch_size * F)
+
+        n_patches : tensor of shape (N,) or None
+            Valid patches of each row.
+        """
+        size = self.patch_size
+        if size == 1:
+            return x, lengths
+        n, longest, _ = x.shape
+        if lengths is None and longest % size == 0:
+            return x.reshape(n, longest // size, -1), None
+        n_steps = x.new_full((n,), longest, dtype=torch.long)
+        n_steps = n_steps if lengths is None else lengths
+        n_patches = self.count_patches(n_steps)
+        padding = n_patches * size - n_steps
+        steps = torch.arange(int(n_patches.max()) * size, device=x.device)
+        steps = (steps - padding[:, None]).clamp(0, longest - 1)
+        patches = x[torch.arange(n, device=x.device)[:, None], steps]
+        patches = patches.reshape(n, -1, size * x.shape[2])
+        return patches, None if lengths is None else n_patches
+
     def run_layers(self, x, lengths=None, states=None, with_cell=False):
-        """Run all layers over `(N, L, F)`.
+        """Run all layers over `(N, L, F)`, patches if there are.
 
         Returns
         -------
@@ -224,17 +268,13 @@ class RecurrentModule(nn.Module):
     def compute_output(self, hidden, states, inputs, lengths=None):
         """Compute the raw outputs from the output and the state of the last layer.
 
-        The highway reads `inputs`, from `encode_inputs`; with an output per step they
-        may begin some steps before `hidden`.
+        The highway reads `inputs`, from `encode_inputs`, with `lengths` of its rows;
+        with an output per step they may begin some steps before `hidden`.
         """
-        if self.return_sequences:
-            pooled = hidden
-        elif self.pooling == "last":
-            pooled = states[-1][0].transpose(0, 1).flatten(1)
-        elif self.pooling == "attention":
-            pooled = self.attend(hidden, lengths)[0]
-        else:
-            pooled = pool(hidden, lengths, self.pooling)
+        pooled = hidden
+        if not self.return_sequences:
+            n_patches = None if lengths is None else self.count_patches(lengths)
+            pooled = self._pool(hidden, states, n_patches)
         output = self._apply_linear(self.head, self._drop(pooled))
         if self.highway is None:
             return output
@@ -242,6 +282,17 @@ class RecurrentModule(nn.Module):
         if self.return_sequences:
             lags = lags[:, -hidden.shape[1] :]
         return output + self._apply_linear(self.highway, lags)
+
+    def _pool(self, hidden, states, lengths):
+        if self.pooling == "attention":
+            return self.attend(hidden, lengths)[0]
+        if self.pooling in ("mean", "max"):
+            return pool(hidden, lengths, self.pooling)
+        last = states[-1][0].transpose(0, 1).flatten(1)
+        if self.pooling == "last":
+            return last
+        others = [pool(hidden, lengths, name) for name in ("mean", "max")]
+        return torch.cat([last, *others], dim=1)
 
     def highway_inputs(self, x, lengths=None):
         """Return what the highway reads, `(N, ar_order * columns + others)`.
