@@ -41,12 +41,19 @@ from skrnn._parameters import (
     PARAMETER_CONSTRAINTS,
     check_same_network,
     hidden_sizes,
+    reads_each_step,
+)
+from skrnn._training.automatic import (
+    choose_max_epochs,
+    choose_patch_size,
+    choose_pooling,
 )
 from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
 from skrnn._training.config import TrainingConfig
-from skrnn._training.linear_start import LinearStart, shrinkage_factor
+from skrnn._training.judging import FoldResult, Judgement, is_better
+from skrnn._training.linear_start import LinearStart
 from skrnn._training.net import build_net
-from skrnn._training.plan import FitPlan
+from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
 
 
@@ -78,7 +85,17 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _is_bidirectional(self):
         return self.bidirectional
 
-    def _new_normalizer(self, samples):
+    def _choose_linear(self, samples, rows, one_epoch):
+        """Choose how a new fit normalises windows, and its linear model.
+
+        Returns
+        -------
+        choices : list of LinearChoice
+            One, or two for cross-validation to choose from.
+        """
+        return [LinearChoice()]
+
+    def _new_normalizer(self, linear):
         """Return the normaliser of windows for a new fit, not yet fitted."""
         return WindowNormalizer()
 
@@ -86,19 +103,22 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         """Return a copy of the encoder, to continue training with."""
         return deepcopy(self._encoder)
 
-    def _highway_parameters(self):
-        """Return how many last values of which features the highway gets."""
-        return {"ar_order": 0, "ar_columns": ()}
+    def _highway_columns(self):
+        """Return the features of which the highway gets several last values."""
+        return ()
 
     def _apply_class_weights(self, samples, target):
         """Return samples weighted by class."""
         return samples
 
-    def _stops_early(self, X_val):
-        """Return whether a fit stops early and keeps the best weights."""
+    def _stops_early(self, external, linear):
+        """Return whether a fit stops early and keeps the best weights.
+
+        `external` is the validation data, or None, and `linear` a `LinearChoice`.
+        """
         return self.early_stopping
 
-    def _n_folds(self, rows):
+    def _n_folds(self, rows, linear):
         """Return the number of folds that cross-validate the network's correction."""
         return 0
 
@@ -200,25 +220,23 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 encoder = self._new_encoder(samples, classes, one_epoch)
             samples = self._apply_class_weights(samples, encoder.target)
             plan = self._plan_fit(samples, encoder, external, continuing, one_epoch)
-            folds = [self._train_fold(samples, plan, *fold) for fold in plan.folds]
-            self._train(samples, external, encoder, plan, folds, continuing)
+            plan, judgement = self._judge(samples, plan)
+            self._train(samples, external, encoder, plan, judgement, continuing)
         return self
 
     def _new_encoder(self, samples, classes, one_epoch):
         """Return the encoder of a new fit, which `_train` fits."""
-        normalizer = self._new_normalizer(samples)
         y = samples.y.flat if self.return_sequences else samples.y
         target = self._make_target(y, classes, one_epoch)
         if self.return_sequences:
             target = StepwiseTarget(target)
-        return SampleEncoder(normalizer, target)
+        return SampleEncoder(WindowNormalizer(), target)
 
     def _plan_fit(self, samples, encoder, external, continuing, one_epoch):
         """Decide which rows are trained on, and how."""
         seed = draw_seed(self.random_state)
         rows = samples.weighted_rows()
         train, valid, folds = rows, rows[:0], []
-        stops_early = self._stops_early(external) and not one_epoch
         splitting = {
             "fraction": self.validation_fraction,
             "strategy": self.validation_strategy,
@@ -226,27 +244,80 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             "strata": self._strata(encoder.target, samples.y),
             "groups": samples.groups,
         }
-        if external is None and stops_early:
+        holds_out = external is None and self._stops_early(None, LinearChoice())
+        if holds_out and not one_epoch:
             train, valid = train_validation_split(samples.sequences, rows, **splitting)
-        elif external is None and not continuing and not one_epoch:
-            n_splits = self._n_folds(rows)
+        choices = [LinearChoice()]
+        if not continuing:
+            choices = self._choose_linear(samples, train, one_epoch)
+        stops_early = self._stops_early(external, choices[0]) and not one_epoch
+        if stops_early:  # the validation rows judge
+            choices = [replace(choices[0], is_sufficient=False)]
+        if external is None and not stops_early and not continuing and not one_epoch:
+            n_splits = self._n_folds(rows, choices[0])
             folds = kfold(samples.sequences, rows, n_splits=n_splits, **splitting)
+        n_steps = samples.sequences.n_steps()[train]
+        reads_steps = reads_each_step(self)
+        pooling, patch_size = self.pooling, self.patch_size
+        if pooling == "auto":
+            continues = choices[0].ar_order > 0  # the end of each window
+            is_last = reads_steps or continues
+            pooling = "last" if is_last else choose_pooling(n_steps)
+        if patch_size == "auto":
+            patch_size = 1 if reads_steps else choose_patch_size(n_steps)
         return FitPlan(
             train=train,
             valid=valid,
             folds=folds,
-            config=self._training_parameters(one_epoch),
+            config=self._training_parameters(n_steps, one_epoch),
             callbacks=self._make_callbacks(one_epoch, stops_early),
             device=resolve_device(self.device),
             seed=seed,
+            pooling=pooling,
+            patch_size=int(patch_size),
+            linear=choices[0],
+            alternative=choices[1] if len(choices) > 1 and folds else None,
         )
 
-    def _train(self, samples, external, encoder, plan, folds, continuing):
+    def _judge(self, samples, plan):
+        """Return the plan with its linear model chosen, and what the folds say.
+
+        That is a `Judgement`, or None without folds.
+        """
+        if not plan.folds:
+            return plan, None
+        plans = [plan]
+        if plan.alternative is not None:
+            plans.append(replace(plan, linear=plan.alternative))
+        judgements = [self._cross_validate(samples, each) for each in plans]
+        if len(plans) == 2:
+            first, other = (
+                judgement.errors(samples.y, self._error_power())
+                for judgement in judgements
+            )
+            both = slice(min(len(first), len(other)))  # one may have fewer folds
+            weights = judgements[0].weights[both]
+            if is_better(other[both], first[both], weights):
+                return plans[1], judgements[1]
+        return plans[0], judgements[0]
+
+    def _cross_validate(self, samples, plan):
+        """Return the `Judgement` of the folds, or of the first if it seems clear."""
+        results, judgement = [], None
+        for fold in plan.folds:
+            results.append(self._train_fold(samples, plan, *fold))
+            judgement = Judgement(results)
+            if judgement.is_clear:
+                break
+        return judgement
+
+    def _train(self, samples, external, encoder, plan, judgement, continuing):
         """Train the network and set the fitted attributes."""
         if continuing:
             data = encoder.encode(samples)
             net = self._continued_net(encoder.target, plan)
         else:
+            encoder.normalizer = self._new_normalizer(plan.linear)
             data = encoder.fit_encode(samples, plan.train)
             net = self._new_net(data, encoder.target, plan)
         train, valid = net.make_dataset(data, plan.train), None
@@ -256,39 +327,33 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         elif len(plan.valid):
             valid = net.make_dataset(data, plan.valid)
         start = None
-        if net.module_.highway is not None and not continuing:
+        is_judged = judgement is not None or plan.linear.is_sufficient
+        if not continuing and (net.module_.highway is not None or is_judged):
             start = LinearStart(net).fit(train)
         try:
-            net.train(train, valid)
+            net.train(train, valid, start)
         except KeyboardInterrupt:
             if self.warm_start and len(net.history):  # keep the complete epochs
                 self._set_fitted(net, encoder, plan)
             raise
-        if folds:
-            curves, losses, weights = zip(*folds, strict=True)
-            start.shrink(shrinkage_factor(np.hstack(losses), np.hstack(weights)))
+        if plan.linear.is_sufficient:
+            start.shrink(0.0)
+        elif judgement is not None:
+            start.shrink(judgement.factor)
         self._set_fitted(net, encoder, plan)
-        if folds:
-            sizes = [len(of_fold) for of_fold in weights]
-            mean_curve = np.average(curves, axis=0, weights=sizes)
-            self.validation_loss_curve_ = mean_curve.tolist()
+        if judgement is not None:
+            self.validation_loss_curve_ = judgement.mean_curve
 
     def _train_fold(self, samples, plan, train, valid):
         """Train a new network on the rows of one fold.
 
         Returns
         -------
-        curve : list of float
-            The validation loss of each epoch.
-
-        losses : ndarray of shape (n_factors, len(valid))
-            Of each validation row for each shrinkage factor.
-
-        weights : ndarray of shape (len(valid),)
-            Of the validation rows.
+        result : FoldResult
         """
         encoder = SampleEncoder(
-            self._new_normalizer(samples), self._make_target(samples.y, None, False)
+            self._new_normalizer(plan.linear),
+            self._make_target(samples.y, None, False),
         )
         data = encoder.fit_encode(samples, train)
         fold_plan = replace(
@@ -301,12 +366,19 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         train_set = net.make_dataset(data, train)
         valid_set = net.make_dataset(data.with_weights(None), valid)
         start = LinearStart(net).fit(train_set)
-        net.train(train_set, valid_set)
-        weights = samples.weights_of(valid)
-        return (
+        net.train(train_set, valid_set, start)
+        weights, reference = samples.weights_of(valid), data.sequences.reference()
+        if reference is not None:
+            reference = tuple(part[valid] for part in reference)
+        linear, correction, losses = start.corrections(valid_set)
+        return FoldResult(
             [row["valid_loss"] for row in net.history],
-            start.losses(valid_set),
+            valid,
             np.ones(len(valid)) if weights is None else weights,
+            losses,
+            linear,
+            correction,
+            lambda output: encoder.target.decode(output, reference),
         )
 
     def _set_fitted(self, net, encoder, plan):
@@ -319,6 +391,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         self.n_outputs_ = encoder.target.n_outputs
         self.device_ = str(net.device)
         self.engine_ = net.engine_name_
+        self.pooling_ = self._module_config.pooling
+        self.patch_size_ = self._module_config.patch_size
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.validation_loss_curve_ = None
@@ -339,19 +413,26 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             "nonlinearity": self.nonlinearity,
             "bidirectional": self._is_bidirectional(),
             "pooling": self.pooling,
+            "patch_size": self.patch_size,
             "initial_state": self.initial_state,
             "embedding_dim": self.embedding_dim,
             "return_sequences": self.return_sequences,
-            **self._highway_parameters(),
+            "ar_order": getattr(self, "ar_order", 0),
         }
 
-    def _network_config(self, data, target, device):
+    def _network_config(self, data, target, plan):
         """Return the network for encoded samples."""
-        input_dtype = compute_dtype(data.sequences.dtype)
+        device, input_dtype = plan.device, compute_dtype(data.sequences.dtype)
         if device.type == "mps":  # has no float64
             input_dtype = np.dtype(np.float32)
+        chosen = {
+            "pooling": plan.pooling,
+            "patch_size": plan.patch_size,
+            "ar_order": plan.linear.ar_order,
+            "ar_columns": self._highway_columns() if plan.linear.ar_order else (),
+        }
         return ModuleConfig(
-            **self._network_parameters(),
+            **self._network_parameters() | chosen,
             n_features=data.sequences.n_features,
             n_tokens=0 if self.embedding_dim is None else self._n_tokens,
             n_outputs=target.n_outputs,
@@ -359,10 +440,12 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             input_dtype=input_dtype.name,
         )
 
-    def _training_parameters(self, one_epoch):
+    def _training_parameters(self, n_steps, one_epoch):
         """Return the training that the parameters describe, as they are now."""
         names = [field.name for field in fields(TrainingConfig)]
         values = {name: deepcopy(getattr(self, name)) for name in names}
+        if self.max_epochs == "auto":
+            values["max_epochs"] = choose_max_epochs(n_steps, self.batch_size)
         if one_epoch:
             values |= {"max_epochs": 1, "lr_schedule": None}
         return TrainingConfig(**values)
@@ -384,7 +467,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _new_net(self, data, target, plan):
         """Return a net with new weights that standardises X."""
-        config = self._network_config(data, target, plan.device)
+        config = self._network_config(data, target, plan)
         net = self._build_net(config, target, plan)
         if self.standardize and self.embedding_dim is None:
             weights = data.weights_of(plan.train)
@@ -512,9 +595,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             if h_0 is not None:
                 states = check_states(h_0, self.module_, len(sequences))
             output, final = predict_states(self.module_, sequences, states)
-        steps = StepValues(
-            output.reshape(-1, output.shape[-1]), sequences.n_batch_steps()
-        )
+        n_steps = self.module_.count_patches(sequences.n_batch_steps())
+        steps = StepValues(output.reshape(-1, output.shape[-1]), n_steps)
         output = steps.unflatten(steps.flat, ragged=sequences.ragged)
         return output, to_torch_layout(final)
 
@@ -538,7 +620,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         sequences = self._encoder.normalizer.normalize(self._check_X(X))
         with limited_threads(self.n_jobs):
             weights = predict_attention(self.module_, sequences)[..., 0]
-        steps = StepValues(weights.reshape(-1), sequences.n_batch_steps())
+        n_steps = self.module_.count_patches(sequences.n_batch_steps())
+        steps = StepValues(weights.reshape(-1), n_steps)
         return steps.unflatten(steps.flat, ragged=sequences.ragged)
 
     # -- fitted attributes

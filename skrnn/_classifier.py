@@ -204,12 +204,23 @@ class RNNClassifier(BaseClassifier):
         Whether each layer also processes the sequence in the backward direction, from
         the last step to the first.
 
-    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
+    pooling : {'auto', 'last', 'mean', 'max', 'concat', 'attention'}, default='auto'
         How the hidden states of the last layer are reduced to one vector per sequence:
-        the state after the last step (of each direction), the mean or the maximum over
-        all valid steps, or a weighted mean with learned weights, see
-        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
-        pooled, and with `tbptt_steps`.
+        the state after the last step (of each direction); the mean or the maximum over
+        all valid steps; these three side by side ('concat'); or a weighted mean with
+        learned weights, see `attention_weights`. 'auto' is 'last' if the sequences
+        typically have at most 40 steps, with `return_sequences`, `tbptt_steps` and
+        `initial_state='carry'`, and otherwise 'concat'. Must be 'last' or 'auto' with
+        `return_sequences`, where nothing is pooled, and with `tbptt_steps`.
+
+    patch_size : int or 'auto', default='auto'
+        Number of consecutive time steps that enter the recurrent layers as one step,
+        which has `patch_size` times as many features. The network then has fewer steps
+        to remember, and trains faster. Where a sequence is no multiple of it long, its
+        first step is repeated in front. 'auto' is 1 if the sequences typically have at
+        most 40 steps, and otherwise about a 20th of their median length; with
+        `return_sequences`, `tbptt_steps` and `initial_state='carry'` it is 1. Must be 1
+        or 'auto' with `return_sequences` and `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
         Initial hidden state of each layer (and the cell state of an LSTM): zeros;
@@ -238,9 +249,10 @@ class RNNClassifier(BaseClassifier):
         class the same total weight. For multilabel targets, 'balanced' or a list with
         one dict per label, which holds the weights of 0 and 1.
 
-    max_epochs : int, default=60
+    max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
-        each call of `fit`.
+        each call of `fit`. 'auto' is 60; for few long sequences, of typically more than
+        40 steps, up to 120, until the optimiser has taken 240 steps.
 
     lr : float, default=1e-2
         Learning rate; with `lr_schedule`, its highest value.
@@ -374,6 +386,12 @@ class RNNClassifier(BaseClassifier):
         `initial_state='carry'`, and callbacks or hooks that see batches, gradients or
         layers.
 
+    pooling_ : str
+        How the hidden states are pooled, see `pooling`.
+
+    patch_size_ : int
+        Number of time steps that enter the recurrent layers as one.
+
     n_features_in_ : int
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
@@ -421,13 +439,14 @@ class RNNClassifier(BaseClassifier):
         nonlinearity="tanh",
         dropout=0.0,
         bidirectional=False,
-        pooling="last",
+        pooling="auto",
+        patch_size="auto",
         initial_state="zeros",
         embedding_dim=None,
         return_sequences=False,
         standardize=True,
         class_weight=None,
-        max_epochs=60,
+        max_epochs="auto",
         lr=1e-2,
         batch_size=32,
         optimizer="adamw",
@@ -455,6 +474,7 @@ class RNNClassifier(BaseClassifier):
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.patch_size = patch_size
         self.initial_state = initial_state
         self.embedding_dim = embedding_dim
         self.return_sequences = return_sequences
@@ -512,12 +532,23 @@ class BiRNNClassifier(BaseClassifier):
         Probability of zeroing an element between layers and before the output layer, in
         training.
 
-    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
+    pooling : {'auto', 'last', 'mean', 'max', 'concat', 'attention'}, default='auto'
         How the hidden states of the last layer are reduced to one vector per sequence:
-        the state after the last step (of each direction), the mean or the maximum over
-        all valid steps, or a weighted mean with learned weights, see
-        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
-        pooled, and with `tbptt_steps`.
+        the state after the last step (of each direction); the mean or the maximum over
+        all valid steps; these three side by side ('concat'); or a weighted mean with
+        learned weights, see `attention_weights`. 'auto' is 'last' if the sequences
+        typically have at most 40 steps, with `return_sequences`, `tbptt_steps` and
+        `initial_state='carry'`, and otherwise 'concat'. Must be 'last' or 'auto' with
+        `return_sequences`, where nothing is pooled, and with `tbptt_steps`.
+
+    patch_size : int or 'auto', default='auto'
+        Number of consecutive time steps that enter the recurrent layers as one step,
+        which has `patch_size` times as many features. The network then has fewer steps
+        to remember, and trains faster. Where a sequence is no multiple of it long, its
+        first step is repeated in front. 'auto' is 1 if the sequences typically have at
+        most 40 steps, and otherwise about a 20th of their median length; with
+        `return_sequences`, `tbptt_steps` and `initial_state='carry'` it is 1. Must be 1
+        or 'auto' with `return_sequences` and `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
         Initial hidden state of each layer (and the cell state of an LSTM): zeros;
@@ -546,9 +577,10 @@ class BiRNNClassifier(BaseClassifier):
         class the same total weight. For multilabel targets, 'balanced' or a list with
         one dict per label, which holds the weights of 0 and 1.
 
-    max_epochs : int, default=60
+    max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
-        each call of `fit`.
+        each call of `fit`. 'auto' is 60; for few long sequences, of typically more than
+        40 steps, up to 120, until the optimiser has taken 240 steps.
 
     lr : float, default=1e-2
         Learning rate; with `lr_schedule`, its highest value.
@@ -682,6 +714,12 @@ class BiRNNClassifier(BaseClassifier):
         `initial_state='carry'`, and callbacks or hooks that see batches, gradients or
         layers.
 
+    pooling_ : str
+        How the hidden states are pooled, see `pooling`.
+
+    patch_size_ : int
+        Number of time steps that enter the recurrent layers as one.
+
     n_features_in_ : int
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
@@ -735,13 +773,14 @@ class BiRNNClassifier(BaseClassifier):
         cell_type="rnn",
         nonlinearity="tanh",
         dropout=0.0,
-        pooling="last",
+        pooling="auto",
+        patch_size="auto",
         initial_state="zeros",
         embedding_dim=None,
         return_sequences=False,
         standardize=True,
         class_weight=None,
-        max_epochs=60,
+        max_epochs="auto",
         lr=1e-2,
         batch_size=32,
         optimizer="adamw",
@@ -768,6 +807,7 @@ class BiRNNClassifier(BaseClassifier):
         self.nonlinearity = nonlinearity
         self.dropout = dropout
         self.pooling = pooling
+        self.patch_size = patch_size
         self.initial_state = initial_state
         self.embedding_dim = embedding_dim
         self.return_sequences = return_sequences

@@ -18,12 +18,13 @@ PARAMETER_CONSTRAINTS = {
     "nonlinearity": [StrOptions({"tanh", "relu"})],
     "dropout": [Interval(Real, 0, 1, closed="left")],
     "bidirectional": ["boolean"],
-    "pooling": [StrOptions({"last", "mean", "max", "attention"})],
+    "pooling": [StrOptions({"auto", "last", "mean", "max", "concat", "attention"})],
+    "patch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "initial_state": [StrOptions({"zeros", "normal", "learned", "carry"})],
     "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
     "return_sequences": ["boolean"],
     "standardize": ["boolean"],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "optimizer": [StrOptions(set(OPTIMIZERS)), type],
@@ -87,7 +88,7 @@ def check_same_network(estimator):
     """
     for name, value in estimator._network_parameters().items():
         before = getattr(estimator._module_config, name)
-        if value != before:
+        if value not in (before, "auto"):  # 'auto' leaves a network as it is
             name = "hidden_size" if name == "hidden_sizes" else name
             raise ValueError(
                 f"The '{name}' parameter must stay as it was while training "
@@ -147,18 +148,30 @@ def _check_direction(estimator):
 
 
 def _check_pooling(estimator):
-    if estimator.pooling == "last":
-        return
     for name, reason in (
         ("return_sequences", "every step has its own output"),
         ("tbptt_steps", "not all steps are available at once"),
     ):
         value = getattr(estimator, name)
-        if value:
-            raise ValueError(
-                f"The 'pooling' parameter of {_name(estimator)} must be 'last' with "
-                f"{name}={value}, since {reason}. Got {estimator.pooling!r}."
-            )
+        if not value:
+            continue
+        for parameter, allowed in (("pooling", "last"), ("patch_size", 1)):
+            given = getattr(estimator, parameter)
+            if given not in (allowed, "auto"):
+                raise ValueError(
+                    f"The '{parameter}' parameter of {_name(estimator)} must be "
+                    f"{allowed!r} or 'auto' with {name}={value}, since {reason}. Got "
+                    f"{given!r}."
+                )
+
+
+def reads_each_step(estimator):
+    """Whether the network must read time steps one by one, and pool none."""
+    return (
+        estimator.return_sequences
+        or estimator.tbptt_steps is not None
+        or estimator.initial_state == "carry"
+    )
 
 
 def _check_optimizer(estimator):

@@ -1,6 +1,7 @@
 """The regressor."""
 
 import math
+from dataclasses import replace
 from numbers import Integral, Real
 
 from sklearn.base import RegressorMixin
@@ -19,6 +20,8 @@ from skrnn._data.targets import (
     check_real_targets,
 )
 from skrnn._inference.forecasting import forecast
+from skrnn._training.linear_choice import choose_linear
+from skrnn._training.plan import LinearChoice
 
 # Cross-validation of the network's correction: not on fewer rows than these, where
 # chance decides; with as many folds as it takes to validate on that many rows, but at
@@ -73,12 +76,23 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         Whether each layer also processes the sequence in the backward direction, from
         the last step to the first.
 
-    pooling : {'last', 'mean', 'max', 'attention'}, default='last'
+    pooling : {'auto', 'last', 'mean', 'max', 'concat', 'attention'}, default='auto'
         How the hidden states of the last layer are reduced to one vector per sequence:
-        the state after the last step (of each direction), the mean or the maximum over
-        all valid steps, or a weighted mean with learned weights, see
-        `attention_weights`. Must be 'last' with `return_sequences`, where nothing is
-        pooled, and with `tbptt_steps`.
+        the state after the last step (of each direction); the mean or the maximum over
+        all valid steps; these three side by side ('concat'); or a weighted mean with
+        learned weights, see `attention_weights`. 'auto' is 'last' if the sequences
+        typically have at most 40 steps, with `return_sequences`, `tbptt_steps` and
+        `initial_state='carry'`, and otherwise 'concat'. Must be 'last' or 'auto' with
+        `return_sequences`, where nothing is pooled, and with `tbptt_steps`.
+
+    patch_size : int or 'auto', default='auto'
+        Number of consecutive time steps that enter the recurrent layers as one step,
+        which has `patch_size` times as many features. The network then has fewer steps
+        to remember, and trains faster. Where a sequence is no multiple of it long, its
+        first step is repeated in front. 'auto' is 1 if the sequences typically have at
+        most 40 steps, and otherwise about a 20th of their median length; with
+        `return_sequences`, `tbptt_steps` and `initial_state='carry'` it is 1. Must be 1
+        or 'auto' with `return_sequences` and `tbptt_steps`.
 
     initial_state : {'zeros', 'normal', 'learned', 'carry'}, default='zeros'
         Initial hidden state of each layer (and the cell state of an LSTM): zeros;
@@ -112,20 +126,21 @@ default='squared_error'
         Levels of the quantiles that `predict_quantiles` returns with `loss='quantile'`,
         in ascending order.
 
-    window_norm : {'last', 'standard', 'difference'} or None, default=None
+    window_norm : {'auto', 'last', 'standard', 'difference'} or None, default='auto'
         Normalisation of the column(s) of X that y continues, within each window and
         before standardisation: subtract the last value of the window, standardise by
         the window's own mean and standard deviation, or take first differences. y is
         normalised in the same way, and `predict` transforms back. Use it for series
         with a trend. 'difference' shortens each window by one step, except with
-        `return_sequences`, which allows no other normalisation.
+        `return_sequences`, which allows no other normalisation. 'auto' is described at
+        `ar_order`.
 
     target_feature : int, list of int or None, default=None
         Index of the feature of X that y continues, in the same units: one for all
         outputs, or a list with one per output. None means 0 for univariate X. Used by
         `window_norm`, `ar_order` and `forecast` only.
 
-    ar_order : int, default=0
+    ar_order : int or 'auto', default='auto'
         Order of a linear autoregressive model that is added to the output of the
         network. Its inputs are the last `ar_order` values of `target_feature`, after
         `window_norm`, and the other features of the last step. Training starts from a
@@ -133,9 +148,20 @@ default='squared_error'
         cross-validation, and from a network whose output is zero. 0 means no linear
         model.
 
-    max_epochs : int, default=60
+        'auto' uses all time steps if the leave-one-out error of such a linear model is
+        lower than that of the mean of y, and otherwise no linear model.
+        `window_norm='auto'` chooses the one of None, 'difference' and 'standard' whose
+        linear model has the lowest error; where random nonlinear functions of the steps
+        reduce the error of both, and both are within 2 %, cross-validation of the
+        network decides between None and 'difference'. Nothing is chosen, so that there
+        is no linear model and no normalisation, with several features and
+        `target_feature=None`, with `return_sequences`, with `embedding_dim`, in
+        `partial_fit`, and for fewer than 10 different rows.
+
+    max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
-        each call of `fit`.
+        each call of `fit`. 'auto' is 60; for few long sequences, of typically more than
+        40 steps, up to 120, until the optimiser has taken 240 steps.
 
     lr : float, default=1e-2
         Learning rate; with `lr_schedule`, its highest value.
@@ -191,17 +217,22 @@ default='squared_error'
 
     early_stopping : bool or 'auto', default='auto'
         Whether to stop training when the validation loss no longer improves, and to
-        restore the weights of the best epoch. 'auto' does so with `ar_order` if `fit`
-        receives `X_val`. With `ar_order` but no `X_val`, cross-validation estimates how
-        much the network improves on the linear model: it trains on several folds, until
-        300 rows have been held out, but at most five times, and chooses the factor in
-        [0, 1] of the network's contribution with the lowest loss on the held-out rows,
-        shrunk towards 0 by the uncertainty of the improvement. The network is then
-        trained on all rows, and shrunk towards the linear model by that factor. This
-        takes two to six times as long as one fit; `validation_loss_curve_` is the mean
-        over the folds. It is skipped on fewer than 40 rows, with `return_sequences`,
-        and if fewer than half of the rows are left to train on once those that overlap
-        the held-out rows are removed. Without `ar_order`, 'auto' is False.
+        restore the weights of the best epoch. 'auto' does so with a linear model (see
+        `ar_order`) if `fit` receives `X_val`. Otherwise, unless `ar_order=0`, 'auto'
+        estimates how much the network improves on the linear model, or on the mean of y
+        if there is none. It is trained on several folds, until 300 rows have been held
+        out, but at most five times, or until 100 rows show no improvement. The factor
+        in [0, 1] of the network's contribution with the lowest loss on the held-out
+        rows is shrunk towards 0 by the uncertainty of the improvement. The network is
+        then trained on all rows, and shrunk by that factor. This takes two to six times
+        as long as one fit; `validation_loss_curve_` is the mean over the folds.
+
+        The factor is 0 without any folds if no nonlinear function improves the linear
+        model, as judged by a random network in closed form (not with
+        `loss='quantile'`), and on fewer than 40 rows with a linear model. There are no
+        folds, and the factor is 1, on fewer than 40 rows without a linear model, with
+        `return_sequences`, in `partial_fit`, and if fewer than half of the rows are
+        left to train on once those that overlap the held-out rows are removed.
 
     validation_fraction : float in (0, 1), default=0.1
         Fraction of the rows that `early_stopping` holds out for validation if `fit`
@@ -276,6 +307,18 @@ default='squared_error'
         `initial_state='carry'`, and callbacks or hooks that see batches, gradients or
         layers.
 
+    pooling_ : str
+        How the hidden states are pooled, see `pooling`.
+
+    patch_size_ : int
+        Number of time steps that enter the recurrent layers as one.
+
+    window_norm_ : str or None
+        How windows are normalised, see `window_norm`.
+
+    ar_order_ : int
+        Order of the linear autoregressive model; 0 for none.
+
     n_features_in_ : int
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
@@ -302,9 +345,9 @@ default='squared_error'
       :math:`m` and the standard deviation :math:`s` of the window;
     - 'difference': :math:`x_t - x_{t-1}` for :math:`t > 1`, and :math:`y - x_L`.
 
-    For forecasts, `window_norm='difference'` with `ar_order` is a good first choice:
-    it is rarely worse than Ridge regression on the same differences, and better if the
-    series has nonlinear structure.
+    The defaults are meant for forecasts: they are rarely worse than Ridge regression on
+    the values or on their differences, and better if the series has nonlinear
+    structure. `window_norm=None` with `ar_order=0` is the network alone.
 
     References
     ----------
@@ -317,6 +360,9 @@ default='squared_error'
 
     Lai et al.: Modeling long- and short-term temporal patterns with deep neural
     networks. SIGIR 2018.
+
+    Lee, White, Granger: Testing for neglected nonlinearity in time series models.
+    Journal of Econometrics 56, 1993.
 
     Examples
     --------
@@ -335,9 +381,9 @@ default='squared_error'
         **BaseRecurrent._parameter_constraints,
         "loss": [StrOptions({*ROW_LOSSES, "quantile"})],
         "quantiles": [tuple, list],
-        "window_norm": [StrOptions(set(WINDOW_NORMS)), None],
+        "window_norm": [StrOptions({"auto", *WINDOW_NORMS}), None],
         "target_feature": [Interval(Integral, 0, None, closed="left"), list, None],
-        "ar_order": [Interval(Integral, 0, None, closed="left")],
+        "ar_order": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
@@ -350,17 +396,18 @@ default='squared_error'
         nonlinearity="tanh",
         dropout=0.0,
         bidirectional=False,
-        pooling="last",
+        pooling="auto",
+        patch_size="auto",
         initial_state="zeros",
         embedding_dim=None,
         return_sequences=False,
         standardize=True,
         loss="squared_error",
         quantiles=(0.1, 0.5, 0.9),
-        window_norm=None,
+        window_norm="auto",
         target_feature=None,
-        ar_order=0,
-        max_epochs=60,
+        ar_order="auto",
+        max_epochs="auto",
         lr=1e-2,
         batch_size=32,
         optimizer="adamw",
@@ -388,6 +435,7 @@ default='squared_error'
         self.dropout = dropout
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.patch_size = patch_size
         self.initial_state = initial_state
         self.embedding_dim = embedding_dim
         self.return_sequences = return_sequences
@@ -568,7 +616,11 @@ default='squared_error'
                 "step by later ones. Use 'difference', or one target per sequence."
             )
         for name in ("window_norm", "ar_order"):
-            if self.embedding_dim is not None and getattr(self, name):
+            if self.embedding_dim is not None and getattr(self, name) not in (
+                None,
+                0,
+                "auto",
+            ):
                 raise ValueError(
                     f"The '{name}' parameter of {owner} must be left out with "
                     "embedding_dim: token ids are no quantities. Got "
@@ -584,18 +636,63 @@ default='squared_error'
     def _new_encoder(self, samples, classes, one_epoch):
         encoder = super()._new_encoder(samples, classes, one_epoch)
         y = samples.y.flat if self.return_sequences else samples.y
-        encoder.normalizer.check_continuation(samples.sequences, y)
+        n_features = samples.sequences.n_features
+        is_needed = self.window_norm not in (None, "auto") or self.ar_order not in (
+            0,
+            "auto",
+        )
+        self._columns = None
+        if is_needed or self.target_feature is not None or n_features == 1:
+            self._columns = self._target_columns(n_features, y)
+        if self.window_norm != "auto":
+            normalizer = self._new_normalizer(LinearChoice(self.window_norm))
+            normalizer.check_continuation(samples.sequences, y)
         self._target_feature = self.target_feature
         self._longest = int(samples.sequences.longest)  # of the window of a forecast
         return encoder
 
-    def _new_normalizer(self, samples):
-        is_needed = self.window_norm is not None or self.ar_order > 0
-        self._columns = None
-        if is_needed or self.target_feature is not None:
-            y = samples.y.flat if self.return_sequences else samples.y
-            self._columns = self._target_columns(samples.sequences.n_features, y)
-        return WindowNormalizer(self.window_norm, self._columns, self.return_sequences)
+    def _choose_linear(self, samples, rows, one_epoch):
+        can_choose = (
+            self._columns is not None
+            and self.embedding_dim is None
+            and not self.return_sequences
+            and not one_epoch
+        )
+        choices = [
+            LinearChoice(
+                None if self.window_norm == "auto" else self.window_norm,
+                0 if self.ar_order == "auto" else self.ar_order,
+            )
+        ]
+        if can_choose and "auto" in (self.window_norm, self.ar_order):
+            choices = choose_linear(
+                samples.sequences,
+                samples.y,
+                rows,
+                samples.weights_of(rows),
+                self._columns,
+                self.window_norm,
+                self.ar_order,
+            )
+        # A network that cannot be judged must not make a linear model worse.
+        is_too_few = len(rows) < MIN_ROWS_FOR_FOLDS and choices[0].ar_order > 0
+        if is_too_few and self._judges() and not self.return_sequences:
+            choices = [replace(choices[0], is_sufficient=True)]
+        if not self._judges() or (self.loss == "quantile" and not is_too_few):
+            # What is left of a linear model of the mean may be in the quantiles.
+            choices = [replace(choice, is_sufficient=False) for choice in choices]
+        return choices
+
+    def _error_power(self):
+        return 2 if self.loss == "squared_error" else 1
+
+    def _judges(self):
+        """Whether folds decide how much the network corrects the linear model."""
+        return self.early_stopping == "auto" and self.ar_order != 0
+
+    def _new_normalizer(self, linear):
+        columns = self._columns
+        return WindowNormalizer(linear.window_norm, columns, self.return_sequences)
 
     def _target_columns(self, n_features, y):
         """Return the features that y continues, one for all outputs or one for each."""
@@ -625,19 +722,20 @@ default='squared_error'
             )
         return columns
 
-    def _highway_parameters(self):
-        columns = tuple(self._columns or ()) if self.ar_order > 0 else ()
-        return {"ar_order": self.ar_order, "ar_columns": columns}
+    def _highway_columns(self):
+        return tuple(self._columns or ())
 
-    def _stops_early(self, X_val):
+    def _stops_early(self, external, linear):
         if self.early_stopping == "auto":
-            return self.ar_order > 0 and X_val is not None
+            return external is not None and linear.ar_order > 0
         return self.early_stopping
 
-    def _n_folds(self, rows):
-        if self.early_stopping != "auto" or self.ar_order == 0:
+    def _n_folds(self, rows, linear):
+        if not self._judges():
             return 0
         if len(rows) < MIN_ROWS_FOR_FOLDS or self.return_sequences:
+            return 0
+        if linear.is_sufficient:
             return 0
         n_valid = self.validation_fraction * len(rows)
         return min(math.ceil(VALIDATION_ROWS / n_valid), MAX_FOLDS)
@@ -666,7 +764,7 @@ default='squared_error'
             ("target_feature", self._target_feature),
             ("window_norm", encoder.normalizer.window_norm),
         ):
-            if getattr(self, name) != before:
+            if getattr(self, name) not in (before, "auto"):
                 raise ValueError(
                     f"The '{name}' parameter must stay as it was while training "
                     "continues with warm_start or partial_fit. Got "
@@ -690,6 +788,11 @@ default='squared_error'
             )
         target.loss = self.loss
         return encoder
+
+    def _set_fitted(self, net, encoder, plan):
+        super()._set_fitted(net, encoder, plan)
+        self.window_norm_ = encoder.normalizer.window_norm
+        self.ar_order_ = self._module_config.ar_order
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

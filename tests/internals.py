@@ -1,6 +1,7 @@
 """What tests need of a fitted estimator that its public attributes do not show."""
 
 import numpy as np
+import torch
 
 from skrnn._data.samples import EncodedSamples
 from skrnn._inference.prediction import predict_outputs
@@ -10,6 +11,14 @@ def raw_outputs(model, X):
     """Return the outputs of the network, before they are decoded."""
     sequences = model._encoder.normalizer.normalize(model._check_X(X))
     return predict_outputs(model.module_, sequences)
+
+
+def without_network(model):
+    """Return a fitted regressor of which only its linear model is left."""
+    with torch.no_grad():
+        for parameter in model.module_.head.parameters():
+            parameter.zero_()
+    return model
 
 
 def make_dataset(model, X, targets):

@@ -23,8 +23,9 @@ LOSS_FORMULAS = {
 
 
 def small(**parameters):
-    """Return a regressor that is quick to fit."""
+    """Return a regressor that is quick to fit, without a linear model."""
     defaults = {"hidden_size": 4, "max_epochs": 3, "random_state": 0}
+    defaults |= {"window_norm": None, "ar_order": 0}
     return RNNRegressor(**defaults | parameters)
 
 

@@ -54,11 +54,18 @@ def run_layer(cell_type, nonlinearity, x, directions):
     return outputs, last
 
 
+def join_steps(x, size):
+    """Return patches of `size` steps of `x`, the first step repeated in front."""
+    x = np.concatenate([x[:1]] * (-len(x) % size) + [x])
+    return np.stack([x[i : i + size].ravel() for i in range(0, len(x), size)])
+
+
 def run_network(model, state, x):
     """Return the raw outputs `(K,)` for one row `x`, already scaled.
 
-    `model` gives the parameters of the estimator, `state` the state dict of its module.
+    `model` is the fitted estimator, `state` the state dict of its module.
     """
+    x = join_steps(np.asarray(x), model.patch_size_)
     for layer in range(sum(name.endswith("weight_ih_l0") for name in state)):
         directions = [
             [
@@ -70,5 +77,6 @@ def run_network(model, state, x):
         ]
         x, last = run_layer(model.cell_type, model.nonlinearity, x, directions)
     pooled = {"last": last, "mean": x.mean(axis=0), "max": x.max(axis=0)}
+    pooled["concat"] = np.concatenate(list(pooled.values()))
     weight, bias = np.asarray(state["head.weight"]), np.asarray(state["head.bias"])
-    return weight @ pooled[model.pooling] + bias
+    return weight @ pooled[model.pooling_] + bias

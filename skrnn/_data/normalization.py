@@ -222,8 +222,11 @@ class NormalizedSequences(Sequences):
             return location, np.ones_like(location)
         valid = (np.arange(longest) < lengths[:, None])[:, :, None]
         mean = np.sum(own, axis=1, where=valid) / lengths[:, None]
-        squares = np.sum((own - mean[:, None]) ** 2, axis=1, where=valid)
-        std = np.sqrt(squares / lengths[:, None])
+        gaps = np.abs(own - mean[:, None])
+        peak = np.max(gaps, axis=1, initial=0.0, where=valid)
+        peak[peak == 0] = 1.0  # by which no square overflows
+        squares = np.sum((gaps / peak[:, None]) ** 2, axis=1, where=valid)
+        std = np.sqrt(squares / lengths[:, None]) * peak
         return mean, np.maximum(std, self.min_std)
 
 

@@ -38,6 +38,8 @@ class RegressionTarget:
         beyond.
     """
 
+    needs_residuals = False  # by `from_linear_model`
+
     def __init__(self, loss):
         self.loss = loss
 
@@ -108,10 +110,10 @@ class RegressionTarget:
         intercept : ndarray of shape (n_targets,)
 
         residuals : ndarray of shape (n, n_targets)
-            Of the training rows.
+            Of the training rows; None unless `needs_residuals`.
 
         weights : ndarray of shape (n,)
-            Of the training rows.
+            Of the training rows; None likewise.
 
         Returns
         -------
@@ -152,6 +154,8 @@ class QuantileTarget(RegressionTarget):
     Chernozhukov, Fernandez-Val, Galichon: Quantile and probability curves without
     crossing. Econometrica 78, 2010.
     """
+
+    needs_residuals = True
 
     def __init__(self, quantiles):
         super().__init__("quantile")

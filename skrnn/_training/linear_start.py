@@ -8,27 +8,22 @@ how much of this correction to keep.
 
 import numpy as np
 import torch
-from sklearn.linear_model import Ridge, RidgeCV
 from torch.nn import functional as F
 
 from skrnn._data.step_targets import unwrap_target
 from skrnn._training.batches import CHUNK_ROWS, valid_steps
-
-# Penalties of the Ridge regression for each row, in standardised units: hardly any for
-# many rows, a strong one where there are hardly more rows than lags.
-RIDGE_PENALTIES = np.logspace(-4, 0, 9)
-
-# Candidates of the shrinkage factor: 0 is the linear model, 1 the trained network.
-SHRINKAGE_FACTORS = np.linspace(0, 1, 101)
+from skrnn._training.judging import SHRINKAGE_FACTORS
+from skrnn._training.linear_model import LinearProblem
 
 
 class LinearStart:
-    """The linear model that the training of a net starts from.
+    """The linear model that the training of a net starts from, and is judged by.
+
+    Without a highway it is a constant, which only judges.
 
     Parameters
     ----------
     net : RecurrentNet
-        Whose module has a highway.
     """
 
     def __init__(self, net):
@@ -47,43 +42,75 @@ class LinearStart:
         -------
         self : object
         """
-        inputs = self._highway_inputs(dataset)
-        weights = dataset.flat_weights
-        positive = weights > 0
-        inputs, weights = inputs[positive], weights[positive]
-        targets = dataset.y.astype(np.float64)[positive]
-        coefficients, intercept = fit_ridge(inputs, targets, weights)
-        residuals = targets - inputs @ coefficients.T - intercept
-        self.module.start_at_linear_model(
-            *unwrap_target(self.net.target).from_linear_model(
-                coefficients, intercept, residuals, weights
-            )
+        model = LinearProblem(lambda: self._parts(dataset)).solve()
+        target, residuals, weights = unwrap_target(self.net.target), None, None
+        if target.needs_residuals:
+            parts = list(self._residuals(dataset, model))
+            residuals, weights = (np.concatenate(p) for p in zip(*parts, strict=True))
+        weight, bias = target.from_linear_model(
+            model.coefficients, model.intercept, residuals, weights
         )
-        highway = self.module.highway
-        self.weight, self.bias = highway.weight.clone(), highway.bias.clone()
+        head = self.module.head
+        self.weight, self.bias = (
+            torch.as_tensor(np.ascontiguousarray(part)).to(head.weight)
+            for part in (weight, bias)
+        )
+        if self.module.highway is not None:
+            self.initial_head = head.weight.clone(), head.bias.clone()
+            self.module.start_at_linear_model(self.weight, self.bias)
         return self
 
     @torch.no_grad()
-    def _highway_inputs(self, dataset):
-        """Return what the highway gets for each row or time step, in float64."""
-        result = np.empty((len(dataset.y), self.module.highway.in_features))
-        first = 0
-        for part in torch.arange(len(dataset)).split(CHUNK_ROWS):
-            batch, _ = dataset.batch(part)
-            x, lengths = (
-                self.module.encode_inputs(batch["values"]),
-                batch.get("lengths"),
-            )
-            inputs = self.module.highway_inputs(x, lengths)
-            if dataset.per_step:
-                inputs = valid_steps(inputs, lengths)
-            result[first : first + len(inputs)] = inputs.cpu()
-            first += len(inputs)
-        return result
+    def release_head(self):
+        """Set the head back to its initial weights, if `fit` set it to zero.
+
+        A plain RNN whose head starts at zero hardly learns even functions of its input,
+        since its hidden states are nearly odd functions of it. With an output per step
+        the head stays at zero: nothing shrinks there what does not help.
+        """
+        if self.module.highway is not None and not self.module.return_sequences:
+            weight, bias = self.initial_head
+            self.module.head.weight.copy_(weight)
+            self.module.head.bias.copy_(bias)
+
+    def _residuals(self, dataset, model):
+        """Yield the residuals of a linear model and the weights, part by part."""
+        for inputs, targets, weights in self._parts(dataset):
+            yield targets - model.predict(inputs), weights
 
     @torch.no_grad()
-    def losses(self, dataset):
-        """Return the loss of each row for each shrinkage factor.
+    def _parts(self, dataset):
+        """Yield what the highway gets, the targets and the weights, in float64.
+
+        Of the rows, or time steps, of positive weight, part by part.
+        """
+        all_weights, first = dataset.flat_weights, 0
+        for part in torch.arange(len(dataset)).split(CHUNK_ROWS):
+            batch, _ = dataset.batch(part)
+            x = self.module.encode_inputs(batch["values"])
+            lengths = batch.get("lengths")
+            inputs = self._inputs(x, lengths)
+            if dataset.per_step:
+                inputs = valid_steps(inputs, lengths)
+            rows = slice(first, first + len(inputs))
+            first += len(inputs)
+            inputs, weights = inputs.cpu().numpy(), all_weights[rows]
+            positive = weights > 0
+            yield (
+                inputs[positive].astype(np.float64),
+                dataset.y[rows][positive].astype(np.float64),
+                weights[positive],
+            )
+
+    def _inputs(self, x, lengths):
+        """Return what the linear model reads, `(N, n_inputs)`; none of a constant."""
+        if self.module.highway is None:
+            return x.new_empty(len(x), 0)
+        return self.module.highway_inputs(x, lengths)
+
+    @torch.no_grad()
+    def corrections(self, dataset):
+        """Return the outputs of the linear model, and what the network adds.
 
         Parameters
         ----------
@@ -92,94 +119,38 @@ class LinearStart:
 
         Returns
         -------
+        linear, correction : tensors of shape (len(dataset), K)
+
         losses : ndarray of shape (len(SHRINKAGE_FACTORS), len(dataset))
+            Of each row for each shrinkage factor.
         """
         net, module = self.net, self.module
         module.eval()
-        losses = np.empty((len(SHRINKAGE_FACTORS), len(dataset)))
+        parts, losses = [], np.empty((len(SHRINKAGE_FACTORS), len(dataset)))
         for part in torch.arange(len(dataset)).split(CHUNK_ROWS):
             batch, targets = dataset.batch(part)
             x = module.encode_inputs(batch["values"])
-            lags = module.highway_inputs(x, batch.get("lengths"))
+            lags = self._inputs(x, batch.get("lengths"))
             linear = F.linear(lags, self.weight, self.bias)
             correction = net.infer(batch) - linear
+            parts.append((linear, correction))
             for i, factor in enumerate(SHRINKAGE_FACTORS):
                 loss = net.criterion_(linear + factor * correction, targets)
                 losses[i, part] = loss.cpu().numpy()
-        return losses
+        linear, correction = (
+            torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)
+        )
+        return linear, correction, losses
 
     @torch.no_grad()
     def shrink(self, factor):
         """Multiply the network's correction of the linear model by a factor."""
         module = self.module
         module.head.weight.mul_(factor)
-        module.head.bias.mul_(factor)
         highway = module.highway
+        if highway is None:
+            module.head.bias.copy_(torch.lerp(self.bias, module.head.bias, factor))
+            return
+        module.head.bias.mul_(factor)
         highway.weight.copy_(torch.lerp(self.weight, highway.weight, factor))
         highway.bias.copy_(torch.lerp(self.bias, highway.bias, factor))
-
-
-def fit_ridge(inputs, targets, weights):
-    """Return the coefficients `(K, n_inputs)` and the intercept `(K,)` of a Ridge.
-
-    The penalty has the lowest leave-one-out error. Equal rows count as one row with the
-    sum of their weights, so that leaving one out leaves all of them out, and a repeated
-    row is the same as a row of weight 2. The penalty is proportional to the number of
-    rows, as the loss is, and to the mean variance of the inputs.
-    """
-    rows = np.ascontiguousarray(np.column_stack([inputs, targets]))
-    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, group = np.unique(as_bytes, return_index=True, return_inverse=True)
-    weights = np.bincount(group, weights)
-    inputs, targets = inputs[first], targets[first]
-    mean = np.average(inputs, axis=0, weights=weights)
-    variance = np.average((inputs - mean) ** 2, axis=0, weights=weights)
-    unit = np.sqrt(variance.mean()) or 1.0
-    total = weights.sum()
-    if len(inputs) < 3:
-        ridge = Ridge(alpha=total * RIDGE_PENALTIES[-1])
-    else:
-        ridge = RidgeCV(alphas=total * RIDGE_PENALTIES)
-    ridge.fit(inputs / unit, targets, weights)
-    return np.atleast_2d(ridge.coef_) / unit, np.ravel(ridge.intercept_)
-
-
-def shrinkage_factor(losses, weights):
-    r"""Return how much of the network's correction of the linear model to keep.
-
-    The factor with the lowest loss on rows that were not trained on, shrunk by the
-    uncertainty of its gain: with the mean gain :math:`g` over the linear model and its
-    standard error :math:`s`, multiplied by :math:`\max(0, 1 - s^2 / g^2)`.
-
-    Parameters
-    ----------
-    losses : ndarray of shape (len(SHRINKAGE_FACTORS), n)
-        Of each row for each factor, see `LinearStart.losses`.
-
-    weights : ndarray of shape (n,)
-        Of the rows.
-
-    Returns
-    -------
-    factor : float
-        In [0, 1].
-
-    References
-    ----------
-    James, Stein: Estimation with quadratic loss. Fourth Berkeley Symposium, 1961.
-    This is the factor of the positive-part estimator, for one mean with an estimated
-    standard error.
-    """
-    losses = losses[:, weights > 0]
-    weights = weights[weights > 0] / weights.sum()
-    with np.errstate(invalid="ignore"):
-        mean = losses @ weights
-    if np.isnan(mean).all():
-        return 0.0
-    best = np.nanargmin(mean)
-    gains = losses[0] - losses[best]
-    gain = weights @ gains
-    if not gain > 0:
-        return 0.0
-    variance = weights**2 @ (gains - gain) ** 2
-    return float(SHRINKAGE_FACTORS[best] * max(0.0, 1 - variance / gain**2))

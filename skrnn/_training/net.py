@@ -184,16 +184,29 @@ class RecurrentNet(NeuralNet):
 
     # -- training
 
-    def train(self, dataset, validation=None):
+    def train(self, dataset, validation=None, start=None):
         """Train for `max_epochs` epochs, or until a callback stops training.
 
         Unlike skorch's `fit` this lets KeyboardInterrupt through, once the state after
         the last complete epoch is consistent.
+
+        Parameters
+        ----------
+        dataset : SequenceDataset
+            The training rows.
+
+        validation : SequenceDataset, default=None
+            Rows that are not trained on.
+
+        start : LinearStart, default=None
+            The linear model that the net is set to. Early stopping may return to it.
         """
         self._prepare_training(dataset, validation)
         try:
             with suppress(StopTraining):
                 self.notify("on_train_begin", X=dataset, y=None)
+                if start is not None:
+                    start.release_head()
                 self.fit_loop(dataset)
             self._drop_incomplete_epoch()
             with suppress(StopTraining):

@@ -9,6 +9,26 @@ from skrnn._training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
+class LinearChoice:
+    """How windows are normalised, and the linear model beside the network.
+
+    Attributes
+    ----------
+    window_norm : {'last', 'standard', 'difference'} or None, default=None
+
+    ar_order : int, default=0
+        0 for no linear model.
+
+    is_sufficient : bool, default=False
+        Whether nothing seems to be left for the network to learn.
+    """
+
+    window_norm: str | None = None
+    ar_order: int = 0
+    is_sufficient: bool = False
+
+
+@dataclass(frozen=True)
 class FitPlan:
     """What a fit will do, decided from the parameters and the samples.
 
@@ -32,6 +52,16 @@ class FitPlan:
 
     seed : int
         Seed of the weights, the order of batches and dropout.
+
+    pooling : str
+    patch_size : int
+        Of a new network, see `ModuleConfig`.
+
+    linear : LinearChoice
+        Of a new network.
+
+    alternative : LinearChoice or None
+        For `folds` to choose from too.
     """
 
     train: np.ndarray
@@ -41,3 +71,7 @@ class FitPlan:
     callbacks: list
     device: torch.device
     seed: int
+    pooling: str
+    patch_size: int
+    linear: LinearChoice
+    alternative: LinearChoice | None = None

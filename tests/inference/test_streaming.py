@@ -48,15 +48,20 @@ def test_a_thousand_steps_equal_the_prediction_of_the_sequence(cell_type, dtype)
 
 
 @pytest.mark.parametrize(
-    ("pooling", "cell_type", "dtype"),
+    ("pooling", "patch_size", "cell_type", "dtype"),
     [
-        ("mean", "lstm", np.float32),
-        ("max", "rnn", np.float64),
-        ("attention", "gru", np.float32),
+        ("mean", 1, "lstm", np.float32),
+        ("max", 1, "rnn", np.float64),
+        ("attention", 1, "gru", np.float32),
+        ("concat", 7, "lstm", np.float64),
     ],
 )
-def test_a_thousand_steps_are_pooled_as_the_sequence(pooling, cell_type, dtype):
-    model = RNNRegressor(**TINY, cell_type=cell_type, pooling=pooling)
+def test_a_thousand_steps_are_pooled_as_the_sequence(
+    pooling, patch_size, cell_type, dtype
+):
+    model = RNNRegressor(
+        **TINY, cell_type=cell_type, pooling=pooling, patch_size=patch_size
+    )
     model.fit(X.astype(dtype), NUMBERS[:, -1])
     stream, long = model.stream(), LONG.astype(dtype)
     predictions = [stream.predict_step(x_t) for x_t in long[0]]
@@ -67,18 +72,26 @@ def test_a_thousand_steps_are_pooled_as_the_sequence(pooling, cell_type, dtype):
 
 
 @pytest.mark.parametrize(
-    ("cell_type", "pooling", "hidden_size"),
+    ("cell_type", "pooling", "patch_size", "hidden_size"),
     [
-        ("rnn", "last", (5, 3)),
-        ("gru", "mean", 4),
-        ("lstm", "max", (5, 3)),
-        ("rnn", "attention", 4),
-        ("lstm", "last", 4),
-        ("gru", "attention", (5, 3)),
+        ("rnn", "last", 1, (5, 3)),
+        ("gru", "mean", 1, 4),
+        ("lstm", "max", 1, (5, 3)),
+        ("gru", "concat", 1, 4),
+        ("rnn", "attention", 1, 4),
+        ("lstm", "last", 1, 4),
+        ("gru", "attention", 1, (5, 3)),
+        ("rnn", "last", 2, 4),
+        ("lstm", "concat", 3, (5, 3)),
+        ("gru", "attention", 2, 4),
+        ("rnn", "mean", 100, 4),
     ],
 )
-def test_each_step_predicts_for_the_sequence_so_far(cell_type, pooling, hidden_size):
+def test_each_step_predicts_for_the_sequence_so_far(
+    cell_type, pooling, patch_size, hidden_size
+):
     params = TINY | {"hidden_size": hidden_size, "pooling": pooling, "num_layers": 2}
+    params["patch_size"] = patch_size
     model = RNNRegressor(**params, cell_type=cell_type).fit(X, NUMBERS[:, -1])
     stream = model.stream()
     predictions = [stream.predict_step(x_t) for x_t in X[0]]

@@ -23,7 +23,8 @@ shapes = pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"
 
 any_cell = st.sampled_from(CELLS)
 any_stack = st.sampled_from([(5,), (5, 4), (5, 3, 4)])
-any_pooling = st.sampled_from(["last", "mean", "max"])
+any_pooling = st.sampled_from(["last", "mean", "max", "concat"])
+any_patch_size = st.sampled_from([1, 2, 4])
 
 
 def draw_data(ragged, dtype=np.float64):
@@ -92,10 +93,11 @@ def make_module(dropout=0.0, **changes):
     hidden_size=any_stack,
     bidirectional=st.booleans(),
     pooling=any_pooling,
+    patch_size=any_patch_size,
     ragged=st.booleans(),
 )
 def test_predictions_are_those_of_the_textbook(
-    cell, hidden_size, bidirectional, pooling, ragged
+    cell, hidden_size, bidirectional, pooling, patch_size, ragged
 ):
     X, y = draw_data(ragged)
     model = RNNRegressor(
@@ -104,6 +106,7 @@ def test_predictions_are_those_of_the_textbook(
         nonlinearity=cell[1],
         bidirectional=bidirectional,
         pooling=pooling,
+        patch_size=patch_size,
         max_epochs=2,
         random_state=0,
     ).fit(X, y)
@@ -204,14 +207,22 @@ def test_layers_are_those_of_torch_by_name_and_result(
 
 
 @settings(max_examples=15)
-@given(cell=any_cell, bidirectional=st.booleans(), pooling=any_pooling)
-def test_padding_affects_neither_outputs_nor_gradients(cell, bidirectional, pooling):
+@given(
+    cell=any_cell,
+    bidirectional=st.booleans(),
+    pooling=any_pooling,
+    patch_size=any_patch_size,
+)
+def test_padding_affects_neither_outputs_nor_gradients(
+    cell, bidirectional, pooling, patch_size
+):
     module = make_module(
         hidden_sizes=(4, 3),
         cell_type=cell[0],
         nonlinearity=cell[1],
         bidirectional=bidirectional,
         pooling=pooling,
+        patch_size=patch_size,
     ).eval()
     X = scale_rows(draw_data(ragged=True)[0])
     results = []
@@ -231,10 +242,14 @@ def test_padding_affects_neither_outputs_nor_gradients(cell, bidirectional, pool
 
 
 @settings(max_examples=8)
-@given(cell=any_cell, pooling=any_pooling)
-def test_lengths_that_are_all_full_equal_no_lengths(cell, pooling):
+@given(cell=any_cell, pooling=any_pooling, patch_size=any_patch_size)
+def test_lengths_that_are_all_full_equal_no_lengths(cell, pooling, patch_size):
     module = make_module(
-        cell_type=cell[0], nonlinearity=cell[1], bidirectional=True, pooling=pooling
+        cell_type=cell[0],
+        nonlinearity=cell[1],
+        bidirectional=True,
+        pooling=pooling,
+        patch_size=patch_size,
     )
     values, lengths = pad_rows(draw_data(ragged=False)[0])
 

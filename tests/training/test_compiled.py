@@ -57,7 +57,8 @@ def assert_coincide(compiled, in_torch, X, rtol=1e-9):
     ),
     hidden_size=st.sampled_from([3, (3,), (4, 2), (2, 3, 2)]),
     bidirectional=st.booleans(),
-    pooling=st.sampled_from(["last", "mean", "max", "attention"]),
+    pooling=st.sampled_from(["last", "mean", "max", "concat", "attention"]),
+    patch_size=st.sampled_from([1, 1, 3]),
     initial_state=st.sampled_from(["zeros", "normal", "learned"]),
     loss=st.sampled_from(["squared_error", "absolute_error", "huber", "quantile"]),
     optimizer=st.sampled_from(["adam", "adamw", "sgd", "rmsprop"]),
@@ -278,7 +279,10 @@ def test_no_python_runs_between_batches(monkeypatch):
     # Without a limit of time: how many batches a call gets depends on the machine.
     monkeypatch.setattr(calls, "CALL_SECONDS", 1e9)
     X, y = np.tile(DENSE, (8, 1, 1)), np.tile(Y, 8)
-    few, many = RNNRegressor(**TINY | {"batch_size": 20}), RNNRegressor(**TINY)
+    few, many = (
+        RNNRegressor(**TINY | {"batch_size": batch_size}, ar_order=0)
+        for batch_size in (20, 4)
+    )
     for model in (few, many):
         model.fit(X, y)  # imports and compiles
     n_more = 3 * (20 - 4)  # batches

@@ -184,7 +184,7 @@ def test_bidirectional_networks_cannot_carry_states(params, message):
         ),
         (
             {"pooling": "mean"},
-            "The 'pooling' parameter of RNNRegressor must be 'last' with "
+            "The 'pooling' parameter of RNNRegressor must be 'last' or 'auto' with "
             "tbptt_steps=2, since not all steps are available at once. Got 'mean'.",
         ),
     ],

@@ -1,0 +1,69 @@
+"""What 'auto' stands for, chosen from the sizes of the data.
+
+The reasons for each rule, and what was measured, are in benchmarks/README.md.
+"""
+
+import math
+
+import numpy as np
+
+# Sequences that are typically longer than LONG steps are read in about N_PATCHES
+# patches, and pooled over all of these: a recurrent network that reads out its last
+# state only hardly learns what it saw a hundred steps before.
+LONG, N_PATCHES = 40, 20
+
+# Few long sequences are trained on for more epochs, up to MAX_EPOCHS, until the
+# optimiser has taken MIN_STEPS steps.
+EPOCHS, MAX_EPOCHS, MIN_STEPS = 60, 120, 240
+
+
+def choose_patch_size(n_steps):
+    """Return how many time steps enter the layers as one.
+
+    Parameters
+    ----------
+    n_steps : ndarray of int
+        Of each sequence.
+
+    Returns
+    -------
+    patch_size : int
+    """
+    typical = float(np.median(n_steps))
+    return 1 if typical <= LONG else math.ceil(typical / N_PATCHES)
+
+
+def choose_pooling(n_steps):
+    """Return how the time steps are pooled: 'last', or 'concat' for long sequences.
+
+    Parameters
+    ----------
+    n_steps : ndarray of int
+        Of each sequence.
+
+    Returns
+    -------
+    pooling : str
+    """
+    return "last" if np.median(n_steps) <= LONG else "concat"
+
+
+def choose_max_epochs(n_steps, batch_size):
+    """Return the number of epochs.
+
+    Parameters
+    ----------
+    n_steps : ndarray of int
+        Of each sequence to train on.
+
+    batch_size : int
+        Rows of a batch.
+
+    Returns
+    -------
+    max_epochs : int
+    """
+    if np.median(n_steps) <= LONG:
+        return EPOCHS
+    n_batches = math.ceil(len(n_steps) / batch_size)
+    return int(np.clip(math.ceil(MIN_STEPS / n_batches), EPOCHS, MAX_EPOCHS))
