@@ -4,6 +4,7 @@ from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
     check_finite_outputs,
     predict_attention,
-    predict_outputs,
+    predict_ensemble,
     predict_states,
     to_torch_layout,
 )
@@ -52,6 +53,7 @@ from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBa
 from skrnn._training.config import TrainingConfig
 from skrnn._training.judging import FoldResult, Judgement, is_better
 from skrnn._training.linear_start import LinearStart
+from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
@@ -303,44 +305,52 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _cross_validate(self, samples, plan):
         """Return the `Judgement` of the folds, or of the first if it seems clear."""
-        results, judgement = [], None
-        for fold in plan.folds:
-            results.append(self._train_fold(samples, plan, *fold))
-            judgement = Judgement(results)
-            if judgement.is_clear:
-                break
+        results, n_threads = [], torch.get_num_threads()
+        for first in range(0, len(plan.folds), n_threads):
+            jobs = [
+                partial(self._train_fold, samples, plan, *fold)
+                for fold in plan.folds[first : first + n_threads]
+            ]
+            for result in run_jobs(jobs, n_threads):
+                results.append(result)
+                judgement = Judgement(results)
+                if judgement.is_clear:
+                    return judgement
         return judgement
 
     def _train(self, samples, external, encoder, plan, judgement, continuing):
         """Train the network and set the fitted attributes."""
         if continuing:
             data = encoder.encode(samples)
-            net = self._continued_net(encoder.target, plan)
+            nets = self._continued_nets(encoder.target, plan)
         else:
             encoder.normalizer = self._new_normalizer(plan.linear)
             data = encoder.fit_encode(samples, plan.train)
-            net = self._new_net(data, encoder.target, plan)
+            nets = self._new_nets(data, encoder.target, plan, self.n_members)
+        net = nets[0]
         train, valid = net.make_dataset(data, plan.train), None
         if external is not None:
             encoded = encoder.encode_validation(external)
             valid = net.make_dataset(encoded, np.arange(len(external)))
         elif len(plan.valid):
             valid = net.make_dataset(data, plan.valid)
-        start = None
+        starts = [None] * len(nets)
         is_judged = judgement is not None or plan.linear.is_sufficient
         if not continuing and (net.module_.highway is not None or is_judged):
-            start = LinearStart(net).fit(train)
+            starts = LinearStart(net).fit(train).for_nets(nets)
         try:
-            net.train(train, valid, start)
+            train_members(nets, train, valid, starts, torch.get_num_threads())
         except KeyboardInterrupt:
-            if self.warm_start and len(net.history):  # keep the complete epochs
-                self._set_fitted(net, encoder, plan)
+            is_alone = len(nets) == 1  # members differ in the epochs they completed
+            if self.warm_start and is_alone and len(net.history):
+                self._set_fitted(nets, encoder, plan)
             raise
-        if plan.linear.is_sufficient:
-            start.shrink(0.0)
-        elif judgement is not None:
-            start.shrink(judgement.factor)
-        self._set_fitted(net, encoder, plan)
+        for start in starts:
+            if plan.linear.is_sufficient:
+                start.shrink(0.0)
+            elif judgement is not None:
+                start.shrink(judgement.factor)
+        self._set_fitted(nets, encoder, plan)
         if judgement is not None:
             self.validation_loss_curve_ = judgement.mean_curve
 
@@ -362,7 +372,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             callbacks=self._schedule_callbacks(),
             seed=draw_seed(plan.seed),
         )
-        net = self._new_net(data, encoder.target, fold_plan)
+        (net,) = self._new_nets(data, encoder.target, fold_plan)
         train_set = net.make_dataset(data, train)
         valid_set = net.make_dataset(data.with_weights(None), valid)
         start = LinearStart(net).fit(train_set)
@@ -381,18 +391,23 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             lambda output: encoder.target.decode(output, reference),
         )
 
-    def _set_fitted(self, net, encoder, plan):
+    def _set_fitted(self, nets, encoder, plan):
         """Set the fitted attributes after a training."""
-        history = net.history.to_list()
-        self.net_ = net
+        net, *self._other_nets = nets
         self._encoder = encoder
+        self._set_trained(net)
         self._module_config = net.module_.config
         self._training_config = plan.config
         self.n_outputs_ = encoder.target.n_outputs
         self.device_ = str(net.device)
-        self.engine_ = net.engine_name_
         self.pooling_ = self._module_config.pooling
         self.patch_size_ = self._module_config.patch_size
+
+    def _set_trained(self, net):
+        """Set the attributes that tell how a net was trained."""
+        history = net.history.to_list()
+        self.net_ = net
+        self.engine_ = net.engine_name_
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
         self.validation_loss_curve_ = None
@@ -465,30 +480,40 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _schedule_callbacks(self):
         return [PlateauSchedule()] if self.lr_schedule == "plateau" else []
 
-    def _new_net(self, data, target, plan):
-        """Return a net with new weights that standardises X."""
+    def _new_nets(self, data, target, plan, n_members=1):
+        """Return nets with new weights that standardise X."""
         config = self._network_config(data, target, plan)
-        net = self._build_net(config, target, plan)
+        nets = [
+            self._build_net(config, target, plan, seed)
+            for seed in member_seeds(plan.seed, n_members)
+        ]
         if self.standardize and self.embedding_dim is None:
             weights = data.weights_of(plan.train)
             mean, scale = feature_scaling(data.sequences, plan.train, weights)
-            net.module_.set_scaling(mean, scale)
-        return net
+            for net in nets:
+                net.module_.set_scaling(mean, scale)
+        return nets
 
-    def _continued_net(self, target, plan):
-        """Return a copy of the net, to continue training with new parameters."""
+    def _continued_nets(self, target, plan):
+        """Return copies of the nets, to continue training with new parameters."""
         with_moments = plan.config.has_optimizer_of(self._training_config)
-        net = self._build_net(self._module_config, target, plan)
-        return import_state(net, export_state(self.net_), with_moments=with_moments)
+        return [
+            import_state(
+                self._build_net(self._module_config, target, plan, plan.seed),
+                export_state(net),
+                with_moments=with_moments,
+            )
+            for net in self._nets()
+        ]
 
-    def _build_net(self, module_config, target, plan):
+    def _build_net(self, module_config, target, plan, seed):
         net = build_net(
             module_config,
             plan.config,
             target,
             plan.device,
-            plan.seed,
-            plan.callbacks,
+            seed,
+            deepcopy(plan.callbacks),  # members must not share them
         )
         net.verbose = int(self.verbose)  # for callbacks that print
         return net
@@ -500,7 +525,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         sequences = self._encoder.normalizer.normalize(self._check_X(X))
         with limited_threads(self.n_jobs):
-            output = predict_outputs(self.module_, sequences)
+            target = unwrap_target(self._encoder.target)
+            output = predict_ensemble(self._modules(), sequences, target)
             return self._decode(decode, output, sequences)
 
     def _decode(self, decode, output, sequences):
@@ -635,6 +661,27 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         return self.net_.module_
 
+    def _nets(self):
+        """Return the nets of all members."""
+        return [self.net_, *self._other_nets]
+
+    def _modules(self):
+        """Return the networks of all members."""
+        return [net.module_ for net in self._nets()]
+
+    @property
+    def members_(self):
+        """The fitted members, a list of estimators with one network each."""
+        check_is_fitted(self)
+        members = []
+        for net in self._nets():
+            member = object.__new__(type(self))
+            vars(member).update(vars(self))
+            member.n_members, member._other_nets = 1, []
+            member._set_trained(net)
+            members.append(member)
+        return members
+
     @property
     def history_(self):
         """The training history, a DataFrame with one row per epoch."""
@@ -654,14 +701,16 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
-        net = state.pop("net_", None)
+        net, others = state.pop("net_", None), state.pop("_other_nets", [])
         if net is not None:
             state["_net_state"] = export_state(net)
+            state["_other_net_states"] = [export_state(other) for other in others]
         return state
 
     def __setstate__(self, state):
         state = dict(state)
         net_state = state.pop("_net_state", None)
+        other_states = state.pop("_other_net_states", [])
         super().__setstate__(state)
         if net_state is None:
             return
@@ -670,12 +719,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         except ValueError:  # trained on a GPU that this machine does not have
             device = torch.device("cpu")
             self.device_ = "cpu"
+        described = self._module_config, self._training_config, self._encoder.target
         with limited_threads(None):
-            net = build_net(
-                self._module_config, self._training_config, self._encoder.target, device
+            self.net_, *self._other_nets = (
+                import_state(build_net(*described, device), state)
+                for state in (net_state, *other_states)
             )
-            self.net_ = import_state(net, net_state)
-        self.net_.module_.eval()  # for a user who calls the module, as after fit
+        for module in self._modules():
+            module.eval()  # for a user who calls the module, as after fit
 
 
 def draw_seed(random_state):

@@ -158,8 +158,8 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
     def _strata(self, target, y):
         return target.encode(y) if isinstance(target, ClassTarget) else None
 
-    def _set_fitted(self, net, encoder, plan):
-        super()._set_fitted(net, encoder, plan)
+    def _set_fitted(self, nets, encoder, plan):
+        super()._set_fitted(nets, encoder, plan)
         self.classes_ = encoder.target.classes
 
     def __sklearn_tags__(self):
@@ -248,6 +248,11 @@ class RNNClassifier(BaseClassifier):
         Weights of the classes, multiplied with `sample_weight`. 'balanced' gives every
         class the same total weight. For multilabel targets, 'balanced' or a list with
         one dict per label, which holds the weights of 0 and 1.
+
+    n_members : int, default=1
+        Number of networks, which differ in their initial weights and in the order of
+        batches. Predictions, or the probabilities of labels, are their means. `n_jobs`
+        is how many of them are trained at a time.
 
     max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
@@ -356,6 +361,10 @@ class RNNClassifier(BaseClassifier):
         The network, with the weights of the last epoch, or of the best one if
         `early_stopping` restored it.
 
+    members_ : list of estimators
+        One fitted estimator for each network; attributes of networks and training are
+        those of the first.
+
     n_iter_ : int
         Number of epochs run.
 
@@ -412,6 +421,9 @@ class RNNClassifier(BaseClassifier):
 
     References
     ----------
+    Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
+    estimation using deep ensembles. NeurIPS 2017.
+
     Elman: Finding structure in time. Cognitive Science 14, 1990.
 
     Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
@@ -446,6 +458,7 @@ class RNNClassifier(BaseClassifier):
         return_sequences=False,
         standardize=True,
         class_weight=None,
+        n_members=1,
         max_epochs="auto",
         lr=1e-2,
         batch_size=32,
@@ -480,6 +493,7 @@ class RNNClassifier(BaseClassifier):
         self.return_sequences = return_sequences
         self.standardize = standardize
         self.class_weight = class_weight
+        self.n_members = n_members
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -577,6 +591,11 @@ class BiRNNClassifier(BaseClassifier):
         class the same total weight. For multilabel targets, 'balanced' or a list with
         one dict per label, which holds the weights of 0 and 1.
 
+    n_members : int, default=1
+        Number of networks, which differ in their initial weights and in the order of
+        batches. Predictions, or the probabilities of labels, are their means. `n_jobs`
+        is how many of them are trained at a time.
+
     max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
         each call of `fit`. 'auto' is 60; for few long sequences, of typically more than
@@ -684,6 +703,10 @@ class BiRNNClassifier(BaseClassifier):
         The network, with the weights of the last epoch, or of the best one if
         `early_stopping` restored it.
 
+    members_ : list of estimators
+        One fitted estimator for each network; attributes of networks and training are
+        those of the first.
+
     n_iter_ : int
         Number of epochs run.
 
@@ -738,6 +761,9 @@ class BiRNNClassifier(BaseClassifier):
 
     References
     ----------
+    Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
+    estimation using deep ensembles. NeurIPS 2017.
+
     Elman: Finding structure in time. Cognitive Science 14, 1990.
 
     Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
@@ -780,6 +806,7 @@ class BiRNNClassifier(BaseClassifier):
         return_sequences=False,
         standardize=True,
         class_weight=None,
+        n_members=1,
         max_epochs="auto",
         lr=1e-2,
         batch_size=32,
@@ -813,6 +840,7 @@ class BiRNNClassifier(BaseClassifier):
         self.return_sequences = return_sequences
         self.standardize = standardize
         self.class_weight = class_weight
+        self.n_members = n_members
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size

@@ -24,6 +24,7 @@ PARAMETER_CONSTRAINTS = {
     "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
     "return_sequences": ["boolean"],
     "standardize": ["boolean"],
+    "n_members": [Interval(Integral, 1, None, closed="left")],
     "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -86,6 +87,13 @@ def check_same_network(estimator):
     ValueError
         If a parameter of the network has changed.
     """
+    n_before = len(estimator._modules())
+    if estimator.n_members != n_before:
+        raise ValueError(
+            "The 'n_members' parameter must stay as it was while training continues "
+            f"with warm_start or partial_fit. Got {estimator.n_members} after "
+            f"{n_before}. Set warm_start=False and call fit."
+        )
     for name, value in estimator._network_parameters().items():
         before = getattr(estimator._module_config, name)
         if value not in (before, "auto"):  # 'auto' leaves a network as it is

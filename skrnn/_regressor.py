@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
+from skrnn._data.sequences import split_sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._data.targets import (
     ROW_LOSSES,
@@ -158,6 +160,11 @@ default='squared_error'
         `target_feature=None`, with `return_sequences`, with `embedding_dim`, in
         `partial_fit`, and for fewer than 10 different rows.
 
+    n_members : int, default=1
+        Number of networks, which differ in their initial weights and in the order of
+        batches. Predictions, or the probabilities of labels, are their means. `n_jobs`
+        is how many of them are trained at a time.
+
     max_epochs : int or 'auto', default='auto'
         Maximum number of epochs (passes over the training rows). With `warm_start`, of
         each call of `fit`. 'auto' is 60; for few long sequences, of typically more than
@@ -277,6 +284,10 @@ default='squared_error'
         The network, with the weights of the last epoch, or of the best one if
         `early_stopping` restored it.
 
+    members_ : list of estimators
+        One fitted estimator for each network; attributes of networks and training are
+        those of the first.
+
     n_iter_ : int
         Number of epochs run.
 
@@ -351,6 +362,9 @@ default='squared_error'
 
     References
     ----------
+    Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
+    estimation using deep ensembles. NeurIPS 2017.
+
     Elman: Finding structure in time. Cognitive Science 14, 1990.
 
     Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997.
@@ -407,6 +421,7 @@ default='squared_error'
         window_norm="auto",
         target_feature=None,
         ar_order="auto",
+        n_members=1,
         max_epochs="auto",
         lr=1e-2,
         batch_size=32,
@@ -445,6 +460,7 @@ default='squared_error'
         self.window_norm = window_norm
         self.target_feature = target_feature
         self.ar_order = ar_order
+        self.n_members = n_members
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -489,13 +505,17 @@ default='squared_error'
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict the targets of each sequence.
 
         Parameters
         ----------
         X : array-like, DataFrame, or list of arrays
             Sequences, in any form that `fit` accepts.
+
+        return_std : bool, default=False
+            Whether to return the standard deviation of the predictions of the members
+            too; needs `n_members` above 1.
 
         Returns
         -------
@@ -504,8 +524,26 @@ default='squared_error'
             `return_sequences`, one per time step: `(n_samples, n_timesteps)` or
             `(n_samples, n_timesteps, n_outputs)`, or a 1-D object array of arrays if X
             is a list.
+
+        y_std : ndarray
+            Only with `return_std`: the standard deviation over members, in the form of
+            y. It says how far they disagree, not how noisy y is: see
+            `predict_quantiles` for that.
         """
-        return self._predict(X, lambda target, *output: target.decode(*output))
+        y = self._predict(X, lambda target, *output: target.decode(*output))
+        if not return_std:
+            return y
+        members = self.members_
+        if len(members) == 1:
+            raise ValueError(
+                "return_std=True needs an ensemble. Got n_members=1. Set n_members, "
+                "for example to 5, and call fit."
+            )
+        predictions = [member.predict(X) for member in members]
+        if y.dtype.kind != "O":
+            return y, np.std(predictions, axis=0)
+        pieces = [np.std(of_row, axis=0) for of_row in zip(*predictions, strict=True)]
+        return y, split_sequences(np.concatenate(pieces), [len(p) for p in pieces])
 
     @available_if(_predicts_quantiles)
     def predict_quantiles(self, X):
@@ -789,8 +827,8 @@ default='squared_error'
         target.loss = self.loss
         return encoder
 
-    def _set_fitted(self, net, encoder, plan):
-        super()._set_fitted(net, encoder, plan)
+    def _set_fitted(self, nets, encoder, plan):
+        super()._set_fitted(nets, encoder, plan)
         self.window_norm_ = encoder.normalizer.window_norm
         self.ar_order_ = self._module_config.ar_order
 

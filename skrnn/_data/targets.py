@@ -11,6 +11,8 @@ the docstring of `RNNRegressor`. For compiled training add formula and gradient 
 torch.
 """
 
+import math
+
 import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -123,6 +125,15 @@ class RegressionTarget:
         """
         return coefficients, intercept
 
+    def combine(self, outputs):
+        """Return the raw outputs of an ensemble, `(n, K)`, from those of its members.
+
+        Parameters
+        ----------
+        outputs : tensor of shape (members, n, K)
+        """
+        return outputs.mean(dim=0)
+
     def decode(self, output, reference=None):
         """Return predictions in the user's units, shaped as y was."""
         y = output.astype(np.float64) * self.scale + self.mean
@@ -184,6 +195,11 @@ class QuantileTarget(RegressionTarget):
             shift = np.interp(self.levels, middle, residuals[rows, k])
             intercepts.append(intercept[k] + shift)
         return np.repeat(coefficients, len(self.levels), axis=0), np.hstack(intercepts)
+
+    def combine(self, outputs):
+        """Return the mean of each quantile over the members of an ensemble."""
+        of_targets = outputs.reshape(*outputs.shape[:2], self.n_targets, -1)
+        return of_targets.sort(dim=-1)[0].mean(dim=0).flatten(1)
 
     def decode(self, output, reference=None):
         """Return the medians in the user's units, shaped as y was."""
@@ -279,6 +295,13 @@ class ClassTarget:
         """The name of the loss in `skrnn._kernels.losses`."""
         return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
+    def combine(self, outputs):
+        """Return logits of the mean probabilities of the members of an ensemble."""
+        if self.n_outputs == 1:
+            return mean_log_odds(outputs)
+        log_probabilities = F.log_softmax(outputs, dim=-1)
+        return log_probabilities.logsumexp(dim=0) - math.log(len(outputs))
+
     def log_probabilities(self, output):
         """Return log-probabilities `(n_samples, n_classes)`."""
         return F.log_softmax(self._log_odds(output), dim=-1).numpy()
@@ -361,6 +384,10 @@ class MultilabelTarget:
 
     compiled_loss = "multilabel"
 
+    def combine(self, outputs):
+        """Return log-odds of the mean probabilities of the members of an ensemble."""
+        return mean_log_odds(outputs)
+
     def log_probabilities(self, output):
         """Return the log-probability of each label's presence."""
         both = F.log_softmax(binary_logits(torch.as_tensor(output)), dim=-1)
@@ -383,6 +410,12 @@ def binary_logits(log_odds):
     array differently from the others.
     """
     return torch.stack([torch.zeros_like(log_odds), log_odds], dim=-1)
+
+
+def mean_log_odds(log_odds):
+    """Return the log-odds of the mean of probabilities over the first axis."""
+    present, absent = F.logsigmoid(log_odds), F.logsigmoid(-log_odds)
+    return present.logsumexp(dim=0) - absent.logsumexp(dim=0)
 
 
 def normalize_targets(y, reference):

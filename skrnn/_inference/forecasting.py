@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_array
 from skrnn._data.sequences import FIXED, Sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads
-from skrnn._inference.prediction import predict_outputs
-from skrnn._inference.streaming import make_stepper
+from skrnn._inference.prediction import predict_ensemble
+from skrnn._inference.streaming import make_ensemble_stepper
 
 
 def forecast(model, X, n_steps, future_features=None):
@@ -141,7 +141,8 @@ def _forecast_by_state(model, sequences, n_steps, columns, others, future):
     predictions = x.new_empty(n, n_steps, len(columns))
     with limited_threads(model.n_jobs), torch.inference_mode():
         decode = _decoder(unwrap_target(model._encoder.target), device)
-        stepper = make_stepper(net.module_, n)
+        target = unwrap_target(model._encoder.target)
+        stepper = make_ensemble_stepper(model._modules(), n, target)
         output = stepper.run(
             torch.from_numpy(values).to(device),
             None if lengths is None else torch.from_numpy(lengths).to(device),
@@ -179,7 +180,7 @@ def _decoder(target, device):
 
 def _forecast_by_windows(model, sequences, n_steps, columns, others, future):
     """Run a network with one output per sequence on a sliding window."""
-    n, n_features, net = len(sequences), sequences.n_features, model.net_
+    n, n_features, target = len(sequences), sequences.n_features, model._encoder.target
     rows, lengths = np.arange(n), sequences.n_steps()
     longest = lengths.max() if model._input_kind == FIXED else model._longest
     # One array for known and predicted values, filled step by step.
@@ -197,8 +198,8 @@ def _forecast_by_windows(model, sequences, n_steps, columns, others, future):
         window = Sequences(windows) if equal else Sequences(windows[valid], sizes)
         normalized = model._encoder.normalizer.normalize(window)
         with limited_threads(model.n_jobs):
-            output = predict_outputs(net.module_, normalized)
-        y = model._encoder.target.decode(output, normalized.reference())
+            output = predict_ensemble(model._modules(), normalized, target)
+        y = target.decode(output, normalized.reference())
         predictions[:, t] = y.reshape(n, -1)
         if not np.isfinite(predictions[:, t]).all():
             break  # the rest stays NaN

@@ -43,6 +43,31 @@ def predict_outputs(module, sequences):
     return _collect(module, sequences, compute, per_step=module.return_sequences)
 
 
+def predict_members(modules, sequences):
+    """Return the raw outputs of several networks, stacked along a first axis."""
+    return np.stack([predict_outputs(module, sequences) for module in modules])
+
+
+def predict_ensemble(modules, sequences, target):
+    """Return the raw outputs of an ensemble, as `predict_outputs` does.
+
+    Parameters
+    ----------
+    modules : list of RecurrentModule
+
+    sequences : Sequences
+        Normalised.
+
+    target : target object
+        Combines the outputs of the members.
+    """
+    if len(modules) == 1:
+        return predict_outputs(modules[0], sequences)
+    outputs = predict_members(modules, sequences)
+    flat = torch.from_numpy(outputs).reshape(len(modules), -1, outputs.shape[-1])
+    return target.combine(flat).numpy().reshape(outputs.shape[1:])
+
+
 def predict_attention(module, sequences):
     """Return the attention weights of the steps, as `predict_outputs` with K = 1."""
 

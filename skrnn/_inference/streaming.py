@@ -336,6 +336,61 @@ class CompiledStepper(Stepper):
         self.state[:] = snapshot
 
 
+class EnsembleStepper:
+    """The same of several networks, whose outputs are combined.
+
+    Parameters
+    ----------
+    steppers : list of Stepper
+
+    combine : callable
+        From the outputs of all, `(members, N, K)`, to those of the ensemble.
+    """
+
+    def __init__(self, steppers, combine):
+        self.steppers, self.combine = steppers, combine
+
+    def step(self, values):
+        """Process one time step of all networks."""
+        return self.combine(torch.stack([s.step(values) for s in self.steppers]))
+
+    def step_array(self, values, n_jobs=None):
+        """Process one time step as `step` does, of numpy arrays."""
+        outputs = [s.step_array(values, n_jobs) for s in self.steppers]
+        return self.combine(torch.from_numpy(np.stack(outputs))).numpy()
+
+    def run(self, values, lengths=None):
+        """Process the first steps; return the last output."""
+        outputs = [s.run(values, lengths) for s in self.steppers]
+        return self.combine(torch.stack(outputs))
+
+    def export_state(self):
+        """Return the states, to be restored by `import_state`."""
+        return [stepper.export_state() for stepper in self.steppers]
+
+    def import_state(self, state):
+        """Continue from what `export_state` returned."""
+        for stepper, of_stepper in zip(self.steppers, state, strict=True):
+            stepper.import_state(of_stepper)
+
+    def snapshot(self):
+        """Return what `restore` needs to undo the steps that follow."""
+        return [stepper.snapshot() for stepper in self.steppers]
+
+    def restore(self, snapshot):
+        """Return to the states of a snapshot."""
+        for stepper, of_stepper in zip(self.steppers, snapshot, strict=True):
+            stepper.restore(of_stepper)
+
+
+def make_ensemble_stepper(modules, n, target):
+    """Return a stepper for the networks of an ensemble, or for a single network."""
+    steppers = [make_stepper(module, n) for module in modules]
+    if len(steppers) == 1:
+        return steppers[0]
+    return EnsembleStepper(steppers, target.combine)
+
+
 def make_stepper(module, n):
     """Return a `Stepper` for a module and n rows, compiled if that is possible."""
     is_compiled = (
@@ -441,9 +496,14 @@ class Stream:
             If the estimator was fitted again.
         """
         self._check_fit()
-        self._stepper = make_stepper(self._net.module_, self.n_streams)
+        self._stepper = self._new_stepper()
         self._before = None  # the last values of the target columns, for differences
         return self
+
+    def _new_stepper(self):
+        estimator = self.estimator
+        target = unwrap_target(estimator._encoder.target)
+        return make_ensemble_stepper(estimator._modules(), self.n_streams, target)
 
     def predict_step(self, x_t):
         """Take the next step and predict.
@@ -587,7 +647,7 @@ class Stream:
         kept = state.pop("_state")
         vars(self).update(state)
         self._net = self.estimator.net_
-        self._stepper = make_stepper(self._net.module_, self.n_streams)
+        self._stepper = self._new_stepper()
         self._stepper.import_state(_to_torch(kept, self._net.device))
 
 

@@ -77,7 +77,7 @@ def choose_linear(sequences, y, rows, weights, columns, window_norm, ar_order):
         candidates = [None, *(CANDIDATES if shortest > 2 else ())]
     targets = Targets(y, units, np.flatnonzero(varies))
     fits = {
-        name: WindowFit(sequences, targets, rows, weights, columns, name)
+        name: WindowFit(sequences, targets, rows, weights, columns, name, fixed_order)
         for name in candidates
     }
     errors = {name: fit.error for name, fit in fits.items()}
@@ -157,6 +157,9 @@ class WindowFit:
 
     window_norm : {'last', 'standard', 'difference'} or None
 
+    order : int, default=0
+        Most lags of the model; 0 for all time steps.
+
     Attributes
     ----------
     order : int
@@ -167,14 +170,19 @@ class WindowFit:
         outputs.
     """
 
-    def __init__(self, sequences, targets, rows, weights, columns, window_norm):
+    def __init__(
+        self, sequences, targets, rows, weights, columns, window_norm, order=0
+    ):
         normalizer = WindowNormalizer(window_norm, columns)
         normalizer.fit(sequences, rows, weights)
         self.sequences = normalizer.normalize(sequences)
         self.reference = self.sequences.reference()
         self.targets, self.rows, self.weights = targets, rows, weights
         self.columns = columns
-        self.order = int(min(self.sequences.n_batch_steps()[rows].min(), MAX_LAGS))
+        n_steps = self.sequences.n_batch_steps()[rows]
+        most = min(n_steps.min(), MAX_LAGS)
+        self.order = int(min(order, most) if order > 0 else most)
+        self.is_complete = self.order == n_steps.max()
         self.scale = None  # of the targets of each row
         if window_norm == "standard":
             self.scale = targets.error_scale(rows, self.reference)
@@ -202,6 +210,8 @@ class WindowFit:
         """
         if self.error < EXACT:
             return True, self.error
+        if not self.is_complete:  # earlier steps may tell more
+            return False, self.error
         rng = np.random.default_rng(0)
         n_inputs = self.problem.n_inputs
         mean, unit = self.problem.mean[:n_inputs], self.problem.unit

@@ -50,6 +50,11 @@ class LinearStart:
         weight, bias = target.from_linear_model(
             model.coefficients, model.intercept, residuals, weights
         )
+        self.set_model(weight, bias)
+        return self
+
+    def set_model(self, weight, bias):
+        """Set the linear model, of raw outputs: `(K, n_inputs)` and `(K,)`."""
         head = self.module.head
         self.weight, self.bias = (
             torch.as_tensor(np.ascontiguousarray(part)).to(head.weight)
@@ -58,7 +63,15 @@ class LinearStart:
         if self.module.highway is not None:
             self.initial_head = head.weight.clone(), head.bias.clone()
             self.module.start_at_linear_model(self.weight, self.bias)
-        return self
+
+    def for_nets(self, nets):
+        """Return this start and equal ones, one for each net, of which it has one."""
+        starts = [self]
+        for net in nets[1:]:
+            start = LinearStart(net)
+            start.set_model(self.weight, self.bias)
+            starts.append(start)
+        return starts
 
     @torch.no_grad()
     def release_head(self):

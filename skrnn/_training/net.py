@@ -166,7 +166,12 @@ class RecurrentNet(NeuralNet):
         self.module_.noise = Noise(self.seed, self.device)
         self.engine_ = None  # only during training
         self.engine_name_ = None
+        self.is_stopped_ = False
         return self
+
+    def stop(self):
+        """End training, from another thread, after the epoch that is running."""
+        self.is_stopped_ = True
 
     def __getstate__(self):
         # The buffers of an engine belong to the parameters of this net, not of a copy.
@@ -281,6 +286,8 @@ class RecurrentNet(NeuralNet):
         """
         if iterator is None:
             return
+        if self.is_stopped_:
+            raise StopTraining
         start = time.perf_counter()
         self._set_training(training)
         if training:

@@ -1,0 +1,77 @@
+"""Training of the members of an ensemble, several at a time."""
+
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skrnn._devices import limited_threads
+
+
+def member_seeds(seed, n_members):
+    """Return the seed of each member; the first is that of a single network."""
+    others = check_random_state(seed).randint(np.iinfo(np.int32).max, size=n_members)
+    return [seed, *map(int, others[1:])]
+
+
+def train_members(nets, train, valid, starts, n_threads):
+    """Train nets on the same data.
+
+    Each takes one thread, so that the result does not depend on their number.
+
+    Parameters
+    ----------
+    nets : list of RecurrentNet
+
+    train, valid : SequenceDataset
+        The training rows, and the validation rows or None.
+
+    starts : list of LinearStart or None
+        Of each net.
+
+    n_threads : int
+        How many are trained at a time.
+    """
+    if len(nets) == 1:
+        nets[0].train(train, valid, starts[0])
+        return
+    jobs = [
+        (lambda net=net, start=start: net.train(train, valid, start))
+        for net, start in zip(nets, starts, strict=True)
+    ]
+
+    def stop():
+        for net in nets:
+            net.stop()
+
+    run_jobs(jobs, n_threads, stop)
+
+
+def run_jobs(jobs, n_threads, stop=None):
+    """Return the results of functions that are run in threads of their own.
+
+    Parameters
+    ----------
+    jobs : list of callable
+        Without arguments.
+
+    n_threads : int
+        How many run at a time; 1 runs them one after the other in this thread.
+
+    stop : callable, default=None
+        Called after an error in one of them, or after Ctrl-C, to end the others.
+    """
+    with limited_threads(1):
+        if min(n_threads, len(jobs)) <= 1:
+            return [job() for job in jobs]
+        with ThreadPoolExecutor(n_threads, "skrnn") as pool:
+            futures = [pool.submit(job) for job in jobs]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                if stop is not None:
+                    stop()
+                raise
