@@ -25,6 +25,7 @@ from skrnn._data.step_targets import (
     check_step_weights,
     unwrap_target,
 )
+from skrnn._data.suspicion import warn_dominating_value
 from skrnn._data.validation import compute_dtype
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
@@ -51,6 +52,7 @@ from skrnn._training.automatic import (
 )
 from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
 from skrnn._training.config import TrainingConfig
+from skrnn._training.convergence import warn_if_not_converged
 from skrnn._training.judging import FoldResult, Judgement, is_better
 from skrnn._training.linear_start import LinearStart
 from skrnn._training.members import member_seeds, run_jobs, train_members
@@ -327,6 +329,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             encoder.normalizer = self._new_normalizer(plan.linear)
             data = encoder.fit_encode(samples, plan.train)
             nets = self._new_nets(data, encoder.target, plan, self.n_members)
+            if self.standardize and self.embedding_dim is None:
+                warn_dominating_value(data.sequences, plan.train)
         net = nets[0]
         train, valid = net.make_dataset(data, plan.train), None
         if external is not None:
@@ -345,11 +349,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             if self.warm_start and is_alone and len(net.history):
                 self._set_fitted(nets, encoder, plan)
             raise
-        for start in starts:
-            if plan.linear.is_sufficient:
-                start.shrink(0.0)
-            elif judgement is not None:
-                start.shrink(judgement.factor)
+        factor = 1.0 if judgement is None else judgement.factor
+        if plan.linear.is_sufficient:
+            factor = 0.0
+        if factor < 1.0:
+            for start in starts:
+                start.shrink(factor)
+        if factor > 0.0 and not continuing:
+            warn_if_not_converged(net, train)
         self._set_fitted(nets, encoder, plan)
         if judgement is not None:
             self.validation_loss_curve_ = judgement.mean_curve

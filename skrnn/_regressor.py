@@ -15,6 +15,7 @@ from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
 from skrnn._data.sequences import split_sequences
 from skrnn._data.step_targets import unwrap_target
+from skrnn._data.suspicion import warn_copied_target
 from skrnn._data.targets import (
     ROW_LOSSES,
     QuantileTarget,
@@ -682,6 +683,9 @@ default='squared_error'
         self._columns = None
         if is_needed or self.target_feature is not None or n_features == 1:
             self._columns = self._target_columns(n_features, y)
+        if not self.return_sequences and self.embedding_dim is None:
+            rows = samples.weighted_rows()
+            warn_copied_target(samples.sequences, samples.y, rows)
         if self.window_norm != "auto":
             normalizer = self._new_normalizer(LinearChoice(self.window_norm))
             normalizer.check_continuation(samples.sequences, y)

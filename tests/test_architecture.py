@@ -261,7 +261,7 @@ import numpy as np
 from skrnn import RNNClassifier, RNNRegressor, SlidingWindow
 
 X = np.random.default_rng(0).normal(size=(12, 3))
-for model, y in ((RNNRegressor(2), X[:, 0]), (RNNClassifier(2), X[:, 0] > 0)):
+for model, y in ((RNNRegressor(2), 2 * X[:, 0]), (RNNClassifier(2), X[:, 0] > 0)):
     model.set_params(max_epochs=1).fit(SlidingWindow(2).fit_transform(X), y)
     windows = SlidingWindow(2).fit_transform(X)
     again = pickle.loads(pickle.dumps(model))

@@ -59,7 +59,8 @@ def test_x_whose_deviation_from_the_mean_may_overflow_is_refused(dtype, value):
 )
 def test_the_largest_accepted_x_trains(dtype, value):
     X = with_value(value, dtype)
-    model = tiny().fit(X, y)
+    with pytest.warns(UserWarning, match="One value of feature 1 of X is so large"):
+        model = tiny().fit(X, y)
 
     assert np.isfinite(model.loss_curve_).all()
     assert np.isfinite(model.predict(X)).all()

@@ -125,6 +125,18 @@ class RegressionTarget:
         """
         return coefficients, intercept
 
+    def constant_output(self, targets, weights):
+        """Return the raw outputs `(K,)` of a constant, of low loss on encoded targets.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (n, n_targets)
+
+        weights : ndarray of shape (n,)
+        """
+        no_inputs = np.zeros((self.n_targets, 0)), np.zeros(self.n_targets)
+        return self.from_linear_model(*no_inputs, targets, weights)[1]
+
     def combine(self, outputs):
         """Return the raw outputs of an ensemble, `(n, K)`, from those of its members.
 
@@ -295,6 +307,12 @@ class ClassTarget:
         """The name of the loss in `skrnn._kernels.losses`."""
         return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
+    def constant_output(self, codes, weights):
+        """Return the logits `(K,)` of the shares of the classes."""
+        shares = np.bincount(codes, weights, minlength=len(self.classes)) / sum(weights)
+        logits = np.log(np.maximum(shares, np.finfo(float).tiny))
+        return logits[1:] - logits[:1] if self.n_outputs == 1 else logits
+
     def combine(self, outputs):
         """Return logits of the mean probabilities of the members of an ensemble."""
         if self.n_outputs == 1:
@@ -383,6 +401,14 @@ class MultilabelTarget:
         return (losses * torch.where(target > 0, present, absent)).mean(dim=1)
 
     compiled_loss = "multilabel"
+
+    def constant_output(self, indicators, weights):
+        """Return the log-odds `(K,)` of the shares of the labels."""
+        tiny = np.finfo(float).tiny
+        absent, present = self.label_weights.T
+        ones = weights @ indicators * present
+        zeros = weights @ (1 - indicators) * absent
+        return np.log(np.maximum(ones, tiny)) - np.log(np.maximum(zeros, tiny))
 
     def combine(self, outputs):
         """Return log-odds of the mean probabilities of the members of an ensemble."""

@@ -235,12 +235,26 @@ def n_dimensions(X):
 
 def _check_no_text(X, name):
     """Refuse a list or column of strings, which would be read as a single row."""
-    is_column = len(getattr(X, "shape", ())) == 1 or isinstance(X, (list, tuple))
-    if is_column and len(X) and isinstance(next(iter(X)), str):
+    first = X
+    while isinstance(first, (list, tuple)) and len(first):
+        first = first[0]
+    if isinstance(first, pd.Series):
+        first = first.to_numpy()
+    if isinstance(first, np.ndarray) and first.size and first.dtype.kind in "USO":
+        first = first.flat[0]
+    if isinstance(first, (str, bytes)) and not _is_number(first):
         raise ValueError(
-            f"{name} must contain numbers only. Got text: {next(iter(X))[:40]!r}. "
-            "Encode it first, for example with TokenOneHotEncoder."
+            f"{name} must contain numbers only. Got text: {first[:40]!r}. Encode it "
+            "first, with TokenOneHotEncoder or TokenEncoder."
         )
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def ragged_pieces(X, nested):
@@ -336,7 +350,7 @@ def _numeric(values, name):
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{name} must contain numbers only ({error}). Encode categories or "
-                "tokens first, for example with TokenOneHotEncoder."
+                "tokens first, with TokenOneHotEncoder or TokenEncoder."
             ) from error
     if values.dtype.kind == "c":
         raise ValueError(
@@ -346,7 +360,7 @@ def _numeric(values, name):
     if values.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} must contain numbers only. Got dtype {values.dtype}. Encode "
-            "categories or tokens first, for example with TokenOneHotEncoder."
+            "categories or tokens first, with TokenOneHotEncoder or TokenEncoder."
         )
     return values
 

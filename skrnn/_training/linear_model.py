@@ -134,7 +134,8 @@ class LinearProblem:
         in_eigenbasis = shares[:, :, None] * projected  # (penalties, P, K)
         errors = self._errors(scale[:, None] * vectors, shares, in_eigenbasis)
         if error_scale is not None:
-            errors = errors * error_scale**2
+            with np.errstate(over="ignore"):
+                errors = errors * error_scale**2
         means = np.einsum("n,pnk->pk", self.weights, errors) / self.total
         relative = means / np.maximum(self.variances, np.finfo(float).tiny)
         best = np.argmin(relative.sum(axis=1))

@@ -207,7 +207,7 @@ def test_quantiles_are_a_tuple_or_a_list(quantiles):
 
 def test_quantiles_of_several_targets_are_in_their_units():
     units, shifts = np.array([1.0, 1e4]), np.array([0.0, -7.0])
-    both = np.column_stack([Y, X[:, -1, 0]])
+    both = np.column_stack([Y, X[:, -1, 0] + X[:, 0, 0]])
     expected = RNNRegressor(**NETWORK).fit(X, both).predict_quantiles(X)
     moved = RNNRegressor(**NETWORK).fit(X, both * units + shifts).predict_quantiles(X)
     expected = expected * units[:, None] + shifts[:, None]

@@ -358,7 +358,9 @@ def test_columns_in_another_order_raise():
 
 # Malformed X
 
-NOT_NUMBERS = " Encode categories or tokens first, for example with TokenOneHotEncoder."
+NOT_NUMBERS = (
+    " Encode categories or tokens first, with TokenOneHotEncoder or TokenEncoder."
+)
 EVERY_SEQUENCE = (
     "Every sequence of X must have shape (n_timesteps, n_features) or (n_timesteps,)."
 )
@@ -372,8 +374,8 @@ COMPLEX = (
 )
 AT_LEAST_ONE = "X must have at least one sample, one time step and one feature."
 TEXT = (
-    "X must contain numbers only. Got text: 'so good'. Encode it first, for example "
-    "with TokenOneHotEncoder."
+    "X must contain numbers only. Got text: 'so good'. Encode it first, with "
+    "TokenOneHotEncoder or TokenEncoder."
 )
 MALFORMED_X = {
     "None": (
@@ -422,11 +424,18 @@ MALFORMED_X = {
         "different numbers in sequence 1.",
     ),
     "strings": (
-        np.full((4, 3, 2), "a"),
-        f"X must contain numbers only. Got dtype <U1.{NOT_NUMBERS}",
+        np.full((4, 3, 2), "so good"),
+        TEXT,
     ),
     "strings as objects": (
-        np.full((4, 3, 2), "a", dtype=object),
+        np.full((4, 3, 2), "so good", dtype=object),
+        TEXT,
+    ),
+    "2-D strings": (np.full((4, 3), "so good"), TEXT),
+    "lists of strings": ([["so good", "b"]] * 4, TEXT),
+    "arrays of strings": ([np.array(["so good"])] * 4, TEXT),
+    "numbers and text": (
+        np.array([[["1.5"], ["a"]]] * 4, dtype=object),
         "X must contain numbers only (could not convert string to float: 'a')."
         f"{NOT_NUMBERS}",
     ),
@@ -451,15 +460,6 @@ def test_2d_complex_x_raises():
     # scikit-learn's own message, which ends with the array.
     with pytest.raises(ValueError, match=r"^Complex data not supported\n\[\[0\.\+1\.j"):
         tiny().fit(np.ones((4, 3)) * 1j, make_y(4))
-
-
-def test_2d_strings_raise():
-    message = (
-        "dtype='numeric' is not compatible with arrays of bytes/strings.Convert your "
-        "data to numeric values explicitly instead."
-    )
-    with raises(ValueError, message):
-        tiny().fit(np.full((4, 3), "a"), make_y(4))
 
 
 @pytest.mark.parametrize(

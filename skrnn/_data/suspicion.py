@@ -1,0 +1,81 @@
+"""Warnings about data that is valid, but hardly meant."""
+
+import numpy as np
+
+from skrnn._warnings import warn_user
+
+# Values are hidden by a scale if they vary by less than this share of it.
+HIDDEN_SHARE = 1e-3
+MIN_ROWS = 10  # with fewer, equal columns may be chance
+
+
+def warn_dominating_value(sequences, rows):
+    """Warn if a single value sets the scale by which all values of a feature shrink.
+
+    Parameters
+    ----------
+    sequences : Sequences
+
+    rows : ndarray of int
+        The training rows.
+
+    """
+    # The largest value, and the range of the others, of each feature.
+    largest, low, high, n_steps = 0.0, np.inf, -np.inf, 0
+    for _, values, _ in sequences.chunks(rows):
+        order = np.abs(values).argmax(axis=0)[None]
+        peak = np.take_along_axis(values, order, axis=0)[0]
+        np.put_along_axis(values, order, np.nan, axis=0)
+        replaced = np.abs(peak) > np.abs(largest)
+        other = np.where(replaced, largest if n_steps else np.nan, peak)
+        largest = np.where(replaced, peak, largest)
+        values = np.vstack([values, other])
+        low = np.fmin(low, np.fmin.reduce(values))
+        high = np.fmax(high, np.fmax.reduce(values))
+        n_steps += len(values) - 1
+    if n_steps < MIN_ROWS:
+        return
+    spread = HIDDEN_SHARE * np.abs(largest) / np.sqrt(n_steps)  # of its deviation
+    for feature in np.flatnonzero((low < high) & (high / 2 - low / 2 < spread / 2)):
+        where = f" of feature {feature}" if sequences.n_features > 1 else ""
+        warn_user(
+            f"One value{where} of X is so large that all others are nearly equal once "
+            f"standardised. Got {largest[feature]:.3g} among values from "
+            f"{low[feature]:.3g} to {high[feature]:.3g}. Remove it, or clip X."
+        )
+
+
+def warn_copied_target(sequences, y, rows):
+    """Warn if y is the last step of a feature of X in every row.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        X.
+
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+    rows : ndarray of int
+        The training rows.
+    """
+    if len(rows) < MIN_ROWS:
+        return
+    y = np.asarray(y).reshape(len(y), -1)[rows]
+    last = _last_steps(sequences, rows)
+    for k in range(y.shape[1]):
+        if (y[:, k] == y[0, k]).all():
+            continue
+        for feature in np.flatnonzero((last == y[:, k, None]).all(axis=0)):
+            output = f"Output {k} of y" if y.shape[1] > 1 else "y"
+            warn_user(
+                f"{output} is the last step of feature {feature} of X in every row, so "
+                "that there is nothing to predict. If X holds windows of a series, "
+                "they must end before y: make_windows cuts them so."
+            )
+
+
+def _last_steps(sequences, rows):
+    """Return the last step of rows, `(n, n_features)`."""
+    if sequences.lengths is None:
+        return sequences.values[rows, -1]
+    return sequences.values[sequences.starts[rows] + sequences.lengths[rows] - 1]
