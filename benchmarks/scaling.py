@@ -27,6 +27,8 @@ from skrnn import RNNClassifier, RNNRegressor, make_windows
 
 CELLS = ("rnn", "gru", "lstm")
 BASE = {"rows": 512, "steps": 50, "units": 32, "layers": 1}
+# The network alone, as the others have it: no linear model, patches or pooling.
+NETWORK = dict(window_norm=None, ar_order=0, patch_size=1, pooling="last")
 RANGES = {
     "rows": (512, 1024, 2048, 4096, 8192),
     "steps": (50, 100, 200, 400, 800),
@@ -39,7 +41,12 @@ def epoch_time(cell_type, rows, steps, units, layers):
     """Return the minimum seconds of three epochs."""
     X = np.random.default_rng(0).normal(size=(rows, steps, 2)).astype(np.float32)
     model = RNNRegressor(
-        units, cell_type=cell_type, num_layers=layers, max_epochs=3, random_state=0
+        units,
+        cell_type=cell_type,
+        num_layers=layers,
+        max_epochs=3,
+        random_state=0,
+        **NETWORK,
     )
     model.fit(X, X.sum(axis=(1, 2)))
     return model.history_["train_seconds"].min()
@@ -69,7 +76,7 @@ def peak():
 def windows(n_steps, results):
     """Fit on windows of a series, and report the memory in MB."""
     torch.set_num_threads(1)
-    model = RNNRegressor(16, max_epochs=1, batch_size=256, random_state=0)
+    model = RNNRegressor(16, max_epochs=1, batch_size=256, random_state=0, **NETWORK)
     warm = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     model.fit(*make_windows(warm, window_size=100))
     series = np.random.default_rng(0).normal(size=n_steps).cumsum().astype(np.float32)

@@ -61,6 +61,8 @@ SIZES = [
     (256, 50, 16, 128, 3),
 ]
 BATCHES, LR = 24, 1e-2
+# The network alone, as the others have it: no linear model, patches or pooling.
+NETWORK = dict(window_norm=None, ar_order=0, patch_size=1, pooling="last")
 
 
 class BareModule(nn.Module):
@@ -134,6 +136,7 @@ def our_fit(cell_type, X, y, hidden_size, batch_size, epochs, how="", device="cp
         weight_decay=0,
         random_state=0,
         device=device,
+        **NETWORK,
     ).fit(X, y)
     availability.ENABLED, engine.reason_for_torch = True, reason_for_torch
     assert model.engine_ == ("torch" if how or device != "cpu" else "compiled")

@@ -139,6 +139,27 @@ def ausbeer():
     return _forecast("ausbeer", series[~np.isnan(series)], 9, 48, "pmdarima")
 
 
+def austres():
+    """Quarterly number of Australian residents, windows of 9 values, 24 for testing."""
+    from pmdarima.datasets import load_austres
+
+    return _forecast("austres", load_austres(), 9, 24, "pmdarima")
+
+
+def lynx():
+    """Yearly trappings of lynx in Canada, windows of 10 values, 24 for testing."""
+    from pmdarima.datasets import load_lynx
+
+    return _forecast("lynx", load_lynx(), 10, 24, "pmdarima")
+
+
+def woolyrnq():
+    """Quarterly wool yarn in Australia, windows of 9 values, 24 for testing."""
+    from pmdarima.datasets import load_woolyrnq
+
+    return _forecast("woolyrnq", load_woolyrnq(), 9, 24, "pmdarima")
+
+
 def sunspots():
     """Monthly sunspots since 1749, windows of 24 values, the last fifth for testing."""
     from pmdarima.datasets import load_sunspots
@@ -173,6 +194,8 @@ STUDY = {
     "JapaneseVowels": lambda: _aeon("JapaneseVowels", "labels"),
     "ItalyPowerDemand": lambda: _aeon("ItalyPowerDemand", "labels"),
     "BasicMotions": lambda: _aeon("BasicMotions", "labels"),
+    "GunPoint": lambda: _aeon("GunPoint", "labels"),
+    "ArrowHead": lambda: _aeon("ArrowHead", "labels"),
     "Covid3Month": lambda: _aeon("Covid3Month", "numbers"),
     "airline": airline,
     "taylor": taylor,
@@ -184,13 +207,19 @@ STUDY = {
 # Variants of these, for libraries that accept more than one column.
 VARIANTS = {"airline, logs and month": airline_logs}
 
-# Not used until the defaults were fixed.
-HELD_OUT = {
+# Held out while the first defaults were chosen; those that read long sequences and
+# judge the linear model were chosen with them in view.
+LATER = {
     "PickupGestureWiimoteZ": lambda: _aeon("PickupGestureWiimoteZ", "labels"),
     "CardanoSentiment": lambda: _aeon("CardanoSentiment", "numbers"),
     "ausbeer": ausbeer,
     "elnino": elnino,
 }
+
+# Not used until the defaults were fixed.
+HELD_OUT = {"austres": austres, "lynx": lynx, "woolyrnq": woolyrnq}
+
+EVERYTHING = STUDY | VARIANTS | LATER | HELD_OUT
 
 TABLES = {
     "Classification: error rate": [
@@ -198,15 +227,21 @@ TABLES = {
         "JapaneseVowels",
         "ItalyPowerDemand",
         "BasicMotions",
+        "GunPoint",
+        "ArrowHead",
+        "PickupGestureWiimoteZ",
     ],
     "Regression and forecasts: mean absolute error": [
         "Covid3Month",
+        "CardanoSentiment",
         "airline",
         "airline, logs and month",
         "taylor",
         "sunspots",
         "co2",
         "wineind",
+        "ausbeer",
+        "elnino",
     ],
     "Held out while the defaults were chosen": list(HELD_OUT),
 }
@@ -216,4 +251,4 @@ def load(name):
     """Return the task of that name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # from the packages
-        return (STUDY | VARIANTS | HELD_OUT)[name]()
+        return EVERYTHING[name]()

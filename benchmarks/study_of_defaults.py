@@ -29,7 +29,7 @@ from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
 
 SEEDS = (0, 1, 2)
 CELLS = ("rnn", "gru", "lstm")
-NORMS = (None, "last", "standard", "difference")
+N_MEMBERS = 5
 # Deterministic models, which run once.
 DETERMINISTIC = {
     "constant",
@@ -61,23 +61,14 @@ def ridge_on_differences(task):
 
 def forecasters(task):
     """Yield `(name, function from seed to estimator)` for a forecasting task."""
-    window = task.X_train.shape[1]
-    shared = {"target_feature": 0}
-    linear = {"window_norm": "difference", "ar_order": window - 1}
-    for cell in CELLS:
-        yield (
-            f"{cell}, difference, ar_order",
-            lambda seed, cell=cell: RNNRegressor(
-                cell_type=cell, random_state=seed, **shared, **linear
-            ),
-        )
-    for norm in NORMS:
-        yield (
-            f"lstm, {norm}",
-            lambda seed, norm=norm: RNNRegressor(
-                cell_type="lstm", random_state=seed, window_norm=norm, **shared
-            ),
-        )
+    for suffix, params in (("", {}), (" alone", {"window_norm": None, "ar_order": 0})):
+        for cell in CELLS:
+            yield (
+                cell + suffix,
+                lambda seed, cell=cell, params=params: RNNRegressor(
+                    cell_type=cell, random_state=seed, target_feature=0, **params
+                ),
+            )
 
 
 def contenders(task):
@@ -93,6 +84,12 @@ def contenders(task):
                 prefix + cell,
                 lambda seed, cls=cls, cell=cell: cls(cell_type=cell, random_state=seed),
             )
+    yield (
+        f"gru, {N_MEMBERS} members",
+        lambda seed: classes[task.kind][0](
+            cell_type="gru", n_members=N_MEMBERS, random_state=seed
+        ),
+    )
 
 
 def as_float32(X):
@@ -158,7 +155,7 @@ def read(paths):
 def main():
     """Run the study, or print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    everything = [*study_data.STUDY, *study_data.VARIANTS, *study_data.HELD_OUT]
+    everything = list(study_data.EVERYTHING)
     parser.add_argument("--data", nargs="+", choices=everything, default=everything)
     parser.add_argument("--contender", nargs="+", default=None)
     parser.add_argument("--seeds", type=int, default=3)

@@ -242,6 +242,26 @@ def aeon_rnn(task, seed):
     return _panel_fit(RecurrentRegressor(random_state=seed), task)
 
 
+def nearest_by_dtw(task, seed):
+    """Predict the label of the nearest series by dynamic time warping, window .1."""
+    from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
+
+    data = Prepared.of(task)
+    X, X_test = ([x.T for x in rows] for rows in (data.X, data.X_test))
+    if isinstance(task.X_train, np.ndarray):
+        X, X_test = np.stack(X), np.stack(X_test)
+    model = KNeighborsTimeSeriesClassifier(
+        distance="dtw", distance_params={"window": 0.1}
+    )
+    return data.decode(model.fit(X, data.y).predict(X_test))
+
+
+def minirocket(task, seed):
+    from aeon.classification.convolution_based import MiniRocketClassifier
+
+    return _panel_fit(MiniRocketClassifier(random_state=seed), task)
+
+
 def _panel_fit(model, task):
     data = Prepared.of(task)
     X, X_test = (np.stack(rows).transpose(0, 2, 1) for rows in (data.X, data.X_test))
@@ -352,7 +372,7 @@ class Contender:
     kinds: Collection
     library: str = "sklearn"
     ragged: bool = False
-    only: Collection = tuple(study_data.STUDY | study_data.HELD_OUT)
+    only: Collection = tuple(study_data.EVERYTHING)
     seconds: Callable = lambda N, L: 0
 
     def applies(self, task):
@@ -417,6 +437,8 @@ CONTENDERS = {
         "sktime",
         seconds=lambda N, L: N * (0.44 + 0.064 * L),
     ),
+    "aeon 1-NN DTW": Contender(nearest_by_dtw, ["labels"], "aeon", ragged=True),
+    "aeon MiniRocket": Contender(minirocket, ["labels"], "aeon"),
     "aeon lstm": Contender(aeon_rnn, ["numbers"], "aeon"),
     "darts block rnn": Contender(
         partial(darts, model="BlockRNNModel"),
@@ -518,7 +540,7 @@ def summary(outcomes):
 
 
 def main():
-    names = list(study_data.STUDY | study_data.HELD_OUT)
+    names = list(study_data.EVERYTHING)
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", nargs="+", choices=names, default=names)
     parser.add_argument(
