@@ -93,8 +93,7 @@ forecasts = {
 # added to the network.
 
 networks = {
-    f"RNN, window_norm={norm!r}": {"window_norm": norm, "ar_order": 0}
-    for norm in NORMS
+    f"RNN, window_norm={norm!r}": {"window_norm": norm, "ar_order": 0} for norm in NORMS
 }
 networks["RNN, defaults"] = {}
 for name, parameters in networks.items():

@@ -335,10 +335,12 @@ class RNNClassifier(BaseClassifier):
         is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Number of threads. None means 1, and -1 means all cores. Compiled training gives
-        each thread a part of the rows of a batch, if the batch is large enough for that
-        to pay, and if there is neither dropout nor `initial_state='normal'`. The last
-        digits of the results may depend on the number.
+        Number of threads. None means 1, and -1 means all cores. The members of an
+        ensemble and the folds of cross-validation are trained in threads of their own.
+        Otherwise, compiled training gives each thread a part of the rows of a batch, if
+        the batch is large enough for that to pay, and if there is neither dropout nor
+        `initial_state='normal'`; the last digits of the results may then depend on the
+        number.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of batches, dropout, random initial
@@ -677,10 +679,12 @@ class BiRNNClassifier(BaseClassifier):
         is available. Computation on a GPU is in float32.
 
     n_jobs : int or None, default=None
-        Number of threads. None means 1, and -1 means all cores. Compiled training gives
-        each thread a part of the rows of a batch, if the batch is large enough for that
-        to pay, and if there is neither dropout nor `initial_state='normal'`. The last
-        digits of the results may depend on the number.
+        Number of threads. None means 1, and -1 means all cores. The members of an
+        ensemble and the folds of cross-validation are trained in threads of their own.
+        Otherwise, compiled training gives each thread a part of the rows of a batch, if
+        the batch is large enough for that to pay, and if there is neither dropout nor
+        `initial_state='normal'`; the last digits of the results may then depend on the
+        number.
 
     random_state : int, RandomState instance or None, default=None
         Controls the initial weights, the order of batches, dropout, random initial
