@@ -490,9 +490,10 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _new_nets(self, data, target, plan, n_members=1):
         """Return nets with new weights that standardise X."""
         config = self._network_config(data, target, plan)
+        others = without_progress(plan)  # a single bar, of the first member
         nets = [
-            self._build_net(config, target, plan, seed)
-            for seed in member_seeds(plan.seed, n_members)
+            self._build_net(config, target, others if i else plan, seed)
+            for i, seed in enumerate(member_seeds(plan.seed, n_members))
         ]
         if self.standardize and self.embedding_dim is None:
             weights = data.weights_of(plan.train)
@@ -504,14 +505,16 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _continued_nets(self, target, plan):
         """Return copies of the nets, to continue training with new parameters."""
         with_moments = plan.config.has_optimizer_of(self._training_config)
-        return [
-            import_state(
-                self._build_net(self._module_config, target, plan, plan.seed),
-                export_state(net),
-                with_moments=with_moments,
+        others = without_progress(plan)
+        nets = [
+            self._build_net(
+                self._module_config, target, others if i else plan, plan.seed
             )
-            for net in self._nets()
+            for i in range(len(self._nets()))
         ]
+        for net, before in zip(nets, self._nets(), strict=True):
+            import_state(net, export_state(before), with_moments=with_moments)
+        return nets
 
     def _build_net(self, module_config, target, plan, seed):
         net = build_net(
@@ -734,6 +737,12 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             )
         for module in self._modules():
             module.eval()  # for a user who calls the module, as after fit
+
+
+def without_progress(plan):
+    """Return a plan without a progress bar."""
+    callbacks = [cb for cb in plan.callbacks if not isinstance(cb, ProgressBar)]
+    return replace(plan, callbacks=callbacks)
 
 
 def draw_seed(random_state):

@@ -1,6 +1,9 @@
 """Ctrl-C ends training, and leaves either the earlier fit or complete epochs."""
 
+import os
 import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -190,3 +193,24 @@ def test_callback_that_raises_keyboard_interrupt_stops_training_without_an_error
 
     assert model.n_iter_ == 3
     assert model.predict(X).shape == (20,)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_ends_all_members_of_an_ensemble(n_jobs):
+    # In threads, Ctrl-C reaches the main thread, which waits for them.
+    before = threading.active_count()
+    model = tiny(n_members=3, n_jobs=n_jobs, max_epochs=20_000).set_params(
+        early_stopping=False
+    )
+    timer = threading.Timer(2.0, os.kill, [os.getpid(), signal.SIGINT])
+    timer.start()
+    began = time.perf_counter()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    finally:
+        timer.cancel()
+        timer.join()
+    assert time.perf_counter() - began < 20  # the epochs would take minutes
+    assert threading.active_count() == before
+    assert vars(model) == model.get_params()

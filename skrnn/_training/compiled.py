@@ -145,6 +145,7 @@ class CompiledEngine:
         total = 0.0
         most_rows = None if self.noise is None else len(self.noise)
         for first, last in self.calls.split(bounds, most_rows):
+            net.raise_if_stopped()
             rows = order[bounds[first] : bounds[last]]
             self._draw_states(len(rows))
             total = self.training.run(

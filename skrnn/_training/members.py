@@ -7,6 +7,8 @@ from sklearn.utils import check_random_state
 
 from skrnn._devices import limited_threads
 
+WAIT_SECONDS = 0.2
+
 
 def member_seeds(seed, n_members):
     """Return the seed of each member; the first is that of a single network."""
@@ -67,7 +69,11 @@ def run_jobs(jobs, n_threads, stop=None):
         with ThreadPoolExecutor(n_threads, "skrnn") as pool:
             futures = [pool.submit(job) for job in jobs]
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
+                running = futures
+                while running:  # wakes up for Ctrl-C, whichever thread receives it
+                    done, running = wait(running, WAIT_SECONDS, FIRST_EXCEPTION)
+                    if any(future.exception() for future in done):
+                        break
                 return [future.result() for future in futures]
             except BaseException:
                 for future in futures:

@@ -169,8 +169,13 @@ class RecurrentNet(NeuralNet):
         self.is_stopped_ = False
         return self
 
+    def raise_if_stopped(self):
+        """End training if `stop` was called."""
+        if self.is_stopped_:
+            raise StopTraining
+
     def stop(self):
-        """End training, from another thread, after the epoch that is running."""
+        """End training, from another thread, within the epoch that is running."""
         self.is_stopped_ = True
 
     def __getstate__(self):
@@ -286,8 +291,7 @@ class RecurrentNet(NeuralNet):
         """
         if iterator is None:
             return
-        if self.is_stopped_:
-            raise StopTraining
+        self.raise_if_stopped()
         start = time.perf_counter()
         self._set_training(training)
         if training:
@@ -322,6 +326,7 @@ class RecurrentNet(NeuralNet):
         """Return the sum of losses over rows, and the numbers of rows and batches."""
         total, n_rows, n_batches = 0.0, 0, 0
         for batch in iterator:
+            self.raise_if_stopped()
             if self.has_batch_callbacks_:
                 self.notify("on_batch_begin", batch=batch, training=training)
                 self._set_training(training)  # a callback may have predicted

@@ -225,3 +225,9 @@ def test_jobs_that_run_are_asked_to_stop_and_others_are_cancelled():
         run_jobs([fail, wait, *[late] * 5], 2, stopped.set)
     assert "wait" in started
     assert len(started) <= 3  # a thread may have begun one when the other failed
+
+
+def test_an_ensemble_shows_one_progress_bar(capsys):
+    RNNRegressor(**TINY, n_members=3, verbose=1, ar_order=0).fit(X, Y)
+    errors = capsys.readouterr().err
+    assert errors.count("RNNRegressor: 100%") == 1
