@@ -50,7 +50,9 @@ def row(cell_type, n_steps, n_features, hidden_size):
     flat = X.reshape(N_ROWS, -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mlp = MLPRegressor(hidden_layer_sizes=hidden_size, max_iter=1).fit(flat[:64], y[:64])
+        mlp = MLPRegressor(hidden_layer_sizes=hidden_size, max_iter=1).fit(
+            flat[:64], y[:64]
+        )
     layer = LAYERS[cell_type](n_features, hidden_size, batch_first=True)
     head, inputs = nn.Linear(hidden_size, 1), torch.from_numpy(X)
 
