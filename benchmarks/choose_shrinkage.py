@@ -16,7 +16,7 @@ import numpy as np
 import study_data
 
 from skrnn import RNNRegressor, make_windows
-from skrnn._training.linear_start import SHRINKAGE_FACTORS, shrinkage_factor
+from skrnn._training.judging import SHRINKAGE_FACTORS, shrinkage_factor
 
 CELLS = ("rnn", "gru", "lstm")
 
@@ -61,8 +61,8 @@ def losses_of(cell, X, y, train, held_out):
     # As `fit` trains the networks of its cross-validation.
     samples = model._check_samples(X, y, None, None, reset=True)
     encoder = model._new_encoder(samples, classes=None, one_epoch=False)
-    plan = model._plan_fit(samples, encoder, None, continuing=True, one_epoch=False)
-    _, losses, _ = model._train_fold(samples, plan, train, held_out)
+    plan = model._plan_fit(samples, encoder, None, continuing=False, one_epoch=False)
+    losses = model._train_fold(samples, plan, train, held_out).losses
     return losses, np.sqrt(losses)  # squared error of one output
 
 

@@ -216,7 +216,7 @@ LATER = {
     "elnino": elnino,
 }
 
-# Not used until the defaults were fixed.
+# Added once the defaults were fixed; choose_shrinkage.py uses lynx and woolyrnq.
 HELD_OUT = {"austres": austres, "lynx": lynx, "woolyrnq": woolyrnq}
 
 EVERYTHING = STUDY | VARIANTS | LATER | HELD_OUT
@@ -243,7 +243,7 @@ TABLES = {
         "ausbeer",
         "elnino",
     ],
-    "Held out while the defaults were chosen": list(HELD_OUT),
+    "Added once the defaults were fixed: mean absolute error": list(HELD_OUT),
 }
 
 
