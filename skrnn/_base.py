@@ -264,8 +264,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         reads_steps = reads_each_step(self)
         pooling, patch_size = self.pooling, self.patch_size
         if pooling == "auto":
-            continues = choices[0].ar_order > 0  # the end of each window
-            is_last = reads_steps or continues
+            # What continues a window follows from its end.
+            is_last = reads_steps or choices[0].ar_order > 0
             pooling = "last" if is_last else choose_pooling(n_steps)
         if patch_size == "auto":
             patch_size = 1 if reads_steps else choose_patch_size(n_steps)
@@ -490,11 +490,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _new_nets(self, data, target, plan, n_members=1):
         """Return nets with new weights that standardise X."""
         config = self._network_config(data, target, plan)
-        others = without_progress(plan)  # a single bar, of the first member
-        nets = [
-            self._build_net(config, target, others if i else plan, seed)
-            for i, seed in enumerate(member_seeds(plan.seed, n_members))
-        ]
+        seeds = member_seeds(plan.seed, n_members)
+        nets = self._build_nets(config, target, plan, seeds)
         if self.standardize and self.embedding_dim is None:
             weights = data.weights_of(plan.train)
             mean, scale = feature_scaling(data.sequences, plan.train, weights)
@@ -505,28 +502,25 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _continued_nets(self, target, plan):
         """Return copies of the nets, to continue training with new parameters."""
         with_moments = plan.config.has_optimizer_of(self._training_config)
-        others = without_progress(plan)
-        nets = [
-            self._build_net(
-                self._module_config, target, others if i else plan, plan.seed
-            )
-            for i in range(len(self._nets()))
-        ]
+        seeds = [plan.seed] * len(self._nets())  # `import_state` sets the generators
+        nets = self._build_nets(self._module_config, target, plan, seeds)
         for net, before in zip(nets, self._nets(), strict=True):
             import_state(net, export_state(before), with_moments=with_moments)
         return nets
 
-    def _build_net(self, module_config, target, plan, seed):
-        net = build_net(
-            module_config,
-            plan.config,
-            target,
-            plan.device,
-            seed,
-            deepcopy(plan.callbacks),  # members must not share them
-        )
-        net.verbose = int(self.verbose)  # for callbacks that print
-        return net
+    def _build_nets(self, module_config, target, plan, seeds):
+        """Return a net for each seed, of which the first shows its progress."""
+        nets = []
+        for seed in seeds:
+            callbacks = deepcopy(plan.callbacks)  # members must not share them
+            if nets:
+                callbacks = [cb for cb in callbacks if not isinstance(cb, ProgressBar)]
+            net = build_net(
+                module_config, plan.config, target, plan.device, seed, callbacks
+            )
+            net.verbose = int(self.verbose)  # for callbacks that print
+            nets.append(net)
+        return nets
 
     # -- predict
 
@@ -737,12 +731,6 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             )
         for module in self._modules():
             module.eval()  # for a user who calls the module, as after fit
-
-
-def without_progress(plan):
-    """Return a plan without a progress bar."""
-    callbacks = [cb for cb in plan.callbacks if not isinstance(cb, ProgressBar)]
-    return replace(plan, callbacks=callbacks)
 
 
 def draw_seed(random_state):

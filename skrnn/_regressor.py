@@ -657,11 +657,8 @@ default='squared_error'
                 "step by later ones. Use 'difference', or one target per sequence."
             )
         for name in ("window_norm", "ar_order"):
-            if self.embedding_dim is not None and getattr(self, name) not in (
-                None,
-                0,
-                "auto",
-            ):
+            is_set = getattr(self, name) not in (None, 0, "auto")
+            if self.embedding_dim is not None and is_set:
                 raise ValueError(
                     f"The '{name}' parameter of {owner} must be left out with "
                     "embedding_dim: token ids are no quantities. Got "
@@ -678,12 +675,11 @@ default='squared_error'
         encoder = super()._new_encoder(samples, classes, one_epoch)
         y = samples.y.flat if self.return_sequences else samples.y
         n_features = samples.sequences.n_features
-        is_needed = self.window_norm not in (None, "auto") or self.ar_order not in (
-            0,
-            "auto",
-        )
+        has_norm = self.window_norm not in (None, "auto")
+        has_order = self.ar_order not in (0, "auto")
+        is_named = self.target_feature is not None
         self._columns = None
-        if is_needed or self.target_feature is not None or n_features == 1:
+        if has_norm or has_order or is_named or n_features == 1:
             self._columns = self._target_columns(n_features, y)
         if not self.return_sequences and self.embedding_dim is None:
             rows = samples.weighted_rows()

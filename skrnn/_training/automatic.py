@@ -17,6 +17,11 @@ LONG, N_PATCHES = 40, 20
 EPOCHS, MAX_EPOCHS, MIN_STEPS = 60, 120, 240
 
 
+def are_long(n_steps):
+    """Whether sequences of these numbers of steps are typically long."""
+    return bool(np.median(n_steps) > LONG)
+
+
 def choose_patch_size(n_steps):
     """Return how many time steps enter the layers as one.
 
@@ -29,8 +34,7 @@ def choose_patch_size(n_steps):
     -------
     patch_size : int
     """
-    typical = float(np.median(n_steps))
-    return 1 if typical <= LONG else math.ceil(typical / N_PATCHES)
+    return math.ceil(np.median(n_steps) / N_PATCHES) if are_long(n_steps) else 1
 
 
 def choose_pooling(n_steps):
@@ -45,7 +49,7 @@ def choose_pooling(n_steps):
     -------
     pooling : str
     """
-    return "last" if np.median(n_steps) <= LONG else "concat"
+    return "concat" if are_long(n_steps) else "last"
 
 
 def choose_max_epochs(n_steps, batch_size):
@@ -63,7 +67,7 @@ def choose_max_epochs(n_steps, batch_size):
     -------
     max_epochs : int
     """
-    if np.median(n_steps) <= LONG:
+    if not are_long(n_steps):
         return EPOCHS
     n_batches = math.ceil(len(n_steps) / batch_size)
     return int(np.clip(math.ceil(MIN_STEPS / n_batches), EPOCHS, MAX_EPOCHS))

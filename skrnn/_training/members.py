@@ -1,6 +1,7 @@
 """Training of the members of an ensemble, several at a time."""
 
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -17,9 +18,7 @@ def member_seeds(seed, n_members):
 
 
 def train_members(nets, train, valid, starts, n_threads):
-    """Train nets on the same data.
-
-    Each takes one thread, so that the result does not depend on their number.
+    """Train nets on the same data, several at a time.
 
     Parameters
     ----------
@@ -34,11 +33,8 @@ def train_members(nets, train, valid, starts, n_threads):
     n_threads : int
         How many are trained at a time.
     """
-    if len(nets) == 1:
-        nets[0].train(train, valid, starts[0])
-        return
     jobs = [
-        (lambda net=net, start=start: net.train(train, valid, start))
+        partial(net.train, train, valid, start)
         for net, start in zip(nets, starts, strict=True)
     ]
 
@@ -52,6 +48,9 @@ def train_members(nets, train, valid, starts, n_threads):
 def run_jobs(jobs, n_threads, stop=None):
     """Return the results of functions that are run in threads of their own.
 
+    Several jobs take one thread each, so that the results do not depend on the number
+    of threads. A single job may use all of them itself.
+
     Parameters
     ----------
     jobs : list of callable
@@ -63,8 +62,10 @@ def run_jobs(jobs, n_threads, stop=None):
     stop : callable, default=None
         Called after an error in one of them, or after Ctrl-C, to end the others.
     """
+    if len(jobs) == 1:
+        return [jobs[0]()]
     with limited_threads(1):
-        if min(n_threads, len(jobs)) <= 1:
+        if n_threads == 1:
             return [job() for job in jobs]
         with ThreadPoolExecutor(n_threads, "skrnn") as pool:
             futures = [pool.submit(job) for job in jobs]
@@ -75,7 +76,7 @@ def run_jobs(jobs, n_threads, stop=None):
                     if any(future.exception() for future in done):
                         break
                 return [future.result() for future in futures]
-            except BaseException:
+            except BaseException:  # also Ctrl-C; it is raised again below
                 for future in futures:
                     future.cancel()
                 if stop is not None:
