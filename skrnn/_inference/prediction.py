@@ -43,11 +43,6 @@ def predict_outputs(module, sequences):
     return _collect(module, sequences, compute, per_step=module.return_sequences)
 
 
-def predict_members(modules, sequences):
-    """Return the raw outputs of several networks, stacked along a first axis."""
-    return np.stack([predict_outputs(module, sequences) for module in modules])
-
-
 def predict_ensemble(modules, sequences, target):
     """Return the raw outputs of an ensemble, as `predict_outputs` does.
 
@@ -63,7 +58,7 @@ def predict_ensemble(modules, sequences, target):
     """
     if len(modules) == 1:
         return predict_outputs(modules[0], sequences)
-    outputs = predict_members(modules, sequences)
+    outputs = np.stack([predict_outputs(module, sequences) for module in modules])
     flat = torch.from_numpy(outputs).reshape(len(modules), -1, outputs.shape[-1])
     return target.combine(flat).numpy().reshape(outputs.shape[1:])
 

@@ -98,7 +98,7 @@ class LinearProblem:
         inputs = np.diag(self.covariance)[: self.n_inputs]
         return float(np.sqrt(inputs.mean())) if inputs.any() else 1.0
 
-    def solve(self, penalties=RIDGE_PENALTIES, input_scale=None, error_scale=None):
+    def solve(self, input_scale=None, error_scale=None):
         """Fit a Ridge regression, its penalty chosen by leave-one-out errors.
 
         The penalty is proportional to the number of rows, as the loss is, and to the
@@ -106,9 +106,6 @@ class LinearProblem:
 
         Parameters
         ----------
-        penalties : ndarray
-            To choose from.
-
         input_scale : ndarray of shape (P,), default=None
             Factors of the inputs: a smaller one strengthens its penalty.
 
@@ -130,7 +127,7 @@ class LinearProblem:
         variances = np.maximum(variances, 0.0)
         both = self.covariance[:n_inputs, n_inputs:] * scale[:, None]
         projected = vectors.T @ both
-        shares = 1 / (variances + penalties[:, None])  # (penalties, P)
+        shares = 1 / (variances + RIDGE_PENALTIES[:, None])  # (penalties, P)
         in_eigenbasis = shares[:, :, None] * projected  # (penalties, P, K)
         errors = self._errors(scale[:, None] * vectors, shares, in_eigenbasis)
         if error_scale is not None:
