@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
+from skrnn._data.scaling import standard_deviation
 from skrnn._data.sequences import split_sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._data.suspicion import warn_copied_target
@@ -544,8 +545,10 @@ default='squared_error'
             )
         predictions = [member.predict(X) for member in members]
         if y.dtype.kind != "O":
-            return y, np.std(predictions, axis=0)
-        pieces = [np.std(of_row, axis=0) for of_row in zip(*predictions, strict=True)]
+            return y, standard_deviation(predictions)
+        pieces = [
+            standard_deviation(of_row) for of_row in zip(*predictions, strict=True)
+        ]
         return y, split_sequences(np.concatenate(pieces), [len(p) for p in pieces])
 
     @available_if(_predicts_quantiles)

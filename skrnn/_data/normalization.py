@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from skrnn._data.scaling import feature_scaling
+from skrnn._data.scaling import (
+    feature_scaling,
+    standard_deviation,
+    unit_deviations,
+)
 from skrnn._data.sequences import Sequences
 from skrnn._warnings import warn_user
 
@@ -106,11 +110,11 @@ class WindowNormalizer:
         normalized = self.normalize(sequences)
         y = y.reshape(len(y), -1)
         change = y - normalized.reference()[0]
-        if (np.var(change, axis=0) < np.var(y, axis=0)).any():
+        if (standard_deviation(change) < standard_deviation(y)).any():
             return
         # A strongly seasonal series changes by more than it varies, but its level stays
         # and it correlates with its values some steps ago.
-        near = np.abs(np.mean(change, axis=0)) <= np.std(y, axis=0)
+        near = np.abs(np.mean(change, axis=0)) <= standard_deviation(y)
         if not (near & (normalized.correlation_with(y) > 0.5)).any():
             warn_user(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
@@ -224,7 +228,7 @@ class NormalizedSequences(Sequences):
         mean = np.sum(own, axis=1, where=valid) / lengths[:, None]
         gaps = np.abs(own - mean[:, None])
         peak = np.max(gaps, axis=1, initial=0.0, where=valid)
-        peak[peak == 0] = 1.0  # by which no square overflows
+        peak[peak < 1e-300] = 1.0  # by which no square overflows
         squares = np.sum((gaps / peak[:, None]) ** 2, axis=1, where=valid)
         std = np.sqrt(squares / lengths[:, None]) * peak
         return mean, np.maximum(std, self.min_std)
@@ -232,7 +236,7 @@ class NormalizedSequences(Sequences):
 
 def highest_correlation(recent, y):
     """Return the highest correlation of y `(n, k)` with `recent` `(n, steps, k)`."""
-    recent, y = recent - recent.mean(axis=0), y - y.mean(axis=0)
+    recent, y = unit_deviations(recent)[0], unit_deviations(y)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         r = (recent * y[:, None]).mean(axis=0) / (recent.std(axis=0) * y.std(axis=0))
     return np.nan_to_num(r).max(axis=0)

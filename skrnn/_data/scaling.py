@@ -66,3 +66,42 @@ def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
     constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)
     mean, scale = mean * peak, np.where(constant, 1.0, scale * peak)
     return np.where(binary, 0.0, mean), np.where(binary, 1.0, scale)
+
+
+def standard_deviation(values):
+    """Return the standard deviation along axis 0, where no square overflows.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, ...)
+        Numbers.
+
+    Returns
+    -------
+    std : ndarray of shape (...)
+    """
+    deviations, peak = unit_deviations(values)
+    return np.sqrt(np.mean(deviations**2, axis=0)) * peak
+
+
+def unit_deviations(values):
+    """Return the deviations from the means of axis 0, in units of the largest.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, ...)
+        Numbers.
+
+    Returns
+    -------
+    deviations : ndarray of shape (n, ...)
+        From -1 to 1.
+
+    peak : ndarray of shape (...)
+        The largest absolute deviation, or 1 where all are zero.
+    """
+    values = np.asarray(values)
+    deviations = values - values.mean(axis=0)
+    peak = np.abs(deviations).max(axis=0)
+    peak = np.where(peak < 1e-300, 1.0, peak).astype(deviations.dtype)
+    return deviations / peak, peak

@@ -94,11 +94,21 @@ def gather_normalized(number, record, about):
                 for t in range(n_steps):
                     center += np.float64(values[first + t * a.step_stride])
                 center /= n_steps
-                squares = 0.0
+                squares, peak = 0.0, 1.0
                 for t in range(n_steps):
                     gap = np.float64(values[first + t * a.step_stride]) - center
                     squares += gap * gap
-                spread = max(np.sqrt(squares / n_steps), min_std[k])
+                if not 1e-280 < squares < 1e300:  # squares overflow or underflow
+                    squares, peak = 0.0, 0.0
+                    for t in range(n_steps):
+                        gap = np.float64(values[first + t * a.step_stride]) - center
+                        peak = max(peak, np.abs(gap))
+                    if peak < 1e-300:
+                        peak = 1.0
+                    for t in range(n_steps):
+                        gap = np.float64(values[first + t * a.step_stride]) - center
+                        squares += (gap / peak) ** 2
+                spread = max(np.sqrt(squares / n_steps) * peak, min_std[k])
             for t in range(lengths[n]):
                 at = first + (t + skipped) * a.step_stride
                 value = np.float64(values[at])

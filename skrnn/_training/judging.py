@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skrnn._data.scaling import standard_deviation
+
 # Candidates of the shrinkage factor: 0 is the linear model, 1 the trained network.
 SHRINKAGE_FACTORS = np.linspace(0, 1, 101)
 
@@ -86,7 +88,7 @@ class Judgement:
             Of the absolute errors.
         """
         y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        spread = np.maximum(y.std(axis=0), np.finfo(float).tiny)
+        spread = np.maximum(standard_deviation(y), np.finfo(float).tiny)
         errors = []
         for result in self.results:
             output = result.linear + self.factor * result.correction

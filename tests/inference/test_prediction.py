@@ -7,6 +7,7 @@ import pytest
 import torch
 from internals import assert_equal_up_to_rounding
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from textbook import CELLS
 
 from skrnn import BiRNNClassifier, RNNClassifier, RNNRegressor
@@ -105,6 +106,20 @@ def test_prediction_in_chunks_equals_prediction_in_one(
     monkeypatch.setattr(prediction, "CHUNK_STEPS", 2)
     for in_chunks, whole in zip(model.predict(X), in_one, strict=True):
         assert_allclose(in_chunks, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", [1e-160, 1e160])
+def test_no_square_of_a_normalised_window_overflows(factor, monkeypatch):
+    params = dict(window_norm="standard", target_feature=0, ar_order=0)
+    model = RNNRegressor(**TINY, **params)
+    model.fit(DENSE * factor, DENSE[:, -2, 0] * factor)
+    plain = clone(model).fit(DENSE, DENSE[:, -2, 0])
+
+    predictions = model.predict(DENSE * factor)
+
+    assert_allclose(predictions / factor, plain.predict(DENSE), rtol=1e-9)
+    monkeypatch.setattr(prediction, "CHUNK_STEPS", 2)  # by torch
+    assert_allclose(model.predict(DENSE * factor), predictions, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
