@@ -4,19 +4,25 @@
 
 in the environment of requirements.txt, about ten minutes on one core. Only training
 rows are used. The last fifth of those of each series is held out as a test set. A
-network with `ar_order` is trained on the rest, and five more times without one of its
-last five tenths, the validation fold. Each way to choose the factor of the network's
+network with `ar_order` is trained on the rest, and four more times without one of its
+last four fifths, the validation fold. Each way to choose the factor of the network's
 contribution from these folds is evaluated on the held-out rows: the mean absolute
 error, divided by that of the initial linear model.
 """
 
+import math
 import warnings
 
 import numpy as np
 import study_data
 
 from skrnn import RNNRegressor, make_windows
-from skrnn._training.judging import SHRINKAGE_FACTORS, shrinkage_factor
+from skrnn._regressor import MAX_FOLDS, VALIDATION_ROWS
+from skrnn._training.judging import (
+    FOLD_FRACTION,
+    SHRINKAGE_FACTORS,
+    shrinkage_factor,
+)
 
 CELLS = ("rnn", "gru", "lstm")
 
@@ -71,14 +77,20 @@ def lowest(losses, _):
     return SHRINKAGE_FACTORS[losses.mean(axis=1).argmin()]
 
 
+def as_in_fit(n_rows):
+    """Return the number of folds that `fit` trains."""
+    return min(MAX_FOLDS, math.ceil(VALIDATION_ROWS / (FOLD_FRACTION * n_rows)))
+
+
 WAYS = {
-    "one fold, lowest loss": (1, lowest),
-    "one fold, shrunk": (1, shrinkage_factor),
-    "three folds, lowest loss": (3, lowest),
-    "three folds, shrunk": (3, shrinkage_factor),
-    "five folds, lowest loss": (5, lowest),
-    "five folds, shrunk": (5, shrinkage_factor),
-    "factor 1": (1, lambda *_: 1.0),
+    "one fold, lowest loss": (lambda _: 1, lowest),
+    "one fold, shrunk": (lambda _: 1, shrinkage_factor),
+    "two folds, lowest loss": (lambda _: 2, lowest),
+    "two folds, shrunk": (lambda _: 2, shrinkage_factor),
+    "four folds, lowest loss": (lambda _: 4, lowest),
+    "four folds, shrunk": (lambda _: 4, shrinkage_factor),
+    "as in fit": (as_in_fit, shrinkage_factor),
+    "factor 1": (lambda _: 1, lambda *_: 1.0),
 }
 
 
@@ -88,18 +100,18 @@ def main():
     ratios = {way: [] for way in WAYS}
     for name, X, y in training_rows():
         n, reach = int(0.8 * len(X)), X.shape[1] - 1
-        size = int(np.ceil(n / 10))
+        size = int(np.ceil(FOLD_FRACTION * n))
         for cell in CELLS:
             rows = np.arange(n)
             _, errors = losses_of(cell, X, y, rows, np.arange(n, len(X)))
             folds = []
-            for k in range(5):
+            for k in range(4):
                 stop = n - k * size
                 train = (rows < stop - size - reach) | (rows >= stop + reach)
                 held_out = rows[stop - size : stop]
                 folds.append(losses_of(cell, X, y, rows[train], held_out)[0])
             for way, (n_folds, choose) in WAYS.items():
-                losses = np.hstack(folds[:n_folds])
+                losses = np.hstack(folds[: n_folds(n)])
                 factor = choose(losses, np.ones(losses.shape[1]))
                 error = errors[round(100 * factor)].mean()
                 ratios[way].append(error / errors[0].mean())

@@ -53,7 +53,12 @@ from skrnn._training.automatic import (
 from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
 from skrnn._training.config import TrainingConfig
 from skrnn._training.convergence import warn_if_not_converged
-from skrnn._training.judging import FoldResult, Judgement, is_better
+from skrnn._training.judging import (
+    FOLD_FRACTION,
+    FoldResult,
+    Judgement,
+    is_better,
+)
 from skrnn._training.linear_start import LinearStart
 from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import build_net
@@ -258,6 +263,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if stops_early:  # the validation rows judge
             choices = [replace(choices[0], is_sufficient=False)]
         if external is None and not stops_early and not continuing and not one_epoch:
+            splitting["fraction"] = FOLD_FRACTION
             n_splits = self._n_folds(rows, choices[0])
             folds = kfold(samples.sequences, rows, n_splits=n_splits, **splitting)
         n_steps = samples.sequences.n_steps()[train]
@@ -293,35 +299,33 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         plans = [plan]
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
-        judgements = [self._cross_validate(samples, each) for each in plans]
+        jobs = [
+            partial(self._train_fold, samples, each, *fold)
+            for each in plans
+            for fold in plan.folds
+        ]
+        results = list(run_jobs(jobs, torch.get_num_threads()))
+        n = len(plan.folds)
+        judgements = [
+            Judgement(results[first : first + n]) for first in range(0, len(jobs), n)
+        ]
         if len(plans) == 2:
             first, other = (
                 judgement.errors(samples.y, self._error_power())
                 for judgement in judgements
             )
-            both = slice(min(len(first), len(other)))  # one may have fewer folds
-            weights = judgements[0].weights[both]
-            if is_better(other[both], first[both], weights):
+            if is_better(other, first, judgements[0].weights):
                 return plans[1], judgements[1]
         return plans[0], judgements[0]
 
-    def _cross_validate(self, samples, plan):
-        """Return the `Judgement` of the folds, or of the first if it seems clear."""
-        results, n_threads = [], torch.get_num_threads()
-        for first in range(0, len(plan.folds), n_threads):
-            jobs = [
-                partial(self._train_fold, samples, plan, *fold)
-                for fold in plan.folds[first : first + n_threads]
-            ]
-            for result in run_jobs(jobs, n_threads):
-                results.append(result)
-                judgement = Judgement(results)
-                if judgement.is_clear:
-                    return judgement
-        return judgement
-
     def _train(self, samples, external, encoder, plan, judgement, continuing):
         """Train the network and set the fitted attributes."""
+        factor = 1.0 if judgement is None else judgement.factor
+        if plan.linear.is_sufficient:
+            factor = 0.0
+        if factor == 0.0 and external is None and self.max_epochs == "auto":
+            # Nothing of the network is kept.
+            plan = replace(plan, config=replace(plan.config, max_epochs=1))
         if continuing:
             data = encoder.encode(samples)
             nets = self._continued_nets(encoder.target, plan)
@@ -349,9 +353,6 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             if self.warm_start and is_alone and len(net.history):
                 self._set_fitted(nets, encoder, plan)
             raise
-        factor = 1.0 if judgement is None else judgement.factor
-        if plan.linear.is_sufficient:
-            factor = 0.0
         if factor < 1.0:
             for start in starts:
                 start.shrink(factor)

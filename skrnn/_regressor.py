@@ -24,6 +24,7 @@ from skrnn._data.targets import (
     check_real_targets,
 )
 from skrnn._inference.forecasting import forecast
+from skrnn._training.judging import FOLD_FRACTION
 from skrnn._training.linear_choice import choose_linear
 from skrnn._training.plan import LinearChoice
 
@@ -31,7 +32,7 @@ from skrnn._training.plan import LinearChoice
 # chance decides; with as many folds as it takes to validate on that many rows, but at
 # most this number of folds.
 MIN_ROWS_FOR_FOLDS = 40
-VALIDATION_ROWS, MAX_FOLDS = 300, 5
+VALIDATION_ROWS, MAX_FOLDS = 100, 2
 
 
 def _predicts_quantiles(estimator):
@@ -229,12 +230,13 @@ default='squared_error'
         restore the weights of the best epoch. 'auto' does so with a linear model (see
         `ar_order`) if `fit` receives `X_val`. Otherwise, unless `ar_order=0`, 'auto'
         estimates how much the network improves on the linear model, or on the mean of y
-        if there is none. It is trained on several folds, until 300 rows have been held
-        out, but at most five times, or until 100 rows show no improvement. The factor
-        in [0, 1] of the network's contribution with the lowest loss on the held-out
-        rows is shrunk towards 0 by the uncertainty of the improvement. The network is
-        then trained on all rows, and shrunk by that factor. This takes two to six times
-        as long as one fit; `validation_loss_curve_` is the mean over the folds.
+        if there is none. It is trained without a fifth of the rows, which are held out,
+        and with fewer than 500 rows, once more without another fifth. The factor in
+        [0, 1] of the network's contribution with the lowest loss on the held-out rows
+        is shrunk towards 0 by the uncertainty of the improvement. The network is then
+        trained on all rows, and shrunk by that factor. If it is 0 and
+        `max_epochs='auto'`, one epoch is enough. This takes about twice as long as one
+        fit; `validation_loss_curve_` is the mean over the held-out parts.
 
         The factor is 0 without any folds if no nonlinear function improves the linear
         model, as judged by a random network in closed form (not with
@@ -780,8 +782,7 @@ default='squared_error'
             return 0
         if linear.is_sufficient:
             return 0
-        n_valid = self.validation_fraction * len(rows)
-        return min(math.ceil(VALIDATION_ROWS / n_valid), MAX_FOLDS)
+        return min(math.ceil(VALIDATION_ROWS / (FOLD_FRACTION * len(rows))), MAX_FOLDS)
 
     def _make_target(self, y, classes, one_epoch):
         if self.loss == "quantile":

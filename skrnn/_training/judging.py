@@ -9,7 +9,7 @@ from skrnn._data.scaling import standard_deviation
 # Candidates of the shrinkage factor: 0 is the linear model, 1 the trained network.
 SHRINKAGE_FACTORS = np.linspace(0, 1, 101)
 
-ENOUGH_ROWS = 100  # without any gain, to try no more
+FOLD_FRACTION = 0.2  # of the rows, which a fold validates on
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,6 @@ class Judgement:
         sizes = [len(result.rows) for result in results]
         curves = [result.curve for result in results]
         self.mean_curve = np.average(curves, axis=0, weights=sizes).tolist()
-
-    @property
-    def is_clear(self):
-        """Whether the network gained nothing on enough rows to stop here."""
-        return self.factor == 0.0 and len(self.weights) >= ENOUGH_ROWS
 
     def errors(self, y, power):
         """Return the error of each validation row, in units of y.

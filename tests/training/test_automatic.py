@@ -104,3 +104,16 @@ def test_patches_reach_back_from_the_last_step():
     ragged = [row[: 1 + i % 6] for i, row in enumerate(six)]
     output, _ = model.hidden_states(ragged)
     assert [len(piece) for piece in output] == [-(-len(row) // 4) for row in ragged]
+
+
+def test_a_network_of_which_nothing_is_kept_is_trained_for_one_epoch():
+    X = rng.normal(size=(60, 5))
+    y = X @ np.arange(5.0)
+
+    model = RNNRegressor(**TINY).fit(X, y)
+
+    assert model.n_iter_ == 1
+    assert_allclose(model.predict(X), y, rtol=1e-3, atol=1e-3)  # Ridge has a penalty
+    assert model.set_params(max_epochs=3).fit(X, y).n_iter_ == 3
+    curve = model.set_params(max_epochs="auto").fit(X, y, X_val=X, y_val=y).loss_curve_
+    assert len(curve) > 1  # early stopping judges
