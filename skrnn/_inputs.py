@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
+from skrnn._data.containers import read_container
 from skrnn._data.samples import Samples
 from skrnn._data.sequences import UNKNOWN
 from skrnn._data.splits import check_groups
@@ -36,6 +37,9 @@ class InputValidationMixin:
     def _check_samples(self, X, y, sample_weight, groups, reset):
         """Validate what is passed to `fit`."""
         sequences = self._check_X(X, reset=reset)
+        y = read_container(y, "y")
+        sample_weight = read_container(sample_weight, "sample_weight")
+        groups = read_container(groups, "groups")
         check_consistent_length(sequences, y)
         return Samples(
             sequences,
@@ -50,12 +54,14 @@ class InputValidationMixin:
             return None
         dtype = compute_dtype(samples.sequences.dtype)
         sequences = self._check_X(X_val, name="X_val", dtype=dtype)
+        y_val = read_container(y_val, "y_val")
         check_consistent_length(sequences, y_val)
         return Samples(sequences, self._check_y(y_val, sequences, "y_val", "X_val"))
 
     def _check_X(self, X, *, reset=False, name="X", dtype=None):
         """Return X as `Sequences`; token ids without their padding."""
         fitting = reset or dtype is not None
+        X = read_container(X, name)
         if not fitting:
             dtype = self._input_dtype()
         sequences = check_sequences(self, X, reset=reset, dtype=dtype, name=name)

@@ -13,11 +13,14 @@ over_estimators = pytest.mark.parametrize(
 )
 
 
-def infinity_message(name, dtype):
+def infinity_message(name, dtype, place=""):
     return (
         f"Input {name} contains infinity or a value too large for dtype('{dtype}'). "
-        "Remove it, or scale the data."
+        f"{place}Remove it, or scale the data."
     )
+
+
+FIRST = "The first is in sequence 0, time step 0, feature 0. "
 
 
 def with_value(value, dtype):
@@ -39,9 +42,9 @@ def test_x_too_large_for_float32_is_refused_after_a_float32_fit():
     model = tiny(warm_start=True).fit(X32, y)
 
     for call in (model.predict, lambda X: model.fit(X, y)):
-        with raises(ValueError, infinity_message("X", "float32")):
+        with raises(ValueError, infinity_message("X", "float32", FIRST)):
             call(X * 1e300)
-    with raises(ValueError, infinity_message("X_val", "float32")):
+    with raises(ValueError, infinity_message("X_val", "float32", FIRST)):
         tiny().fit(X32, y, X_val=X * 1e300, y_val=y)
 
 
@@ -50,7 +53,8 @@ def test_x_too_large_for_float32_is_refused_after_a_float32_fit():
     [(np.float32, 3e38), (np.float64, 1.7e308), (np.float64, -1e308)],
 )
 def test_x_whose_deviation_from_the_mean_may_overflow_is_refused(dtype, value):
-    with raises(ValueError, infinity_message("X", np.dtype(dtype).name)):
+    place = "The first is in sequence 3, time step 2, feature 1. "
+    with raises(ValueError, infinity_message("X", np.dtype(dtype).name, place)):
         tiny().fit(with_value(value, dtype), y)
 
 

@@ -294,7 +294,11 @@ def with_value(value):
         ),
         ([None] * N_ROWS, "Input y contains NaN."),
         (with_value(1j), f"Complex data not supported\n{with_value(1j)}\n"),
-        (["low", "high"] * 12, "could not convert string to float: 'low'"),
+        (
+            ["low", "high"] * 12,
+            "y must contain numbers only (could not convert string to float: "
+            "'low'). For labels, use RNNClassifier or BiRNNClassifier.",
+        ),
         (
             Y[:-1, 0],
             "Found input variables with inconsistent numbers of samples: [24, 23]",

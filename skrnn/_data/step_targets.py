@@ -6,6 +6,8 @@ Legend of shapes: S valid steps of all sequences together, K outputs.
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from skrnn._data.containers import read_numbers
+
 
 class StepValues:
     """Values with one entry for each valid time step of some sequences.
@@ -228,8 +230,9 @@ def check_step_weights(sample_weight, sequences):
         weights = check_step_targets(
             sample_weight, sequences, "sample_weight", what="weight"
         )
+    flat = read_numbers(weights.flat, "sample_weight", "Give a number for each step.")
     flat = check_array(
-        weights.flat, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+        flat, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
     if flat.ndim != 1:
         raise ValueError(

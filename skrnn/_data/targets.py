@@ -14,11 +14,13 @@ torch.
 import math
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 from torch.nn import functional as F
 
+from skrnn._data.containers import read_numbers
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
 
@@ -470,6 +472,12 @@ def check_labels(y, name="y"):
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
     if getattr(y, "dtype", None) in (np.float64, np.float32):
         assert_all_finite(y, input_name=name)
+    is_object = getattr(getattr(y, "dtype", None), "kind", None) == "O"
+    if is_object and pd.isna(np.asarray(y)).any():
+        raise ValueError(
+            f"Input {name} contains NaN. Leave rows without a label out, or give them "
+            "a label of their own."
+        )
     kind = type_of_target(y, input_name=name)
     if kind == "multiclass-multioutput":
         raise ValueError(
@@ -486,13 +494,15 @@ def check_labels(y, name="y"):
 
 def check_real_targets(y, name="y"):
     """Return y as float `(n,)` or `(n, k)`, refusing what is not finite."""
-    y = check_array(
-        y,
-        ensure_2d=False,
-        allow_nd=True,
-        dtype=[np.float64, np.float32],
-        input_name=name,
-    )
+    y = read_numbers(y, name, "For labels, use RNNClassifier or BiRNNClassifier.")
+    with np.errstate(over="ignore", invalid="ignore"):  # of scikit-learn's sums
+        y = check_array(
+            y,
+            ensure_2d=False,
+            allow_nd=True,
+            dtype=[np.float64, np.float32],
+            input_name=name,
+        )
     if y.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
@@ -512,6 +522,8 @@ def check_weights(sample_weight, n_samples):
         return None
     if np.isscalar(sample_weight):
         sample_weight = np.full(n_samples, sample_weight)
+    remedy = "Balance classes by class_weight."
+    sample_weight = read_numbers(sample_weight, "sample_weight", remedy)
     weights = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from skrnn._data.containers import check_no_dates, missing_as_nan
 from skrnn._data.sequences import CHUNK_BYTES, FIXED, FREE, PADDING, UNKNOWN, Sequences
 
 
@@ -39,6 +40,8 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
         sequence, or a value that is not a finite number.
     """
     owner = type(estimator).__name__
+    if isinstance(X, (list, tuple)) and len(X) == 0:
+        raise ValueError(f"{name} must have at least one sequence. Got an empty list.")
     _check_no_text(X, name)
     pieces = ragged_pieces(X, nested=not reset and estimator._input_kind == FREE)
     if pieces is not None:
@@ -185,15 +188,30 @@ def check_finite(sequences, dtype, name="X"):
         part = values[first : first + _rows_per_chunk(values)]
         if _within(part, limit):
             continue
-        if np.isnan(part).any():
+        is_nan = np.isnan(part)
+        if is_nan.any():
             raise ValueError(
-                f"Input {name} contains NaN. Impute missing values before, for "
-                "example with SimpleImputer."
+                f"Input {name} contains NaN. The first is in "
+                f"{_place(is_nan, first, sequences)}. Impute missing values before, "
+                "for example with SimpleImputer."
             )
+        is_wrong = ~(np.abs(part) <= limit)
         raise ValueError(
-            f"Input {name} contains infinity or a value too large for {dtype!r}. "
-            "Remove it, or scale the data."
+            f"Input {name} contains infinity or a value too large for {dtype!r}. The "
+            f"first is in {_place(is_wrong, first, sequences)}. Remove it, or scale "
+            "the data."
         )
+
+
+def _place(is_wrong, first, sequences):
+    """Say where the first wrong value of a part of sequences is."""
+    indices = [int(i) for i in np.argwhere(is_wrong)[0]]
+    row, step = first + indices[0], indices[1]
+    if sequences.lengths is not None:  # sequences are concatenated
+        ends = np.cumsum(sequences.lengths)
+        i = int(np.searchsorted(ends, row, side="right"))
+        row, step = i, row - int(ends[i] - sequences.lengths[i])
+    return f"sequence {row}, time step {step}, feature {indices[-1]}"
 
 
 def _within(values, limit):
@@ -346,7 +364,7 @@ def _numeric(values, name):
     """Return values with a numeric dtype, or raise an error that says why not."""
     if values.dtype.kind == "O":
         try:
-            return values.astype(np.float64)
+            return missing_as_nan(values).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{name} must contain numbers only ({error}). Encode categories or "
@@ -357,6 +375,7 @@ def _numeric(values, name):
             f"Complex data not supported. {name} must contain real numbers. Pass the "
             "real and the imaginary part as two features."
         )
+    check_no_dates(values, name)
     if values.dtype.kind not in "fiub":
         raise ValueError(
             f"{name} must contain numbers only. Got dtype {values.dtype}. Encode "

@@ -371,17 +371,17 @@ ROW_ERRORS = {"squared_error": np.square, "absolute_error": np.abs}
 
 
 def expected_shrinkage(params, weights):
-    """Return the shrinkage factor from cross-validation on the last five tenths.
+    """Return the shrinkage factor from cross-validation on the last two fifths.
 
-    Each tenth is held out, without the 5 windows on either side that overlap it.
+    Each fifth is held out, without the 5 windows on either side that overlap it.
     """
     seed = np.random.RandomState(params["random_state"]).randint(2**31 - 1)
     linear = {k: LINEAR[k] for k in LINEAR if k != "early_stopping"}
     row_error = ROW_ERRORS[params.get("loss", "squared_error")]
     factors = np.linspace(0, 1, 101)
-    rows, n_valid = np.arange(len(X_LONG)), int(np.ceil(len(X_LONG) / 10))
+    rows, n_valid = np.arange(len(X_LONG)), int(np.ceil(len(X_LONG) / 5))
     errors, held_out = [], []
-    for k in range(5):
+    for k in range(2):
         first = len(X_LONG) - (k + 1) * n_valid
         held = slice(first, first + n_valid)
         part = (rows < first - 5) | (rows >= first + n_valid + 5)
@@ -408,7 +408,7 @@ def expected_shrinkage(params, weights):
 
 # Whether the network helps; the full grid is slow.
 QUICK_SHRINKAGE = {
-    (0, True, "squared_error"): True,
+    (2, True, "squared_error"): True,
     (1, False, "absolute_error"): False,
 }
 
@@ -423,7 +423,7 @@ QUICK_SHRINKAGE = {
 def test_correction_is_shrunk_by_its_gain_on_held_out_folds(
     random_state, weighted, loss
 ):
-    params = BESIDE | {"random_state": random_state, "loss": loss}
+    params = BESIDE | {"random_state": random_state, "loss": loss, "max_epochs": 60}
     weights = np.ones(len(X_LONG))
     if weighted:
         weights = np.random.default_rng(7).uniform(0.2, 3, len(X_LONG))
@@ -502,12 +502,11 @@ def test_folds_are_whole_groups():
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE | {"max_epochs": 1}).fit(X_LONG, Y_LONG, groups=groups)
     # The held-out groups, from the last one, and the windows that overlap them are left
-    # out. A fourth fold would leave less than half of the rows.
+    # out.
     rows = np.arange(len(groups))
     assert_array_equal(seen[0], rows[rows < 60 - 5])
     assert_array_equal(seen[1], rows[(rows < 40 - 5) | (rows >= 60 + 5)])
-    assert_array_equal(seen[2], rows[(rows < 20 - 5) | (rows >= 40 + 5)])
-    assert len(seen) == 3
+    assert len(seen) == 2
 
 
 def test_a_single_group_is_not_cross_validated():
