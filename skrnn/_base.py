@@ -30,6 +30,7 @@ from skrnn._data.validation import compute_dtype
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
     check_finite_outputs,
+    check_finite_predictions,
     predict_attention,
     predict_ensemble,
     predict_states,
@@ -540,7 +541,9 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             output = output.reshape(-1, output.shape[-1])
             steps = StepValues(output, sequences.n_steps())
         check_finite_outputs(output, steps, self.lr)
-        prediction = decode(target, output, sequences.reference())
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            prediction = decode(target, output, sequences.reference())
+        check_finite_predictions(prediction, steps)
         if steps is None:
             return prediction
         return steps.unflatten(prediction, ragged=sequences.ragged)

@@ -100,8 +100,15 @@ def unit_deviations(values):
     peak : ndarray of shape (...)
         The largest absolute deviation, or 1 where all are zero.
     """
-    values = np.asarray(values)
-    deviations = values - values.mean(axis=0)
-    peak = np.abs(deviations).max(axis=0)
-    peak = np.where(peak < 1e-300, 1.0, peak).astype(deviations.dtype)
-    return deviations / peak, peak
+    values = np.asarray(values, dtype=np.float64)
+    largest = positive_peak(values)
+    deviations = values / largest  # whose sum does not overflow
+    deviations -= deviations.mean(axis=0)
+    peak = positive_peak(deviations)
+    return deviations / peak, largest * peak
+
+
+def positive_peak(values):
+    """Return the largest absolute value along axis 0, 1 where it is hardly above 0."""
+    peak = np.abs(values).max(axis=0)
+    return np.where(peak < 1e-300, 1.0, peak)

@@ -451,7 +451,16 @@ def normalize_targets(y, reference):
     if reference is None:
         return y
     location, scale = reference
-    return (y - location) / scale
+    with np.errstate(over="ignore"):
+        normalized = (y - location) / scale
+    finite = np.isfinite(normalized).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            "y must be in the units of the target feature with window_norm. Got a y "
+            f"for row {finite.argmin()} that is too large for the deviation of its "
+            "window. Set window_norm=None."
+        )
+    return normalized
 
 
 def class_target(y, classes=None, *, owner):

@@ -169,6 +169,36 @@ def check_finite_outputs(output, steps, lr):
     )
 
 
+def check_finite_predictions(prediction, steps):
+    """Refuse predictions that overflow in the units and the precision of y.
+
+    Parameters
+    ----------
+    prediction : ndarray of shape (n,) or (n, ...)
+        Of sequences or of all time steps. Labels are not checked.
+
+    steps : StepValues or None
+        As in `check_finite_outputs`.
+
+    Raises
+    ------
+    ValueError
+        If a prediction is NaN or infinite; it names the first such row of X.
+    """
+    if prediction.dtype.kind != "f":
+        return
+    finite = np.isfinite(prediction).reshape(len(prediction), -1).all(axis=1)
+    if finite.all():
+        return
+    row = finite.argmin()
+    if steps is not None:
+        row = np.searchsorted(steps.starts, row, side="right") - 1
+    raise ValueError(
+        f"Predictions must be finite in {prediction.dtype!r}. Got NaN or infinity for "
+        f"row {row} of X. Compare its scale with that of the X in fit, or scale y."
+    )
+
+
 def _collect(module, sequences, compute, per_step):
     """Return `compute(rows, values, lengths)` of all batches, rows in their order."""
     n, result, ends = len(sequences), None, None

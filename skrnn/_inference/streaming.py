@@ -591,15 +591,16 @@ class Stream:
         values, reference, own = self._normalize(values)
         stepper, before = self._stepper, self._stepper.snapshot()
         output = stepper.step_array(values.astype(dtype, copy=False), estimator.n_jobs)
-        if not np.isfinite(output).all():
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            prediction = decode(unwrap_target(net.target), output, reference)
+        is_number = prediction.dtype.kind == "f"
+        if not np.isfinite(prediction if is_number else output).all():
             stepper.restore(before)
             raise ValueError(
-                "The output of the network must be finite. Got NaN or infinity. "
-                "Compare the scale of x_t with that of the X in fit."
+                "The prediction must be finite. Got NaN or infinity. Compare the scale "
+                "of x_t with that of the X in fit."
             )
         self._before = own
-        target = unwrap_target(net.target)
-        prediction = decode(target, output, reference)
         return prediction[0] if alone else prediction
 
     def _check_fit(self):

@@ -131,7 +131,8 @@ class Targets:
         location, scale = (self._of_outputs(part[rows]) for part in reference)
         if (scale == 1.0).all():
             scale = self.units[self.outputs]
-        return (targets - location) / scale
+        with np.errstate(over="ignore"):  # such a model is not chosen
+            return (targets - location) / scale
 
     def error_scale(self, rows, reference):
         """Return by what errors of targets that windows have scaled are multiplied.

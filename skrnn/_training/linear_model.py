@@ -61,6 +61,7 @@ class LinearProblem:
         Of inputs and targets.
     """
 
+    @np.errstate(over="ignore", invalid="ignore")  # see `solve`
     def __init__(self, parts):
         self.parts = parts
         self.shift, self.total, products = None, 0.0, 0.0
@@ -75,8 +76,7 @@ class LinearProblem:
             hashes.append(hash_rows(rows))
             weights.append(part_weights)
             rows = np.column_stack([rows - self.shift, np.ones(len(rows))])
-            with np.errstate(over="ignore", invalid="ignore"):  # see `solve`
-                products = products + rows.T @ (rows * part_weights[:, None])
+            products = products + rows.T @ (rows * part_weights[:, None])
             self.total += part_weights.sum()
         distinct, group = np.unique(np.concatenate(hashes), return_inverse=True)
         self.n_distinct = len(distinct)
@@ -84,8 +84,7 @@ class LinearProblem:
         self.group_weights = np.bincount(group, self.weights)[group]
         moved = products[-1, :-1] / self.total
         self.mean = self.shift + moved
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.covariance = products[:-1, :-1] / self.total - np.outer(moved, moved)
+        self.covariance = products[:-1, :-1] / self.total - np.outer(moved, moved)
 
     @property
     def variances(self):
@@ -96,8 +95,10 @@ class LinearProblem:
     def unit(self):
         """The root of the mean variance of the inputs."""
         inputs = np.diag(self.covariance)[: self.n_inputs]
-        return float(np.sqrt(inputs.mean())) if inputs.any() else 1.0
+        variance = inputs.mean() if len(inputs) else 0.0
+        return float(np.sqrt(variance)) if variance > 0 else 1.0  # rounding: below 0
 
+    @np.errstate(over="ignore", invalid="ignore")
     def solve(self, input_scale=None, error_scale=None):
         """Fit a Ridge regression, its penalty chosen by leave-one-out errors.
 
@@ -123,6 +124,8 @@ class LinearProblem:
         if input_scale is not None:
             scale = scale * input_scale
         inputs = self.covariance[:n_inputs, :n_inputs] * scale * scale[:, None]
+        if not np.isfinite(inputs).all():  # or too small
+            return self._constant()
         variances, vectors = np.linalg.eigh(inputs)
         variances = np.maximum(variances, 0.0)
         both = self.covariance[:n_inputs, n_inputs:] * scale[:, None]
@@ -131,8 +134,7 @@ class LinearProblem:
         in_eigenbasis = shares[:, :, None] * projected  # (penalties, P, K)
         errors = self._errors(scale[:, None] * vectors, shares, in_eigenbasis)
         if error_scale is not None:
-            with np.errstate(over="ignore"):
-                errors = errors * error_scale**2
+            errors = errors * error_scale**2
         means = np.einsum("n,pnk->pk", self.weights, errors) / self.total
         relative = means / np.maximum(self.variances, np.finfo(float).tiny)
         best = np.argmin(relative.sum(axis=1))

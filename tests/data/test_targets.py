@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
+from skrnn import RNNRegressor
 from skrnn._data.targets import (
     ClassTarget,
     MultilabelTarget,
@@ -627,3 +628,14 @@ def test_a_target_holds_no_objects_of_torch():
         MultilabelTarget(3),
     ]
     assert b"torch" not in pickle.dumps(targets)
+
+
+def test_targets_that_are_no_continuation_of_a_flat_window_are_refused():
+    X, y = np.zeros((20, 5)), np.full(20, 1e307)
+    X[:, 0] = 1e-9
+    message = (
+        "y must be in the units of the target feature with window_norm. Got a y for "
+        "row 0 that is too large for the deviation of its window. Set window_norm=None."
+    )
+    with raises(ValueError, message):
+        RNNRegressor(window_norm="standard", max_epochs=1).fit(X, y)

@@ -326,8 +326,8 @@ def test_a_step_that_overflows_is_not_taken():
         model.module_.head.weight.fill_(1e200)
     stream = model.stream()
     message = (
-        "The output of the network must be finite. Got NaN or infinity. Compare the "
-        "scale of x_t with that of the X in fit."
+        "The prediction must be finite. Got NaN or infinity. Compare the scale of x_t "
+        "with that of the X in fit."
     )
     with raises(ValueError, message):
         stream.predict_step([1e90, 1e90])
