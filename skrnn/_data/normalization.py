@@ -94,6 +94,7 @@ class WindowNormalizer:
         """Return the columns of which the network gets differences, or None."""
         return self.columns if self.window_norm == "difference" else None
 
+    @np.errstate(over="ignore", invalid="ignore")
     def check_continuation(self, sequences, y):
         """Warn if y does not look like a continuation of the target columns.
 

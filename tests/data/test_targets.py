@@ -630,6 +630,7 @@ def test_a_target_holds_no_objects_of_torch():
     assert b"torch" not in pickle.dumps(targets)
 
 
+@pytest.mark.filterwarnings("ignore:window_norm='standard' expects y to continue")
 def test_targets_that_are_no_continuation_of_a_flat_window_are_refused():
     X, y = np.zeros((20, 5)), np.full(20, 1e307)
     X[:, 0] = 1e-9
