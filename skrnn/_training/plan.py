@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from skrnn._training.checkpoint import CheckpointFiles
 from skrnn._training.config import TrainingConfig
 
 
@@ -62,6 +63,9 @@ class FitPlan:
 
     alternative : LinearChoice or None
         For `folds` to choose from too.
+
+    checkpoint : CheckpointFiles or None
+        Where states are written to.
     """
 
     train: np.ndarray
@@ -75,3 +79,4 @@ class FitPlan:
     patch_size: int
     linear: LinearChoice
     alternative: LinearChoice | None = None
+    checkpoint: CheckpointFiles | None = None
