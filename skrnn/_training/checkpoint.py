@@ -43,11 +43,13 @@ class Checkpoint(Callback):
         share it, at the same time too, such as those of a search.
 
     every_n_epochs : int, default=1
-        A file is written after each so many epochs.
+        The state is written after each so many epochs, if `min_seconds` have passed,
+        and at the end of training.
 
-    min_seconds : float, default=0.0
-        Minimum time in seconds between two files of a network. Writing one takes some
-        milliseconds: set it to 10, say, if epochs are as short as that.
+    min_seconds : float, default=1.0
+        Minimum time in seconds between writing a state and the next, or the start of
+        training. Writing takes some ten milliseconds, and more for networks of millions
+        of parameters; an epoch may take less. Set it to 0 to write after every epoch.
 
     keep_finished : bool, default=False
         Whether a finished fit keeps its files, so that the same fit finishes at once
@@ -98,7 +100,7 @@ class Checkpoint(Callback):
     }
 
     def __init__(
-        self, directory, *, every_n_epochs=1, min_seconds=0.0, keep_finished=False
+        self, directory, *, every_n_epochs=1, min_seconds=1.0, keep_finished=False
     ):
         self.directory = directory
         self.every_n_epochs = every_n_epochs
@@ -106,7 +108,7 @@ class Checkpoint(Callback):
         self.keep_finished = keep_finished
 
     def __repr__(self):
-        options = {"every_n_epochs": 1, "min_seconds": 0.0, "keep_finished": False}
+        options = {"every_n_epochs": 1, "min_seconds": 1.0, "keep_finished": False}
         given = [
             f", {name}={getattr(self, name)!r}"
             for name, default in options.items()

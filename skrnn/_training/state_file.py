@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 DIGEST_SIZE = hashlib.sha256().digest_size
+PLAIN = (type(None), bool, int, float, str)
 TEMPORARY = ".tmp"  # ends the names of files that are not complete yet
 
 
@@ -68,6 +69,8 @@ def read_state(path):
 
 def _describe(value, arrays):
     """Return a value for JSON; arrays are added to `arrays` by a name."""
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, dict):
         items = [[key, _describe(item, arrays)] for key, item in value.items()]
         return {"kind": "dict", "items": items}
@@ -76,7 +79,7 @@ def _describe(value, arrays):
     for kind, cls in (
         ("tensor", torch.Tensor),
         ("array", np.ndarray),
-        ("scalar", np.generic),  # before float, of which numpy's float64 is one
+        ("scalar", np.generic),
     ):
         if isinstance(value, cls):
             if kind == "tensor":
@@ -86,8 +89,6 @@ def _describe(value, arrays):
                 name = str(len(arrays))
                 arrays[name] = array
                 return {"kind": kind, "name": name}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
     raise TypeError(
         "With Checkpoint, the history of the training and the states of callbacks and "
         "optimizer must be numbers, texts, arrays, or lists and dicts of them. Got "
