@@ -18,7 +18,12 @@ from skrnn._data.step_targets import StepValues
 from skrnn._training.callbacks import ProgressBar
 from skrnn._training.fingerprint import fingerprint
 from skrnn._training.state import export_state, import_state
-from skrnn._training.state_file import TEMPORARY, read_state, write_state
+from skrnn._training.state_file import (
+    TEMPORARY,
+    read_state,
+    temporary_path,
+    write_state,
+)
 from skrnn._warnings import warn_user
 
 FORMAT = 1  # of the files; a change makes earlier ones unknown
@@ -76,7 +81,8 @@ class Checkpoint(Callback):
     - An error or Ctrl-C ends a fit without removing its files.
     - Other callbacks that have the methods `state_dict` and `load_state_dict` are
       restored with them, after `on_train_begin`. All others start again. skorch's
-      `EarlyStopping` is therefore refused; the estimators' own is restored.
+      `EarlyStopping` is therefore refused; the estimators' own is restored. Rows of
+      the history for single batches are not restored.
     - Changes in your own code, such as a callback, are not recognised. Delete the
       folder after them.
 
@@ -163,8 +169,8 @@ def open_checkpoint(estimator, samples, external, continuing, device):
     _check_parameters(estimator, checkpoints)
     (checkpoint,) = checkpoints
     folder = Path(checkpoint.directory)
-    _check_folder(folder)
     key = _fit_key(estimator, samples, external, continuing, device)
+    _check_folder(folder, key)
     return CheckpointFiles(checkpoint, folder, key)
 
 
@@ -198,11 +204,11 @@ def _check_parameters(estimator, checkpoints):
             )
 
 
-def _check_folder(folder):
+def _check_folder(folder, key):
     """Create a folder, and raise an OSError if files cannot be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"{os.getpid()}-{time.monotonic_ns()}{TEMPORARY}"
+        probe = temporary_path(folder / key)
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:

@@ -1,6 +1,8 @@
 """The SHA-256 of parameters and data: equal for equal values, in any process."""
 
+import copyreg
 import hashlib
+from types import FunctionType
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ def fingerprint(value):
         return _sha256(type(value).__name__, *map(fingerprint, value))
     if isinstance(value, (set, frozenset)):
         return _sha256(type(value).__name__, *sorted(map(fingerprint, value)))
-    if isinstance(value, type) or hasattr(value, "__qualname__"):
+    if isinstance(value, (type, FunctionType)):
         return _of_name(value)
     return _of_object(value)
 
@@ -68,9 +70,10 @@ def _of_name(value):
 
 
 def _of_object(value):
-    reduced = value.__reduce_ex__(2)
+    reduce = copyreg.dispatch_table.get(type(value))  # first, as in pickle
+    reduced = reduce(value) if reduce else value.__reduce_ex__(2)
     if isinstance(reduced, str):  # a name in its module
-        return _sha256("name", f"{type(value).__module__}.{reduced}")
+        return _sha256("name", f"{getattr(value, '__module__', None)}.{reduced}")
     items = [list(part) for part in reduced[3:5] if part is not None]
     return _sha256("object", *map(fingerprint, (*reduced[:3], items)))
 

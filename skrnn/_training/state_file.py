@@ -35,7 +35,7 @@ def write_state(path, state):
     archive = io.BytesIO()
     np.savez(archive, json=np.frombuffer(description, np.uint8), **arrays)
     content = archive.getbuffer()
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    temporary = temporary_path(path)
     try:
         with open(temporary, "xb") as file:
             file.write(hashlib.sha256(content).digest())
@@ -48,6 +48,11 @@ def write_state(path, state):
     except BaseException:  # also Ctrl-C; it is raised again
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_path(path):
+    """Return a new name for a file in the folder of another, which starts as its."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
 def read_state(path):

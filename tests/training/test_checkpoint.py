@@ -883,6 +883,8 @@ def test_different_values_have_different_fingerprints():
         *(np.zeros(()), Checkpoint("a"), Checkpoint("b"), fitted, make, Checkpoint),
         *(partial(fitted, name="a"), partial(fitted, name="b"), torch.ones(2)),
         *(np.array(["a", "b"]), np.array(["a", "bc"]), np.random.RandomState(0)),
+        *(print, np.add, np.subtract, "a".join, "b".join, Checkpoint("a").set_params),
+        *(Checkpoint("b").set_params, np.random.RandomState(0).normal),
     ]
     assert len({fingerprint(value) for value in values}) == len(values)
 
