@@ -308,7 +308,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
         jobs = [
-            partial(self._train_fold, f"fold-{i}", samples, each, *fold)
+            partial(self._train_fold, samples, each.of_part(f"fold-{i}"), *fold)
             for i, (each, fold) in enumerate(product(plans, plan.folds))
         ]
         results = list(run_jobs(jobs, torch.get_num_threads()))
@@ -369,7 +369,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if judgement is not None:
             self.validation_loss_curve_ = judgement.mean_curve
 
-    def _train_fold(self, name, samples, plan, train, valid):
+    def _train_fold(self, samples, plan, train, valid):
         """Train a new network on the rows of one fold.
 
         Returns
@@ -386,7 +386,6 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             train=train,
             callbacks=self._schedule_callbacks(),
             seed=draw_seed(plan.seed),
-            checkpoint=plan.checkpoint and plan.checkpoint.of_part(name),
         )
         (net,) = self._new_nets(data, encoder.target, fold_plan)
         train_set = net.make_dataset(data, train)

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -114,11 +115,11 @@ class Checkpoint(Callback):
         self.keep_finished = keep_finished
 
     def __repr__(self):
-        options = {"every_n_epochs": 1, "min_seconds": 1.0, "keep_finished": False}
+        _, *options = signature(type(self)).parameters.values()
         given = [
-            f", {name}={getattr(self, name)!r}"
-            for name, default in options.items()
-            if getattr(self, name) != default
+            f", {option.name}={getattr(self, option.name)!r}"
+            for option in options
+            if getattr(self, option.name) != option.default
         ]
         return f"Checkpoint({self.directory!r}{''.join(given)})"
 

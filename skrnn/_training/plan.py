@@ -1,6 +1,6 @@
 """What a fit will do, decided before it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,3 +80,9 @@ class FitPlan:
     linear: LinearChoice
     alternative: LinearChoice | None = None
     checkpoint: CheckpointFiles | None = None
+
+    def of_part(self, name):
+        """Return the plan of a part of the fit, which has files of its own."""
+        if self.checkpoint is None:
+            return self
+        return replace(self, checkpoint=self.checkpoint.of_part(name))

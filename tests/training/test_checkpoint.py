@@ -15,7 +15,7 @@ import time
 import tracemalloc
 import warnings
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,11 @@ class SeeBatches(Callback):
 
 MODELS = {
     "folds": (RNNRegressor(**TINY), WINDOWS, Y),
+    "linear model, early stopping": (
+        RNNRegressor(**TINY, ar_order=3, **STOPS).set_params(max_epochs=20),
+        WINDOWS,
+        Y + WINDOWS[:, 0],
+    ),
     "dropout, early stopping": (
         RNNClassifier(**TINY, dropout=0.3, lr=0.1, **STOPS).set_params(max_epochs=20),
         X,
@@ -185,8 +190,7 @@ def stopped_before_write(monkeypatch, number):
             yield
 
 
-@pytest.fixture
-def epochs(monkeypatch):
+def count_epochs(monkeypatch):
     """Return a list that grows by one with each epoch of any net."""
     run, seen = RecurrentNet.run_single_epoch, []
 
@@ -199,10 +203,22 @@ def epochs(monkeypatch):
     return seen
 
 
+@pytest.fixture
+def epochs(monkeypatch):
+    return count_epochs(monkeypatch)
+
+
+@cache
+def uninterrupted(name):
+    """Return a model that was fitted without a checkpoint, and the epochs it took."""
+    with pytest.MonkeyPatch.context() as patch:
+        epochs = count_epochs(patch)
+        return fitted(name), len(epochs)
+
+
 @over_models
 def test_a_stopped_fit_resumes(name, tmp_path, monkeypatch, epochs):
-    expected = fitted(name)
-    n_all = len(epochs)  # of all nets; each is followed by a write
+    expected, n_all = uninterrupted(name)  # each epoch is followed by a write
     for number in (n_all // 2 + 1, n_all):
         with stopped_before_write(monkeypatch, number):
             fitted(name, tmp_path)
@@ -215,15 +231,15 @@ def test_a_stopped_fit_resumes(name, tmp_path, monkeypatch, epochs):
 
 
 def test_the_models_of_these_tests_use_what_is_tested():
-    engines = {name: fitted(name).engine_ for name in MODELS}
-    by_torch = ("sgd", "attention", "lbfgs", "carried states", "batch callback")
-    assert engines == {
-        name: "torch" if name in by_torch else "compiled" for name in MODELS
-    }
-    assert fitted("folds").validation_loss_curve_ is not None  # of the folds
-    stopped = fitted("dropout, early stopping")
-    assert stopped.best_epoch_ < stopped.n_iter_ < stopped.max_epochs
-    assert fitted("plateau").net_.optimizer_.param_groups[0]["lr"] < 1.0
+    models = {name: uninterrupted(name)[0] for name in MODELS if name not in SLOW}
+    by_torch = ("sgd", "attention", "carried states", "batch callback")
+    for name, model in models.items():
+        assert model.engine_ == ("torch" if name in by_torch else "compiled")
+    assert models["folds"].validation_loss_curve_ is not None  # of the folds
+    for name in ("linear model, early stopping", "dropout, early stopping"):
+        model = models[name]
+        assert model.best_epoch_ < model.n_iter_ < model.max_epochs
+    assert models["plateau"].net_.optimizer_.param_groups[0]["lr"] < 1.0
 
 
 # Fits that are killed by SIGKILL
@@ -351,13 +367,11 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
     "name", ["folds", "dropout, early stopping", "ensemble", "sgd"]
 )
 def test_a_killed_fit_resumes(name, moment, tmp_path):
-    began = time.perf_counter()
-    expected = fitted(name)
-    seconds = time.perf_counter() - began
+    expected, _ = uninterrupted(name)
     killed = run_and_kill(
         lambda: fitted(name, tmp_path),
         MOMENTS[moment],
-        after=random.Random(f"{name} {moment}").uniform(0, 1.5 * seconds),
+        after=random.Random(f"{name} {moment}").uniform(0, 0.1),
     )
     assert killed
     assert_same_fit(fitted(name, tmp_path), expected)
@@ -447,7 +461,7 @@ def test_another_process_resumes(tmp_path):
         text=True,
         check=True,
     ).stdout
-    assert output.startswith(f"{fitted(name).loss_curve_} {seconds}"[:-1])
+    assert output.startswith(f"{uninterrupted(name)[0].loss_curve_} {seconds}"[:-1])
     assert len(seconds) == 4
     assert names_in(tmp_path) == [written.name]
 
@@ -586,6 +600,15 @@ def test_by_default_a_finished_fit_leaves_a_new_folder_empty(tmp_path):
     assert names_in(tmp_path / "new" / "folder") == []
 
 
+def test_a_checkpoint_may_have_a_name(tmp_path, monkeypatch):
+    option = ("resume", Checkpoint(tmp_path, min_seconds=0))
+    model = make("cosine")[0].set_params(callbacks=[option])
+    with stopped_before_write(monkeypatch, 4):
+        model.fit(RAGGED, LABELS)
+    assert len(names_in(tmp_path)) == 1
+    assert_same_fit(model.fit(RAGGED, LABELS), uninterrupted("cosine")[0])
+
+
 def test_other_files_stay(tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     fitted("sgd", tmp_path)
@@ -594,13 +617,14 @@ def test_other_files_stay(tmp_path):
 
 def test_the_estimator_with_a_checkpoint_is_a_usual_one(tmp_path):
     option = Checkpoint(str(tmp_path), min_seconds=3.0)
-    model = make("sgd")[0].set_params(callbacks=[option])
+    model = make("cosine")[0].set_params(callbacks=[option])
     assert repr(option) == f"Checkpoint({str(tmp_path)!r}, min_seconds=3.0)"
     assert repr(option) in repr(model)
     for copy in (clone(model), pickle.loads(pickle.dumps(model))):
         assert copy.callbacks[0].get_params() == option.get_params()
     attributes = dict(vars(option))
     model.fit(X, LABELS)
+    assert model.engine_ == "compiled"
     assert model.callbacks == [option]
     assert vars(option) == attributes
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
@@ -649,7 +673,7 @@ def test_a_damaged_file_is_ignored_with_a_warning(how, tmp_path, monkeypatch):
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         model = fitted("cosine", tmp_path)
-    assert_same_fit(model, fitted("cosine"))
+    assert_same_fit(model, uninterrupted("cosine")[0])
     assert names_in(tmp_path) == []
 
 
@@ -662,7 +686,7 @@ def test_a_file_of_another_fit_is_ignored_with_a_warning(tmp_path, monkeypatch):
     os.replace(paths[1], paths[0])
     with pytest.warns(UserWarning, match="it belongs to another fit"):
         model = fitted("cosine", tmp_path / "cosine")
-    assert_same_fit(model, fitted("cosine"))
+    assert_same_fit(model, uninterrupted("cosine")[0])
 
 
 class Harmful:
@@ -846,7 +870,7 @@ class PressOnce(Callback):
 
 @pytest.mark.usefixtures("ctrl_c_raises")
 def test_a_fit_resumes_after_ctrl_c(tmp_path, epochs):
-    expected = fitted("cosine")
+    expected, _ = uninterrupted("cosine")
     model, _, _ = make("cosine", tmp_path / "folder")
     callbacks = [PressOnce(tmp_path / "pressed"), *model.callbacks]
     model.set_params(callbacks=callbacks)
