@@ -8,11 +8,13 @@ from skrnn._preprocessing.to_sequences import ToSequences
 from skrnn._preprocessing.tokens import TokenEncoder, TokenOneHotEncoder
 from skrnn._preprocessing.windows import SlidingWindow, make_windows
 from skrnn._regressor import RNNRegressor
+from skrnn._training.checkpoint import Checkpoint
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BiRNNClassifier",
+    "Checkpoint",
     "EachStep",
     "RNNClassifier",
     "RNNRegressor",

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,7 @@ from skrnn._training.automatic import (
     choose_pooling,
 )
 from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
+from skrnn._training.checkpoint import open_checkpoint, without_checkpoints
 from skrnn._training.config import TrainingConfig
 from skrnn._training.convergence import warn_if_not_converged
 from skrnn._training.judging import (
@@ -232,6 +234,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             plan = self._plan_fit(samples, encoder, external, continuing, one_epoch)
             plan, judgement = self._judge(samples, plan)
             self._train(samples, external, encoder, plan, judgement, continuing)
+        if plan.checkpoint is not None:
+            plan.checkpoint.finish()
         return self
 
     def _new_encoder(self, samples, classes, one_epoch):
@@ -276,18 +280,22 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             pooling = "last" if is_last else choose_pooling(n_steps)
         if patch_size == "auto":
             patch_size = 1 if reads_steps else choose_patch_size(n_steps)
+        device, checkpoint = resolve_device(self.device), None
+        if not one_epoch:
+            checkpoint = open_checkpoint(self, samples, external, continuing, device)
         return FitPlan(
             train=train,
             valid=valid,
             folds=folds,
             config=self._training_parameters(n_steps, one_epoch),
             callbacks=self._make_callbacks(one_epoch, stops_early),
-            device=resolve_device(self.device),
+            device=device,
             seed=seed,
             pooling=pooling,
             patch_size=int(patch_size),
             linear=choices[0],
             alternative=choices[1] if len(choices) > 1 and folds else None,
+            checkpoint=checkpoint,
         )
 
     def _judge(self, samples, plan):
@@ -301,9 +309,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
         jobs = [
-            partial(self._train_fold, samples, each, *fold)
-            for each in plans
-            for fold in plan.folds
+            partial(self._train_fold, samples, each.of_part(f"fold-{i}"), *fold)
+            for i, (each, fold) in enumerate(product(plans, plan.folds))
         ]
         results = list(run_jobs(jobs, torch.get_num_threads()))
         n = len(plan.folds)
@@ -476,7 +483,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _make_callbacks(self, one_epoch, stops_early):
         # Copies: callbacks change during training, and a parameter must not.
-        callbacks = deepcopy(self.callbacks or [])
+        callbacks = deepcopy(without_checkpoints(self.callbacks))
         if one_epoch:
             return callbacks
         callbacks += self._schedule_callbacks()
@@ -513,10 +520,12 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _build_nets(self, module_config, target, plan, seeds):
         """Return a net for each seed, of which the first shows its progress."""
         nets = []
-        for seed in seeds:
+        for i, seed in enumerate(seeds):
             callbacks = deepcopy(plan.callbacks)  # members must not share them
             if nets:
                 callbacks = [cb for cb in callbacks if not isinstance(cb, ProgressBar)]
+            if plan.checkpoint is not None:
+                callbacks.append(plan.checkpoint.of_part(f"member-{i}").callback())
             net = build_net(
                 module_config, plan.config, target, plan.device, seed, callbacks
             )

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import (
     Options,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "_safe_indexing",
+    "validate_parameter_constraints",
 ]

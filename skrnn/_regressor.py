@@ -223,7 +223,7 @@ default='squared_error'
     callbacks : list of skorch callbacks or None, default=None
         skorch callbacks. `fit` copies them, so that the parameter is not modified; they
         receive encoded targets. A callback that sets the learning rate requires
-        `lr_schedule=None`.
+        `lr_schedule=None`. With a `Checkpoint`, a fit that was killed can be resumed.
 
     early_stopping : bool or 'auto', default='auto'
         Whether to stop training when the validation loss no longer improves, and to

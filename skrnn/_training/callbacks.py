@@ -49,6 +49,15 @@ class EarlyStopping(Callback):
         if self.misses_ >= self.patience:
             raise StopTraining
 
+    def state_dict(self):
+        """Return what `load_state_dict` continues from."""
+        names = ("best_loss_", "best_epoch_", "best_weights_", "reference_", "misses_")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state):
+        """Continue from what `state_dict` returned."""
+        vars(self).update(state)
+
     def _keep(self, net, loss):
         if loss < self.best_loss_:
             self.best_loss_ = loss
@@ -87,6 +96,14 @@ class PlateauSchedule(Callback):
         row = net.history[-1]
         self.schedule_.step(row.get("valid_loss", row["train_loss"]))
 
+    def state_dict(self):
+        """Return what `load_state_dict` continues from."""
+        return self.schedule_.state_dict()
+
+    def load_state_dict(self, state):
+        """Continue from what `state_dict` returned."""
+        self.schedule_.load_state_dict(state)
+
 
 class ProgressBar(Callback):
     """Show the epochs, the losses and the time left on standard error.
@@ -115,6 +132,11 @@ class ProgressBar(Callback):
         }
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
+
+    def skip(self, n_epochs):
+        """Count epochs that were trained before this process started."""
+        self.bar_.initial = self.bar_.n = n_epochs
+        self.bar_.refresh()
 
     def close(self):
         """Close the bar at its current position."""

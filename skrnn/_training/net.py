@@ -30,6 +30,7 @@ from skrnn._training.callbacks import (
     has_batch_hooks,
     is_raised_by_callback,
 )
+from skrnn._training.checkpoint import CheckpointFile
 from skrnn._training.compiled import CompiledEngine
 from skrnn._training.engine import choose_engine
 from skrnn._training.optimizers import optimizer_options
@@ -217,8 +218,10 @@ class RecurrentNet(NeuralNet):
                 self.notify("on_train_begin", X=dataset, y=None)
                 if start is not None:
                     start.release_head()
-                self.fit_loop(dataset)
+                self.fit_loop(dataset, epochs=self._resume())
             self._drop_incomplete_epoch()
+            if self.checkpoint_ is not None and not self.is_stopped_:
+                self.checkpoint_.write(self)
             with suppress(StopTraining):
                 self.notify("on_train_end", X=dataset, y=None)
             self._check_weights()
@@ -233,14 +236,15 @@ class RecurrentNet(NeuralNet):
                 if isinstance(callback, ProgressBar):
                     callback.close()
             self._set_training(False)  # for a user who calls the module
-            if isinstance(self.engine_, CompiledEngine):
-                self.engine_.close()
+            self._close_engine()
             # Not needed any more, and they would keep the data alive.
             self.training_ = self.validation_ = self.lr_table_ = self.engine_ = None
         return self
 
     def _prepare_training(self, dataset, validation):
         self.training_, self.validation_ = dataset, validation
+        files = (cb for _, cb in self.callbacks_ if isinstance(cb, CheckpointFile))
+        self.checkpoint_ = next(files, None)
         self.pool_size_ = 1
         if dataset.lengths is not None:
             self.pool_size_ = choose_pool_size(dataset.lengths, self.batch_size)
@@ -257,6 +261,19 @@ class RecurrentNet(NeuralNet):
             )
             for prefix in ("train", "valid")
         }
+
+    def _resume(self):
+        """Continue from a checkpoint, if there is one, and return the epochs left."""
+        if self.checkpoint_ is None:
+            return self.max_epochs
+        epochs_left = self.checkpoint_.restore(self)
+        self._close_engine()  # it may hold the state of before
+        self.engine_ = None
+        return epochs_left
+
+    def _close_engine(self):
+        if isinstance(self.engine_, CompiledEngine):
+            self.engine_.close()
 
     def _drop_incomplete_epoch(self):
         last = "train_loss" if self.validation_ is None else "valid_loss"

@@ -1,10 +1,11 @@
 """What a fit will do, decided before it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from skrnn._training.checkpoint import CheckpointFiles
 from skrnn._training.config import TrainingConfig
 
 
@@ -62,6 +63,9 @@ class FitPlan:
 
     alternative : LinearChoice or None
         For `folds` to choose from too.
+
+    checkpoint : CheckpointFiles or None
+        Where states are written to.
     """
 
     train: np.ndarray
@@ -75,3 +79,10 @@ class FitPlan:
     patch_size: int
     linear: LinearChoice
     alternative: LinearChoice | None = None
+    checkpoint: CheckpointFiles | None = None
+
+    def of_part(self, name):
+        """Return the plan of a part of the fit, which has files of its own."""
+        if self.checkpoint is None:
+            return self
+        return replace(self, checkpoint=self.checkpoint.of_part(name))

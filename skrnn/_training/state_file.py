@@ -1,0 +1,115 @@
+"""Plain data, arrays and tensors in a file: written at once, read without pickle.
+
+A file holds the SHA-256 of its content, and then an `.npz` archive of the arrays, in
+which 'json' describes the rest.
+"""
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from contextlib import suppress
+
+import numpy as np
+import torch
+
+DIGEST_SIZE = hashlib.sha256().digest_size
+PLAIN = (type(None), bool, int, float, str)
+TEMPORARY = ".tmp"  # ends the names of files that are not complete yet
+
+
+def write_state(path, state):
+    """Write a state so that the file is complete, or as it was before.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+
+    state : dict
+        Of numbers, texts, None, arrays, tensors, and lists and dicts of them.
+    """
+    arrays = {}
+    description = json.dumps(_describe(state, arrays)).encode()
+    archive = io.BytesIO()
+    np.savez(archive, json=np.frombuffer(description, np.uint8), **arrays)
+    content = archive.getbuffer()
+    temporary = temporary_path(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # An equal fit, which has finished in another process, may have removed it.
+        with suppress(FileNotFoundError):
+            os.replace(temporary, path)
+    except BaseException:  # also Ctrl-C; it is raised again
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def temporary_path(path):
+    """Return a new name for a file in the folder of another, which starts as its."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+
+
+def read_state(path):
+    """Return the state that `write_state` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or not one of `write_state`.
+    """
+    content = path.read_bytes()
+    digest, content = content[:DIGEST_SIZE], content[DIGEST_SIZE:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its content does not match its checksum")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = dict(archive)
+    return _restore(json.loads(arrays["json"].tobytes()), arrays)
+
+
+def _describe(value, arrays):
+    """Return a value for JSON; arrays are added to `arrays` by a name."""
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, dict):
+        items = [[key, _describe(item, arrays)] for key, item in value.items()]
+        return {"kind": "dict", "items": items}
+    if isinstance(value, (list, tuple)):
+        return [_describe(item, arrays) for item in value]
+    for kind, cls in (
+        ("tensor", torch.Tensor),
+        ("array", np.ndarray),
+        ("scalar", np.generic),
+    ):
+        if isinstance(value, cls):
+            if kind == "tensor":
+                value = value.detach().cpu().numpy()
+            array = np.asarray(value)
+            if not array.dtype.hasobject:
+                name = str(len(arrays))
+                arrays[name] = array
+                return {"kind": kind, "name": name}
+    raise TypeError(
+        "With Checkpoint, the history of the training and the states of callbacks and "
+        "optimizer must be numbers, texts, arrays, or lists and dicts of them. Got "
+        f"{value!r}. Keep other objects elsewhere."
+    )
+
+
+def _restore(value, arrays):
+    """Return what `_describe` described."""
+    if isinstance(value, list):
+        return [_restore(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value["kind"] == "dict":
+        return {key: _restore(item, arrays) for key, item in value["items"]}
+    array = arrays[value["name"]]
+    if value["kind"] == "tensor":
+        return torch.from_numpy(array)
+    return array[()] if value["kind"] == "scalar" else array
