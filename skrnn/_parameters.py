@@ -109,7 +109,7 @@ def hidden_sizes(estimator):
     """Return the hidden size of each layer as a tuple."""
     sizes, num_layers = estimator.hidden_size, estimator.num_layers
     if not isinstance(sizes, tuple):
-        return (sizes,) * num_layers
+        return (int(sizes),) * num_layers
     are_sizes = all(isinstance(size, Integral) and size >= 1 for size in sizes)
     if not sizes or not are_sizes or num_layers not in (1, len(sizes)):
         raise ValueError(

@@ -42,12 +42,18 @@ def read_container(values, name):
         return _from_series(values)
     if isinstance(values, pd.DataFrame):
         _check_frame(values, name)
-    elif isinstance(values, (dict, set, frozenset)) or hasattr(values, "__next__"):
+    elif _is_no_sequence(values):
         raise TypeError(
             f"{name} must be an array, a frame or a list. Got "
             f"{type(values).__name__}. Convert it, for example by list(...)."
         )
     return values
+
+
+def _is_no_sequence(values):
+    """Whether values have no order, or can be read only once."""
+    is_mapping = isinstance(values, (dict, set, frozenset))
+    return (is_mapping and not hasattr(values, "shape")) or hasattr(values, "__next__")
 
 
 def _is_special(item):

@@ -94,7 +94,6 @@ class WindowNormalizer:
         """Return the columns of which the network gets differences, or None."""
         return self.columns if self.window_norm == "difference" else None
 
-    @np.errstate(over="ignore", invalid="ignore")
     def check_continuation(self, sequences, y):
         """Warn if y does not look like a continuation of the target columns.
 
@@ -110,12 +109,15 @@ class WindowNormalizer:
             return
         normalized = self.normalize(sequences)
         y = y.reshape(len(y), -1)
-        change = y - normalized.reference()[0]
-        if (standard_deviation(change) < standard_deviation(y)).any():
+        with np.errstate(over="ignore"):  # of numbers that do not resemble each other
+            change = y - normalized.reference()[0]
+            is_less = standard_deviation(change) < standard_deviation(y)
+            distance = np.abs(np.mean(change, axis=0))
+        if is_less.any():
             return
         # A strongly seasonal series changes by more than it varies, but its level stays
         # and it correlates with its values some steps ago.
-        near = np.abs(np.mean(change, axis=0)) <= standard_deviation(y)
+        near = distance <= standard_deviation(y)
         if not (near & (normalized.correlation_with(y) > 0.5)).any():
             warn_user(
                 f"window_norm={self.window_norm!r} expects y to continue feature "
@@ -163,7 +165,8 @@ class NormalizedSequences(Sequences):
             lengths = None if lengths is None else lengths - 1
         else:
             location, scale = self._location_and_scale(own, lengths)
-            own = (own - location[:, None]) / scale[:, None]
+            with np.errstate(over="ignore"):  # the network's output is checked
+                own = (own - location[:, None]) / scale[:, None]
         if lengths is not None:
             own[np.arange(own.shape[1]) >= lengths[:, None]] = 0.0
         batch[:, :, self.columns] = own

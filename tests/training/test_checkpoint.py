@@ -512,7 +512,7 @@ EARLIER = dict(X=X, y=LABELS, sample_weight=None, groups=None, X_val=None, y_val
         {"callbacks": [EpochScoring("f1")]},
         {"callbacks": [skorch.callbacks.EpochTimer()]},
     ],
-    ids=str,
+    ids=lambda change: " ".join(change),
 )
 def test_another_fit_has_other_files(change, tmp_path):
     options = dict(keep_finished=True)
@@ -728,7 +728,9 @@ def test_a_state_survives_a_file(tmp_path):
 # Errors
 
 
-@pytest.mark.parametrize("value", [None, np.random.RandomState(0)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, np.random.RandomState(0)], ids=["None", "generator"]
+)
 def test_random_state_must_be_an_int(value, tmp_path):
     model, _, _ = make("sgd", tmp_path)
     message = (
