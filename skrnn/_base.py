@@ -64,6 +64,8 @@ from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
+from skrnn._version import __version__
+from skrnn._warnings import VersionWarning, warn_user
 
 
 def _pools_by_attention(estimator):
@@ -702,7 +704,57 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.three_d_array = True
         return tags
 
-    # -- pickling: numpy arrays and plain data, no objects of torch or skorch
+    # -- saving: numpy arrays and plain data, no objects of torch or skorch
+
+    def save_model(self, path):
+        """Save the fitted model to a file that `load_model` reads without running code.
+
+        The file is in the safetensors format, with JSON in its header. It is written at
+        once: if saving fails, an existing file is left as it was. Later versions of
+        skrnn read it too, whereas a pickle is meant for one version.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Name of the file, which is replaced if it exists.
+
+        Raises
+        ------
+        ValueError
+            If a parameter cannot be saved as plain data: `callbacks`, or an `optimizer`
+            class other than those that have a name.
+
+        NotFittedError
+            If the model is not fitted.
+
+        See Also
+        --------
+        load_model : Loads the file.
+
+        Notes
+        -----
+        Everything is saved: parameters, weights, the state of the optimiser and of the
+        generators of random numbers, and the history. A loaded model therefore predicts
+        and continues training exactly as this one.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from skrnn import RNNRegressor, load_model
+        >>> from skrnn.datasets import make_sine_waves
+        >>> X, y = make_sine_waves(20, random_state=0)
+        >>> model = RNNRegressor(hidden_size=4, max_epochs=2, random_state=0).fit(X, y)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "waves.safetensors"
+        ...     model.save_model(path)
+        ...     loaded = load_model(path)
+        >>> loaded.n_iter_
+        2
+        """
+        from skrnn._saving.models import save_estimator
+
+        save_estimator(self, path)
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -710,10 +762,18 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if net is not None:
             state["_net_state"] = export_state(net)
             state["_other_net_states"] = [export_state(other) for other in others]
-        return state
+        return state | {"_skrnn_version": __version__}
 
     def __setstate__(self, state):
         state = dict(state)
+        version = state.pop("_skrnn_version", __version__)
+        if version != __version__:
+            warn_user(
+                f"{type(self).__name__} was pickled by skrnn {version} and is loaded by "
+                f"skrnn {__version__}, which may read it wrongly. Use the version that "
+                "pickled it, or save_model and load_model, for any later version.",
+                VersionWarning,
+            )
         net_state = state.pop("_net_state", None)
         other_states = state.pop("_other_net_states", [])
         super().__setstate__(state)

@@ -1,0 +1,229 @@
+"""A safetensors file: named arrays, and two strings of metadata in its header.
+
+The file is checked before anything that it describes is allocated. Whatever is wrong
+with it raises `InvalidFile`.
+"""
+
+import hashlib
+import json
+import math
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+
+FORMAT = "skrnn"
+FORMAT_VERSION = 1
+MAX_HEADER_BYTES = 2**25  # about 200 000 epochs of history
+
+# The dtypes of arrays in a model file, by their names in safetensors.
+DTYPES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+}
+
+
+class InvalidFile(ValueError):
+    """What is wrong with a file, as it follows 'Got' in a message."""
+
+
+# -- writing
+
+
+def write_file(path, document, arrays, library_version):
+    """Write a file at once: after a failure, `path` is as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to. An existing file is replaced.
+
+    document : object
+        JSON, see `values.py`.
+
+    arrays : dict of str to ndarray
+        The arrays that the document refers to.
+
+    library_version : str
+        Of skrnn, for people who look into the file.
+    """
+    from safetensors.numpy import save
+
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    if 2 * len(text) > MAX_HEADER_BYTES:  # quotation marks are escaped in the header
+        raise ValueError(
+            f"The parameters and the history of a model must be below "
+            f"{MAX_HEADER_BYTES // 2} characters of JSON for save_model. Got "
+            f"{len(text)}. Train fewer epochs, or save with joblib."
+        )
+    arrays = {name: np.require(a, requirements="C") for name, a in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "skrnn_version": library_version,
+        "model": text,
+        "sha256": _checksum(text, arrays),
+    }
+    _replace(path, save(arrays, metadata))
+
+
+def _replace(path, content):
+    """Write to a new file in the same folder, then rename it."""
+    path = Path(os.path.realpath(path))  # a link stays a link
+    partial = path.with_name(f".skrnn-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(partial, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:  # also Ctrl-C; it is raised again
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _checksum(text, arrays):
+    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
+    for name, array in sorted(arrays.items()):
+        label = f"\n{name} {array.dtype.name} {array.shape}\n"
+        digest.update(label.encode(errors="surrogatepass"))
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+# -- reading
+
+
+def read_file(path):
+    """Read a file that `write_file` wrote.
+
+    Returns
+    -------
+    document : object
+
+    arrays : dict of str to ndarray
+
+    Raises
+    ------
+    InvalidFile
+        If the file is not complete, or not as it was written.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(size - 8, MAX_HEADER_BYTES):
+            raise InvalidFile(f"{size} bytes that do not begin with a header")
+        header = file.read(length)
+        metadata = _check_header(_parse_header(header), size - 8 - length)
+        data = file.read()
+    arrays = _read_arrays(length.to_bytes(8, "little") + header + data)
+    if _checksum(metadata["model"], arrays) != metadata["sha256"]:
+        raise InvalidFile("contents that differ from their checksum")
+    return parse_json(metadata["model"]), arrays
+
+
+def _parse_header(header):
+    try:
+        return parse_json(header.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidFile("a header that is not text") from error
+
+
+def parse_json(text):
+    """Parse strict JSON without duplicate names."""
+    try:
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except InvalidFile:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidFile("text that is not JSON, or nested too deeply") from error
+
+
+def _unique(pairs):
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise InvalidFile("JSON with a duplicate name")
+    return names
+
+
+def _refuse_constant(name):
+    raise InvalidFile(f"JSON with {name}")
+
+
+def _check_header(header, n_bytes):
+    """Return the metadata of a header that describes `n_bytes` of data."""
+    if not isinstance(header, dict):
+        raise InvalidFile("a header that is not a JSON object")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise InvalidFile("a file of another library")
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise InvalidFile(
+            f"format version {version!r:.80}, but this version of skrnn reads version "
+            f"{FORMAT_VERSION}"
+        )
+    names = {"format", "format_version", "skrnn_version", "model", "sha256"}
+    if set(metadata) != names or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
+        raise InvalidFile("a header with missing or unknown fields")
+    end = 0
+    for begin, stop in sorted(_check_entry(*item) for item in header.items()):
+        if begin != end:
+            raise InvalidFile("tensors that overlap, or with gaps between them")
+        end = stop
+    if end != n_bytes:
+        raise InvalidFile(f"{n_bytes} bytes of data instead of {end}")
+    return metadata
+
+
+def _check_entry(name, entry):
+    """Return where a tensor begins and ends in the data."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise InvalidFile(f"a tensor without dtype, shape and data_offsets: {name!r}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise InvalidFile(f"a tensor of an unknown dtype: {name!r}")
+    if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
+        raise InvalidFile(f"a tensor whose shape or place is no list of ints: {name!r}")
+    begin, end = offsets
+    if math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != end - begin:
+        raise InvalidFile(f"a tensor whose shape differs from its size: {name!r}")
+    return begin, end
+
+
+def _are_counts(values):
+    """Whether these are the at most 8 sizes of a shape."""
+    return (
+        isinstance(values, list)
+        and len(values) <= 8
+        and all(type(value) is int and 0 <= value < 2**63 for value in values)
+    )
+
+
+def _read_arrays(content):
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(content)
+    except SafetensorError as error:
+        raise InvalidFile(f"no valid safetensors file ({error})") from error
+    for name, array in arrays.items():
+        if array.dtype == bool and array.view(np.uint8).max(initial=0) > 1:
+            raise InvalidFile(f"a tensor of bools that holds other numbers: {name!r}")
+    return {name: np.require(a, requirements="W") for name, a in arrays.items()}
