@@ -2,7 +2,7 @@
 
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
-from skrnn._persistence import load_model
+from skrnn._persistence import TRUSTED_TYPES, load_model
 from skrnn._preprocessing.each_step import EachStep
 from skrnn._preprocessing.frames import sequences_from_frame
 from skrnn._preprocessing.to_sequences import ToSequences
@@ -12,6 +12,7 @@ from skrnn._regressor import RNNRegressor
 from skrnn._version import __version__ as __version__
 
 __all__ = [
+    "TRUSTED_TYPES",
     "BiRNNClassifier",
     "EachStep",
     "RNNClassifier",

@@ -45,6 +45,7 @@ from skrnn._parameters import (
     hidden_sizes,
     reads_each_step,
 )
+from skrnn._saving.checks import check_state
 from skrnn._training.automatic import (
     choose_max_epochs,
     choose_patch_size,
@@ -769,9 +770,9 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         version = state.pop("_skrnn_version", __version__)
         if version != __version__:
             warn_user(
-                f"{type(self).__name__} was pickled by skrnn {version} and is loaded by "
-                f"skrnn {__version__}, which may read it wrongly. Use the version that "
-                "pickled it, or save_model and load_model, for any later version.",
+                f"{type(self).__name__} was pickled by skrnn {version} and is loaded "
+                f"by skrnn {__version__}, which may read it wrongly. Use the version "
+                "that pickled it, or save_model and load_model for any later one.",
                 VersionWarning,
             )
         net_state = state.pop("_net_state", None)
@@ -784,6 +785,12 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         except ValueError:  # trained on a GPU that this machine does not have
             device = torch.device("cpu")
             self.device_ = "cpu"
+        check_state(
+            self._module_config,
+            self._training_config,
+            self._encoder,
+            [net_state, *other_states],
+        )
         described = self._module_config, self._training_config, self._encoder.target
         with limited_threads(None):
             self.net_, *self._other_nets = (

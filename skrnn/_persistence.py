@@ -1,12 +1,49 @@
 """`load_model`, and the names of classes that other formats may trust."""
 
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
+from skrnn._data.normalization import WindowNormalizer
+from skrnn._data.samples import SampleEncoder
+from skrnn._data.step_targets import StepwiseTarget
+from skrnn._data.targets import (
+    ClassTarget,
+    MultilabelTarget,
+    QuantileTarget,
+    RegressionTarget,
+)
+from skrnn._nn.config import ModuleConfig
+from skrnn._preprocessing.each_step import EachStep
+from skrnn._preprocessing.to_sequences import ToSequences
+from skrnn._preprocessing.tokens import TokenEncoder, TokenOneHotEncoder
+from skrnn._preprocessing.windows import SlidingWindow
 from skrnn._regressor import RNNRegressor
 from skrnn._saving.models import load_estimator
+from skrnn._training.config import TrainingConfig
 
 ESTIMATORS = {
     cls.__name__: cls for cls in (RNNRegressor, RNNClassifier, BiRNNClassifier)
 }
+# The classes in a model or transformer of skrnn, for `trusted` of `skops.io.load`. Their
+# state is plain data, and none of them runs code that is in a file.
+TRUSTED_TYPES = tuple(
+    f"{cls.__module__}.{cls.__name__}"
+    for cls in (
+        *ESTIMATORS.values(),
+        EachStep,
+        SlidingWindow,
+        ToSequences,
+        TokenEncoder,
+        TokenOneHotEncoder,
+        ModuleConfig,
+        TrainingConfig,
+        SampleEncoder,
+        WindowNormalizer,
+        RegressionTarget,
+        QuantileTarget,
+        ClassTarget,
+        MultilabelTarget,
+        StepwiseTarget,
+    )
+)
 
 
 def load_model(path):
@@ -40,7 +77,7 @@ def load_model(path):
 
     See Also
     --------
-    RNNRegressor.save_model : Writes the file.
+    skrnn.RNNRegressor.save_model : Writes the file.
 
     Examples
     --------

@@ -241,6 +241,8 @@ def test_all_lists_the_public_names(module):
 def test_public_names_are_defined_in_this_package():
     for name in skrnn.__all__:
         item = getattr(skrnn, name)
+        if name == "TRUSTED_TYPES":  # a constant
+            continue
         home = item.__name__ if isinstance(item, ModuleType) else item.__module__
         assert home.split(".")[0] == "skrnn", name
 

@@ -36,7 +36,7 @@ def public_items():
         item = getattr(skrnn, name)
         if isinstance(item, ModuleType):
             items |= {f"{name}.{key}": getattr(item, key) for key in item.__all__}
-        else:
+        elif callable(item):  # not a constant
             items[name] = item
     return items
 

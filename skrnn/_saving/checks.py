@@ -11,6 +11,7 @@ import torch
 
 from skrnn._data.normalization import WINDOW_NORMS
 from skrnn._data.sequences import FIXED, FREE
+from skrnn._data.step_targets import unwrap_target
 from skrnn._data.targets import (
     ROW_LOSSES,
     ClassTarget,
@@ -18,7 +19,7 @@ from skrnn._data.targets import (
     QuantileTarget,
     RegressionTarget,
 )
-from skrnn._nn.config import N_GATES
+from skrnn._nn.config import BUFFERS, N_GATES
 from skrnn._saving.container import InvalidFile
 from skrnn._training.optimizers import OPTIMIZERS, optimizer_class
 
@@ -112,8 +113,7 @@ def is_named(*names):
 
 
 def is_optimizer(value):
-    known = OPTIMIZERS.values() if isinstance(value, type) else OPTIMIZERS
-    return isinstance(value, (str, type)) and value in known
+    return isinstance(value, type) or (is_string(value) and value in OPTIMIZERS)
 
 
 def is_dict(value):
@@ -224,8 +224,48 @@ MAY_BE_MISSING = ("feature_names_in_", "_n_tokens", "_has_padding")
 # -- the parts together
 
 
-def check_module(config):
-    """Refuse a network that no estimator has, by its `ModuleConfig`."""
+def check_state(config, training, encoder, nets):
+    """Refuse a state that `fit` cannot have made, before a network is built from it.
+
+    Compiled functions and torch's optimisers rely on these sizes.
+
+    Parameters
+    ----------
+    config : ModuleConfig
+
+    training : TrainingConfig
+
+    encoder : SampleEncoder
+
+    nets : list of dict
+        What `export_state` returned for each member.
+
+    Raises
+    ------
+    InvalidFile
+        If a field has a value of another kind, or if sizes contradict each other.
+    """
+    target = unwrap_target(encoder.target)
+    if type(target) not in TARGETS:
+        raise InvalidFile(f"an unknown kind of target, {type(target).__name__}")
+    check_fields("a network", vars(config), MODULE)
+    check_fields("a training", vars(training), TRAINING)
+    check_fields("a normaliser", vars(encoder.normalizer), NORMALIZER)
+    check_fields("a target", vars(target), TARGETS[type(target)])
+    _check_module(config)
+    _check_normalizer(encoder.normalizer, config)
+    _check_target(target, config)
+    if not nets:
+        raise InvalidFile("a model without networks")
+    for net in nets:
+        check_fields("the state of a network", net, NET)
+        _check_noise(net["noise"])
+        shapes = _check_parameters(config, net["parameters"])
+        weights = [net["parameters"][n] for n in shapes if n not in BUFFERS]
+        _check_moments(net["moments"], weights, training.optimizer)
+
+
+def _check_module(config):
     has_tokens = config.embedding_dim is not None
     if (
         not config.hidden_sizes
@@ -233,52 +273,26 @@ def check_module(config):
         or any(column >= config.n_features for column in config.ar_columns)
         or (config.nonlinearity == "relu" and config.cell_type != "rnn")
     ):
-        raise InvalidFile("a network with sizes that contradict each other")
+        raise InvalidFile("sizes of the network that contradict each other")
 
 
-def check_parameters(config, parameters):
-    """Refuse parameters of another shape than the network has."""
+def _check_parameters(config, parameters):
+    """Return what `ModuleConfig.state_shapes` does, if the parameters have them."""
     # Each layer has its arrays: a list of a million layers ends here.
-    shapes = {}
-    if len(config.hidden_sizes) < len(parameters):
-        shapes = config.state_shapes()
-    found = {
-        name: (array.shape, array.dtype.name)
-        for name, array in parameters.items()
-        if isinstance(array, np.ndarray)
-    }
-    if found != shapes:
-        names = [n for n in shapes | parameters if found.get(n) != shapes.get(n)]
-        raise InvalidFile(
-            f"sizes of the network that differ from its weights, in {names[0]!r:.80}"
-        )
+    if len(config.hidden_sizes) > len(parameters):
+        raise InvalidFile("layers of the network without weights")
+    shapes = config.state_shapes()
+    for name in shapes | parameters:
+        array = parameters.get(name)
+        is_array = isinstance(array, np.ndarray)
+        if not is_array or (array.shape, array.dtype.name) != shapes.get(name):
+            raise InvalidFile(
+                f"sizes of the network that differ from its weights, in {name!r:.80}"
+            )
+    return shapes
 
 
-def check_target(target, config):
-    """Refuse a target whose arrays do not fit the outputs of the network."""
-    n = target.n_outputs
-    if isinstance(target, RegressionTarget):
-        sizes = {len(target.mean), len(target.scale), target.n_targets}
-        is_valid = len(sizes) == 1 and target.n_targets <= n
-        is_valid &= target.n_targets == 1 or not target.one_dimensional
-    if isinstance(target, QuantileTarget):
-        levels = sorted({*target.quantiles, 0.5})
-        is_valid &= len(target.quantiles) > 0 and target.levels.tolist() == levels
-        is_valid &= n == target.n_targets * len(levels)
-    elif isinstance(target, RegressionTarget):
-        is_valid &= n == target.n_targets
-    elif isinstance(target, ClassTarget):
-        n_classes, per_class = len(target.classes), target.per_class
-        is_valid = n == (1 if n_classes == 2 else n_classes)
-        is_valid &= per_class is None or len(per_class) == n_classes
-    else:
-        is_valid = len(target.classes) == n and target.label_weights.shape == (n, 2)
-    if not is_valid or n != config.n_outputs:
-        raise InvalidFile("a target that does not fit the outputs of the network")
-
-
-def check_normalizer(normalizer, config):
-    """Refuse a normaliser of features that the network does not have."""
+def _check_normalizer(normalizer, config):
     columns, min_std = normalizer.columns, normalizer.min_std
     is_valid = all(column < config.n_features for column in columns or ())
     if normalizer.window_norm is not None:
@@ -287,6 +301,26 @@ def check_normalizer(normalizer, config):
         is_valid &= min_std is not None and len(min_std) == len(columns)
     if not is_valid:
         raise InvalidFile("a normaliser of features that the network does not have")
+
+
+def _check_target(target, config):
+    n = target.n_outputs
+    if isinstance(target, RegressionTarget):
+        n_each = len(target.levels) if isinstance(target, QuantileTarget) else 1
+        is_valid = len(target.mean) == len(target.scale) == target.n_targets
+        is_valid &= target.n_targets == 1 or not target.one_dimensional
+        is_valid &= n == target.n_targets * n_each
+    elif isinstance(target, ClassTarget):
+        n_classes, per_class = len(target.classes), target.per_class
+        is_valid = n == (1 if n_classes == 2 else n_classes)
+        is_valid &= per_class is None or len(per_class) == n_classes
+    else:
+        is_valid = len(target.classes) == n and target.label_weights.shape == (n, 2)
+    if isinstance(target, QuantileTarget):
+        levels = sorted({*target.quantiles, 0.5})
+        is_valid &= len(target.quantiles) > 0 and target.levels.tolist() == levels
+    if not is_valid or n != config.n_outputs:
+        raise InvalidFile("a target that does not fit the outputs of the network")
 
 
 # The state of each parameter that an optimiser must have, and may have.
@@ -298,21 +332,10 @@ MOMENTS = {
 }
 
 
-def check_moments(moments, parameters, optimizer):
-    """Refuse moments of an optimiser that do not fit the parameters.
-
-    Parameters
-    ----------
-    moments : dict of int to dict
-        For each parameter, by its place.
-
-    parameters : list of ndarray
-        In the order of the network's.
-
-    optimizer : str or type
-        Of the training.
-    """
+def _check_moments(moments, parameters, optimizer):
     optimizer = optimizer_class(optimizer)
+    if optimizer not in OPTIMIZERS.values():  # a user's class, in a pickle
+        return
     if optimizer is torch.optim.LBFGS:  # has one state for all, of flat parameters
         total = sum(parameter.size for parameter in parameters)
         is_valid = set(moments) <= {0} and _fits(moments, total, parameters[0].dtype)
@@ -354,8 +377,7 @@ def _fits(value, n_parameters, dtype):
     return value is None or is_number(value)
 
 
-def check_noise(noise):
-    """Refuse states of generators that numpy would not set."""
+def _check_noise(noise):
     if isinstance(noise, np.ndarray):  # of a GPU
         return
     for state in noise:

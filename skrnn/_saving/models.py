@@ -7,6 +7,7 @@ each member's net. Attributes that follow from these parts are not stored.
 
 from dataclasses import fields
 
+from sklearn.base import RegressorMixin
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,7 +15,7 @@ from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.samples import SampleEncoder
 from skrnn._data.step_targets import StepwiseTarget, unwrap_target
 from skrnn._data.targets import RegressionTarget
-from skrnn._nn.config import BUFFERS, ModuleConfig
+from skrnn._nn.config import ModuleConfig
 from skrnn._saving import checks
 from skrnn._saving.checks import check_fields
 from skrnn._saving.container import InvalidFile, read_file, write_file
@@ -198,24 +199,25 @@ def from_document(document, arrays, estimators):
     parts = {name: decode(value, arrays) for name, value in document.items()}
     if arrays:
         raise InvalidFile(f"an additional tensor, {next(iter(arrays))!r:.80}")
-    estimator = _check_params(cls, parts["params"])
-    encoder = _make_encoder(parts)
+    estimator = _make_estimator(cls, parts["params"])
+    config = _make(ModuleConfig, "a network", parts["module"], checks.MODULE)
+    training = _make(TrainingConfig, "a training", parts["training"], checks.TRAINING)
+    encoder = _make_encoder(parts["normalizer"], parts["target"], config)
+    nets = parts["nets"]
+    if not isinstance(nets, list):
+        raise InvalidFile("networks that are not a list")
+    checks.check_state(config, training, encoder, nets)
     is_regressor = isinstance(unwrap_target(encoder.target), RegressionTarget)
-    if is_regressor != hasattr(cls, "forecast"):
+    if is_regressor != issubclass(cls, RegressorMixin):
         raise InvalidFile(f"a target that {name} does not have")
-    config = _check_module(parts, encoder)
-    check_fields("a training", parts["training"], checks.TRAINING)
-    training = TrainingConfig(**parts["training"])
-    _check_nets(parts["nets"], config, training)
     derived, known = _attribute_tables(is_regressor)
     attributes = parts["attributes"]
-    check_fields("attributes", attributes, known, checks.MAY_BE_MISSING)
+    check_fields("a model", attributes, known, checks.MAY_BE_MISSING)
     _check_attributes(attributes, config)
     state = attributes | {n: value(config, encoder) for n, value in derived.items()}
     request = _make_request(parts["requests"], estimator)
     if request is not None:
         state["_metadata_request"] = request
-    nets = parts["nets"]
     state |= {
         "_encoder": encoder,
         "_module_config": config,
@@ -231,7 +233,15 @@ def from_document(document, arrays, estimators):
     return estimator
 
 
-def _check_params(cls, params):
+def _make(cls, owner, values, table):
+    """Return an object with the given fields, all of which have been checked."""
+    check_fields(owner, values, table)
+    made = object.__new__(cls)
+    vars(made).update(values)
+    return made
+
+
+def _make_estimator(cls, params):
     """Return an estimator with the parameters; those of a later version are unknown."""
     known = cls().get_params(deep=False)
     unknown = [] if isinstance(params, dict) else ["params"]
@@ -241,42 +251,17 @@ def _check_params(cls, params):
     return cls(**params)
 
 
-def _make_encoder(parts):
-    """Return the `SampleEncoder`, after checking the fields of its parts."""
-    check_fields("a normaliser", parts["normalizer"], checks.NORMALIZER)
-    values, module = parts["target"], parts["module"]
-    kind = values.pop("type", None) if isinstance(values, dict) else None
+def _make_encoder(normalizer, target, config):
+    """Return the `SampleEncoder` of these fields."""
+    kind = target.pop("type", None) if isinstance(target, dict) else None
     if not isinstance(kind, str) or kind not in TARGETS:
         raise InvalidFile(f"an unknown kind of target, {kind!r:.80}")
-    check_fields("a target", values, checks.TARGETS[TARGETS[kind]])
-    check_fields("a network", module, checks.MODULE)
-    normalizer, target = object.__new__(WindowNormalizer), object.__new__(TARGETS[kind])
-    vars(normalizer).update(parts["normalizer"])
-    vars(target).update(values)
-    if module["return_sequences"]:
+    cls = TARGETS[kind]
+    normalizer = _make(WindowNormalizer, "a normaliser", normalizer, checks.NORMALIZER)
+    target = _make(cls, "a target", target, checks.TARGETS[cls])
+    if config.return_sequences:
         target = StepwiseTarget(target)
     return SampleEncoder(normalizer, target)
-
-
-def _check_module(parts, encoder):
-    config = ModuleConfig(**parts["module"])
-    checks.check_module(config)
-    checks.check_target(unwrap_target(encoder.target), config)
-    checks.check_normalizer(encoder.normalizer, config)
-    return config
-
-
-def _check_nets(nets, config, training):
-    if not isinstance(nets, list) or not nets:
-        raise InvalidFile("a model without a network")
-    names = None
-    for net in nets:
-        check_fields("a network", net, checks.NET)
-        checks.check_parameters(config, net["parameters"])
-        names = names or [n for n in config.state_shapes() if n not in BUFFERS]
-        weights = [net["parameters"][name] for name in names]
-        checks.check_moments(net["moments"], weights, training.optimizer)
-        checks.check_noise(net["noise"])
 
 
 def _check_attributes(attributes, config):
