@@ -45,7 +45,7 @@ from skrnn._parameters import (
     hidden_sizes,
     reads_each_step,
 )
-from skrnn._saving.checks import check_state
+from skrnn._saving.checks import InvalidFile, check_state
 from skrnn._training.automatic import (
     choose_max_epochs,
     choose_patch_size,
@@ -741,13 +741,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         Examples
         --------
         >>> from pathlib import Path
+        >>> import numpy as np
         >>> from tempfile import TemporaryDirectory
         >>> from skrnn import RNNRegressor, load_model
-        >>> from skrnn.datasets import make_sine_waves
-        >>> X, y = make_sine_waves(20, random_state=0)
+        >>> X = np.random.default_rng(0).normal(size=(20, 5))
+        >>> y = X.sum(axis=1)
         >>> model = RNNRegressor(hidden_size=4, max_epochs=2, random_state=0).fit(X, y)
         >>> with TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "waves.safetensors"
+        ...     path = Path(folder) / "model.safetensors"
         ...     model.save_model(path)
         ...     loaded = load_model(path)
         >>> loaded.n_iter_
@@ -785,12 +786,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         except ValueError:  # trained on a GPU that this machine does not have
             device = torch.device("cpu")
             self.device_ = "cpu"
-        check_state(
-            self._module_config,
-            self._training_config,
-            self._encoder,
-            [net_state, *other_states],
-        )
+        parts = self._module_config, self._training_config, self._encoder
+        try:
+            check_state(*parts, [net_state, *other_states])
+        except InvalidFile as error:
+            raise ValueError(
+                f"The state of {type(self).__name__} must be as fit made it. Got "
+                f"{error}. Pickle or save the model again."
+            ) from error
         described = self._module_config, self._training_config, self._encoder.target
         with limited_threads(None):
             self.net_, *self._other_nets = (

@@ -22,8 +22,8 @@ from skrnn._training.config import TrainingConfig
 ESTIMATORS = {
     cls.__name__: cls for cls in (RNNRegressor, RNNClassifier, BiRNNClassifier)
 }
-# The classes in a model or transformer of skrnn, for `trusted` of `skops.io.load`. Their
-# state is plain data, and none of them runs code that is in a file.
+# The classes in models and transformers of skrnn, for `trusted` of `skops.io.load`.
+# Their state is plain data, and none of them runs code that is in a file.
 TRUSTED_TYPES = tuple(
     f"{cls.__module__}.{cls.__name__}"
     for cls in (
@@ -82,13 +82,14 @@ def load_model(path):
     Examples
     --------
     >>> from pathlib import Path
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> from skrnn import RNNRegressor, load_model
-    >>> from skrnn.datasets import make_sine_waves
-    >>> X, y = make_sine_waves(20, random_state=0)
+    >>> X = np.random.default_rng(0).normal(size=(20, 5))
+    >>> y = X.sum(axis=1)
     >>> model = RNNRegressor(hidden_size=4, max_epochs=2, random_state=0).fit(X, y)
     >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "waves.safetensors"
+    ...     path = Path(folder) / "model.safetensors"
     ...     model.save_model(path)
     ...     loaded = load_model(path)
     >>> (loaded.predict(X) == model.predict(X)).all()

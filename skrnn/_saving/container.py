@@ -1,4 +1,4 @@
-"""A safetensors file: named arrays, and two strings of metadata in its header.
+"""A safetensors file: named arrays, and a string of JSON in its header.
 
 The file is checked before anything that it describes is allocated. Whatever is wrong
 with it raises `InvalidFile`.
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT = "skrnn"
 FORMAT_VERSION = 1
+METADATA = "skrnn"  # the name of the one string of metadata, which is JSON
+CHECKSUM = "sha256"  # the name of the tensor with the checksum of all else
 MAX_HEADER_BYTES = 2**25  # about 200 000 epochs of history
 
 # The dtypes of arrays in a model file, by their names in safetensors.
@@ -41,7 +42,7 @@ class InvalidFile(ValueError):
 # -- writing
 
 
-def write_file(path, document, arrays, library_version):
+def write_file(path, document, arrays):
     """Write a file at once: after a failure, `path` is as it was.
 
     Parameters
@@ -49,33 +50,26 @@ def write_file(path, document, arrays, library_version):
     path : str or path-like
         Where to. An existing file is replaced.
 
-    document : object
+    document : dict
         JSON, see `values.py`.
 
     arrays : dict of str to ndarray
         The arrays that the document refers to.
-
-    library_version : str
-        Of skrnn, for people who look into the file.
     """
     from safetensors.numpy import save
 
+    document = {"format_version": FORMAT_VERSION} | document
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
-    if 2 * len(text) > MAX_HEADER_BYTES:  # quotation marks are escaped in the header
-        raise ValueError(
-            f"The parameters and the history of a model must be below "
-            f"{MAX_HEADER_BYTES // 2} characters of JSON for save_model. Got "
-            f"{len(text)}. Train fewer epochs, or save with joblib."
-        )
     arrays = {name: np.require(a, requirements="C") for name, a in arrays.items()}
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "skrnn_version": library_version,
-        "model": text,
-        "sha256": _checksum(text, arrays),
-    }
-    _replace(path, save(arrays, metadata))
+    arrays[CHECKSUM] = _checksum(text, arrays)
+    content = save(arrays, {METADATA: text})
+    length = int.from_bytes(content[:8], "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(
+            "The parameters and the history of a model must not exceed "
+            f"{MAX_HEADER_BYTES} bytes in save_model. Got {length}. Save with joblib."
+        )
+    _replace(path, content)
 
 
 def _replace(path, content):
@@ -99,7 +93,7 @@ def _checksum(text, arrays):
         label = f"\n{name} {array.dtype.name} {array.shape}\n"
         digest.update(label.encode(errors="surrogatepass"))
         digest.update(array.tobytes())
-    return digest.hexdigest()
+    return np.frombuffer(digest.digest(), np.uint8)
 
 
 # -- reading
@@ -110,7 +104,7 @@ def read_file(path):
 
     Returns
     -------
-    document : object
+    document : dict
 
     arrays : dict of str to ndarray
 
@@ -125,12 +119,20 @@ def read_file(path):
         if length > min(size - 8, MAX_HEADER_BYTES):
             raise InvalidFile(f"{size} bytes that do not begin with a header")
         header = file.read(length)
-        metadata = _check_header(_parse_header(header), size - 8 - length)
+        text = _check_header(_parse_header(header), size - 8 - length)
         data = file.read()
     arrays = _read_arrays(length.to_bytes(8, "little") + header + data)
-    if _checksum(metadata["model"], arrays) != metadata["sha256"]:
+    found = arrays.pop(CHECKSUM, np.empty(0))
+    document = parse_json(text)
+    version = document.pop("format_version", None) if type(document) is dict else None
+    if version != FORMAT_VERSION:
+        raise InvalidFile(
+            f"format version {version!r:.80}, but this version of skrnn reads version "
+            f"{FORMAT_VERSION}"
+        )
+    if not np.array_equal(found, _checksum(text, arrays)):
         raise InvalidFile("contents that differ from their checksum")
-    return parse_json(metadata["model"]), arrays
+    return document, arrays
 
 
 def _parse_header(header):
@@ -164,23 +166,13 @@ def _refuse_constant(name):
 
 
 def _check_header(header, n_bytes):
-    """Return the metadata of a header that describes `n_bytes` of data."""
+    """Return the text in a header that describes `n_bytes` of data."""
     if not isinstance(header, dict):
         raise InvalidFile("a header that is not a JSON object")
     metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-        raise InvalidFile("a file of another library")
-    version = metadata.get("format_version")
-    if version != str(FORMAT_VERSION):
-        raise InvalidFile(
-            f"format version {version!r:.80}, but this version of skrnn reads version "
-            f"{FORMAT_VERSION}"
-        )
-    names = {"format", "format_version", "skrnn_version", "model", "sha256"}
-    if set(metadata) != names or not all(
-        isinstance(value, str) for value in metadata.values()
-    ):
-        raise InvalidFile("a header with missing or unknown fields")
+    text = metadata.get(METADATA) if isinstance(metadata, dict) else None
+    if not isinstance(text, str) or len(metadata) > 1:
+        raise InvalidFile("metadata of another library")
     end = 0
     for begin, stop in sorted(_check_entry(*item) for item in header.items()):
         if begin != end:
@@ -188,7 +180,7 @@ def _check_header(header, n_bytes):
         end = stop
     if end != n_bytes:
         raise InvalidFile(f"{n_bytes} bytes of data instead of {end}")
-    return metadata
+    return text
 
 
 def _check_entry(name, entry):

@@ -26,6 +26,7 @@ from skrnn._version import __version__
 TARGETS = {cls.__name__: cls for cls in checks.TARGETS}
 PARTS = {
     "class",
+    "skrnn_version",
     "params",
     "requests",
     "attributes",
@@ -65,7 +66,7 @@ def save_estimator(estimator, path):
             "of skrnn with the same parameters."
         )
     document, arrays = to_document(estimator)
-    write_file(path, document, arrays, __version__)
+    write_file(path, document, arrays)
 
 
 def to_document(estimator):
@@ -90,7 +91,7 @@ def to_document(estimator):
                 f"{owner} must have no attributes but those of fit for save_model. Got "
                 f"{name!r}. Delete the attribute, or save with joblib."
             )
-    document = {"class": owner}
+    document = {"class": owner, "skrnn_version": __version__}  # to look at
     for part, values in {
         "params": params,
         "requests": _requests_of(request),
@@ -192,13 +193,13 @@ def from_document(document, arrays, estimators):
     """Return the estimator that a document describes, after checking all of it."""
     if not isinstance(document, dict) or set(document) != PARTS:
         raise InvalidFile("a model with missing or unknown parts")
-    name = document.pop("class")
+    name, _ = document.pop("class"), document.pop("skrnn_version")
     if not isinstance(name, str) or name not in estimators:
         raise InvalidFile(f"an unknown class of estimator, {name!r:.80}")
     cls = estimators[name]
     parts = {name: decode(value, arrays) for name, value in document.items()}
     if arrays:
-        raise InvalidFile(f"an additional tensor, {next(iter(arrays))!r:.80}")
+        raise InvalidFile(f"an additional tensor, {min(arrays)!r:.80}")
     estimator = _make_estimator(cls, parts["params"])
     config = _make(ModuleConfig, "a network", parts["module"], checks.MODULE)
     training = _make(TrainingConfig, "a training", parts["training"], checks.TRAINING)
