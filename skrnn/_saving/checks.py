@@ -68,6 +68,10 @@ def is_int(value, low=0):
 is_count = partial(is_int, low=1)
 
 
+def is_below(high, value):
+    return type(value) is int and 0 <= value < high
+
+
 def is_number(value):
     return isinstance(value, Real) and not is_bool(value)
 
@@ -117,8 +121,15 @@ def is_optimizer(value):
 
 
 def is_dict(value):
-    """Whether this is a dict of options, or a row of a history."""
     return type(value) is dict and all(map(is_string, value))
+
+
+def is_epoch(value):
+    """Whether this is a row of a history."""
+    return is_dict(value) and all(
+        is_number(value.get(name, default))
+        for name, default in (("train_loss", None), ("valid_loss", 0.0))
+    )
 
 
 # -- tables of fields
@@ -148,7 +159,7 @@ TRAINING = {
     "batch_size": is_count,
     "optimizer": is_optimizer,
     "optimizer_params": is_none_or(is_dict),
-    "weight_decay": lambda value: value == "auto" or is_not_negative(value),
+    "weight_decay": lambda value: is_named("auto")(value) or is_not_negative(value),
     "dropout": is_probability,
     "max_grad_norm": is_none_or(is_number),
     "lr_schedule": is_none_or(is_named("one_cycle", "cosine", "plateau")),
@@ -195,7 +206,7 @@ NET = {
     "moments": lambda value: type(value) is dict,
     "order_generator": partial(is_array, dtype=np.uint8),
     "noise": lambda value: type(value) is list or is_array(value, np.uint8),
-    "history": is_sequence_of(is_dict),
+    "history": is_sequence_of(is_epoch),
 }
 
 # Attributes of all estimators, then those of some.
@@ -215,7 +226,9 @@ ATTRIBUTES = {
 }
 ATTRIBUTES_OF_REGRESSORS = {
     "_columns": is_none_or(is_sequence_of(is_int)),
-    "_target_feature": lambda value: True,
+    "_target_feature": lambda value: (
+        value is None or is_int(value) or is_sequence_of(is_int)(value)
+    ),
     "_longest": is_count,
 }
 MAY_BE_MISSING = ("feature_names_in_", "_n_tokens", "_has_padding")
@@ -377,22 +390,20 @@ def _fits(value, n_parameters, dtype):
     return value is None or is_number(value)
 
 
+_PCG64 = {"state": partial(is_below, 2**128), "inc": partial(is_below, 2**128)}
+_GENERATOR = {
+    "bit_generator": is_named("PCG64"),
+    "state": is_dict,
+    "has_uint32": partial(is_below, 2),
+    "uinteger": partial(is_below, 2**32),
+}
+
+
 def _check_noise(noise):
     if isinstance(noise, np.ndarray):  # of a GPU
         return
-    for state in noise:
-        inner = state.get("state") if isinstance(state, dict) else None
-        if (
-            not isinstance(inner, dict)
-            or set(state) != {"bit_generator", "state", "has_uint32", "uinteger"}
-            or state["bit_generator"] != "PCG64"
-            or set(inner) != {"state", "inc"}
-            or not all(is_int(number) and number < 2**128 for number in inner.values())
-            or not all(
-                is_int(state[name]) and state[name] < 2**32
-                for name in ("has_uint32", "uinteger")
-            )
-        ):
-            raise InvalidFile("an invalid state of a generator")
     if len(noise) != 2:
-        raise InvalidFile("an invalid state of a generator")
+        raise InvalidFile("another number of generators")
+    for state in noise:
+        check_fields("a generator", state, _GENERATOR)
+        check_fields("a generator", state["state"], _PCG64)

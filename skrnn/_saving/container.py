@@ -16,7 +16,9 @@ import numpy as np
 FORMAT_VERSION = 1
 METADATA = "skrnn"  # the name of the one string of metadata, which is JSON
 CHECKSUM = "sha256"  # the name of the tensor with the checksum of all else
-MAX_HEADER_BYTES = 2**25  # about 200 000 epochs of history
+# Of a header, about 100 000 epochs of history. Parsed JSON takes many times its size.
+MAX_HEADER_BYTES = 2**25
+MAX_VALUES = 2**20
 
 # The dtypes of arrays in a model file, by their names in safetensors.
 DTYPES = {
@@ -64,12 +66,18 @@ def write_file(path, document, arrays):
     arrays[CHECKSUM] = _checksum(text, arrays)
     content = save(arrays, {METADATA: text})
     length = int.from_bytes(content[:8], "little")
-    if length > MAX_HEADER_BYTES:
+    if _is_too_large(content[8 : 8 + length]):
         raise ValueError(
-            "The parameters and the history of a model must not exceed "
-            f"{MAX_HEADER_BYTES} bytes in save_model. Got {length}. Save with joblib."
+            f"The parameters and the history of a model must not exceed {MAX_VALUES} "
+            f"values, or {MAX_HEADER_BYTES} bytes, for save_model. Got {length} bytes. "
+            "Save with joblib."
         )
     _replace(path, content)
+
+
+def _is_too_large(header):
+    n_values = sum(map(header.count, (b",", b"[", b"{")))
+    return len(header) > MAX_HEADER_BYTES or n_values > MAX_VALUES
 
 
 def _replace(path, content):
@@ -119,6 +127,8 @@ def read_file(path):
         if length > min(size - 8, MAX_HEADER_BYTES):
             raise InvalidFile(f"{size} bytes that do not begin with a header")
         header = file.read(length)
+        if _is_too_large(header):
+            raise InvalidFile("a header with too many values")
         text = _check_header(_parse_header(header), size - 8 - length)
         data = file.read()
     arrays = _read_arrays(length.to_bytes(8, "little") + header + data)

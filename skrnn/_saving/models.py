@@ -282,6 +282,8 @@ def _check_attributes(attributes, config):
 
 def _make_request(requests, estimator):
     """Return the requests of metadata routing as scikit-learn keeps them."""
+    if not checks.is_dict(requests) or not all(map(checks.is_dict, requests.values())):
+        raise InvalidFile("invalid requests of metadata")
     if not requests:
         return None
     request = MetadataRequest(owner=type(estimator).__name__)
