@@ -351,7 +351,10 @@ def _check_moments(moments, parameters, optimizer):
         return
     if optimizer is torch.optim.LBFGS:  # has one state for all, of flat parameters
         total = sum(parameter.size for parameter in parameters)
-        is_valid = set(moments) <= {0} and _fits(moments, total, parameters[0].dtype)
+        table = _lbfgs_table(total, parameters[0].dtype)
+        for state in moments.values():
+            check_fields("an optimiser", state, table, table)
+        is_valid = set(moments) <= {0}
     else:
         required, optional = MOMENTS[optimizer]
         is_valid = all(
@@ -379,15 +382,28 @@ def _is_moment(name, value, parameter):
     )
 
 
-def _fits(value, n_parameters, dtype):
-    """Whether all arrays in the state of LBFGS are flat parameters, or numbers."""
-    if isinstance(value, dict):
-        return all(_fits(item, n_parameters, dtype) for item in value.values())
-    if isinstance(value, list):
-        return all(_fits(item, n_parameters, dtype) for item in value)
-    if isinstance(value, np.ndarray):
-        return value.dtype == dtype and value.shape in ((), (n_parameters,))
-    return value is None or is_number(value)
+def _lbfgs_table(n_parameters, dtype):
+    """Return the checks of the state of LBFGS: numbers, and vectors of all weights."""
+
+    def is_vector(value):
+        return is_array(value, dtype) and len(value) == n_parameters
+
+    def is_scalar(value):
+        return is_number(value) or is_array(value, dtype, 0)
+
+    return {
+        "func_evals": is_int,
+        "n_iter": is_int,
+        "t": is_scalar,
+        "d": is_vector,
+        "H_diag": is_scalar,
+        "prev_flat_grad": is_none_or(is_vector),
+        "prev_loss": is_scalar,
+        "old_dirs": is_sequence_of(is_vector),
+        "old_stps": is_sequence_of(is_vector),
+        "ro": is_sequence_of(is_scalar),
+        "al": is_sequence_of(is_none_or(is_scalar)),
+    }
 
 
 _PCG64 = {"state": partial(is_below, 2**128), "inc": partial(is_below, 2**128)}
