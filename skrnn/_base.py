@@ -45,7 +45,8 @@ from skrnn._parameters import (
     hidden_sizes,
     reads_each_step,
 )
-from skrnn._saving.checks import InvalidFile, check_state
+from skrnn._saving.checks import check_state
+from skrnn._saving.container import InvalidFile
 from skrnn._training.automatic import (
     choose_max_epochs,
     choose_patch_size,

@@ -273,6 +273,8 @@ def _check_attributes(attributes, config):
         is_valid = config.n_features == n_features
     names = attributes.get("feature_names_in_")
     is_valid = is_valid and (names is None or len(names) == n_features)
+    columns = attributes.get("_columns") or ()
+    is_valid = is_valid and all(column < config.n_features for column in columns)
     if config.embedding_dim is not None:
         is_valid = is_valid and attributes.get("_n_tokens") == config.n_tokens
         is_valid = is_valid and "_has_padding" in attributes
