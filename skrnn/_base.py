@@ -434,6 +434,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _network_parameters(self):
         """Return the fields of `ModuleConfig` that the parameters set."""
+        size = self.embedding_dim
         return {
             "hidden_sizes": hidden_sizes(self),
             "cell_type": self.cell_type,
@@ -442,7 +443,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             "pooling": self.pooling,
             "patch_size": self.patch_size,
             "initial_state": self.initial_state,
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": None if size is None else int(size),  # for torch
             "return_sequences": self.return_sequences,
             "ar_order": getattr(self, "ar_order", 0),
         }
