@@ -2,6 +2,7 @@
 
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
+from skrnn._persistence import TRUSTED_TYPES, load_model
 from skrnn._preprocessing.each_step import EachStep
 from skrnn._preprocessing.frames import sequences_from_frame
 from skrnn._preprocessing.to_sequences import ToSequences
@@ -9,10 +10,10 @@ from skrnn._preprocessing.tokens import TokenEncoder, TokenOneHotEncoder
 from skrnn._preprocessing.windows import SlidingWindow, make_windows
 from skrnn._regressor import RNNRegressor
 from skrnn._training.checkpoint import Checkpoint
-
-__version__ = "0.1.0"
+from skrnn._version import __version__ as __version__
 
 __all__ = [
+    "TRUSTED_TYPES",
     "BiRNNClassifier",
     "Checkpoint",
     "EachStep",
@@ -23,6 +24,7 @@ __all__ = [
     "TokenEncoder",
     "TokenOneHotEncoder",
     "datasets",
+    "load_model",
     "make_windows",
     "metrics",
     "sequences_from_frame",

@@ -47,6 +47,8 @@ from skrnn._parameters import (
     hidden_sizes,
     reads_each_step,
 )
+from skrnn._saving.checks import check_state
+from skrnn._saving.container import InvalidFile
 from skrnn._training.automatic import (
     choose_max_epochs,
     choose_patch_size,
@@ -67,6 +69,8 @@ from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
+from skrnn._version import __version__
+from skrnn._warnings import VersionWarning, warn_user
 
 
 def _pools_by_attention(estimator):
@@ -438,6 +442,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _network_parameters(self):
         """Return the fields of `ModuleConfig` that the parameters set."""
+        size = self.embedding_dim
         return {
             "hidden_sizes": hidden_sizes(self),
             "cell_type": self.cell_type,
@@ -446,7 +451,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             "pooling": self.pooling,
             "patch_size": self.patch_size,
             "initial_state": self.initial_state,
-            "embedding_dim": self.embedding_dim,
+            "embedding_dim": None if size is None else int(size),  # for torch
             "return_sequences": self.return_sequences,
             "ar_order": getattr(self, "ar_order", 0),
         }
@@ -714,7 +719,58 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.three_d_array = True
         return tags
 
-    # -- pickling: numpy arrays and plain data, no objects of torch or skorch
+    # -- saving: numpy arrays and plain data, no objects of torch or skorch
+
+    def save_model(self, path):
+        """Save the fitted model to a file that `load_model` reads without running code.
+
+        The file is in the safetensors format, with JSON in its header. It is written at
+        once: if saving fails, an existing file is left as it was. Later versions of
+        skrnn read it too, whereas a pickle is meant for one version.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Name of the file, which is replaced if it exists.
+
+        Raises
+        ------
+        ValueError
+            If a parameter cannot be saved as plain data: `callbacks`, or an `optimizer`
+            class other than those that have a name.
+
+        NotFittedError
+            If the model is not fitted.
+
+        See Also
+        --------
+        load_model : Loads the file.
+
+        Notes
+        -----
+        Everything is saved: parameters, weights, the state of the optimiser and of the
+        generators of random numbers, and the history. A loaded model therefore predicts
+        and continues training exactly as this one.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from tempfile import TemporaryDirectory
+        >>> from skrnn import RNNRegressor, load_model
+        >>> X = np.random.default_rng(0).normal(size=(20, 5))
+        >>> y = X.sum(axis=1)
+        >>> model = RNNRegressor(hidden_size=4, max_epochs=2, random_state=0).fit(X, y)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "model.safetensors"
+        ...     model.save_model(path)
+        ...     loaded = load_model(path)
+        >>> loaded.n_iter_
+        2
+        """
+        from skrnn._saving.models import save_estimator
+
+        save_estimator(self, path)
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -722,10 +778,18 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         if net is not None:
             state["_net_state"] = export_state(net)
             state["_other_net_states"] = [export_state(other) for other in others]
-        return state
+        return state | {"_skrnn_version": __version__}
 
     def __setstate__(self, state):
         state = dict(state)
+        version = state.pop("_skrnn_version", __version__)
+        if version != __version__:
+            warn_user(
+                f"{type(self).__name__} was pickled by skrnn {version} and is loaded "
+                f"by skrnn {__version__}, which may read it wrongly. Use the version "
+                "that pickled it, or save_model and load_model for any later one.",
+                VersionWarning,
+            )
         net_state = state.pop("_net_state", None)
         other_states = state.pop("_other_net_states", [])
         super().__setstate__(state)
@@ -736,6 +800,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         except ValueError:  # trained on a GPU that this machine does not have
             device = torch.device("cpu")
             self.device_ = "cpu"
+        parts = self._module_config, self._training_config, self._encoder
+        try:
+            check_state(*parts, [net_state, *other_states])
+        except InvalidFile as error:
+            raise ValueError(
+                f"The state of {type(self).__name__} must be as fit made it. Got "
+                f"{error}. Pickle or save the model again."
+            ) from error
         described = self._module_config, self._training_config, self._encoder.target
         with limited_threads(None):
             self.net_, *self._other_nets = (

@@ -10,6 +10,10 @@ import sklearn
 PACKAGES = (str(Path(__file__).parent), str(Path(sklearn.__file__).parent))
 
 
+class VersionWarning(UserWarning):
+    """A pickle was made by another version of skrnn."""
+
+
 def warn_user(message, category=UserWarning):
     """Warn with the line of the first caller outside skrnn and scikit-learn.
 

@@ -28,6 +28,8 @@ OWN_DEFAULT = {
     "validation_strategy": "a regressor's rows often follow each other in time",
 }
 
+RETURN_NOTHING = {"save_model"}
+
 
 def public_items():
     """Return `{name: class or function}` of what the package exports."""
@@ -36,7 +38,7 @@ def public_items():
         item = getattr(skrnn, name)
         if isinstance(item, ModuleType):
             items |= {f"{name}.{key}": getattr(item, key) for key in item.__all__}
-        else:
+        elif callable(item):  # not a constant
             items[name] = item
     return items
 
@@ -300,6 +302,9 @@ def test_attributes_are_of_the_documented_type():
 def test_returned_values_are_documented():
     for owner, item in (METHODS | FUNCTIONS).items():
         returned = entries(item, "Returns")
+        if item.__name__ in RETURN_NOTHING:
+            assert not returned, owner
+            continue
 
         assert returned, owner
         for name, (kind, text) in returned.items():

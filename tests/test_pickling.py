@@ -23,7 +23,8 @@ from estimators import (
     y,
 )
 
-from skrnn import RNNClassifier, RNNRegressor
+from skrnn import RNNClassifier, RNNRegressor, __version__
+from skrnn._warnings import VersionWarning
 
 
 def through_pickle(model):
@@ -107,6 +108,41 @@ def test_pickle_contains_no_objects_of_torch_or_skorch():
     names = [argument for _, argument, _ in operations if isinstance(argument, str)]
     assert any("skrnn" in name for name in names)
     assert not [name for name in names if "torch" in name or "skorch" in name]
+
+
+def test_pickle_of_another_version_warns_and_works(monkeypatch):
+    model = tiny().fit(X, y)
+    monkeypatch.setattr("skrnn._base.__version__", "0.0.9")
+    pickled = pickle.dumps(model)
+    monkeypatch.undo()
+
+    with pytest.warns(VersionWarning) as caught:
+        loaded = pickle.loads(pickled)
+
+    assert [str(warning.message) for warning in caught] == [
+        "RNNRegressor was pickled by skrnn 0.0.9 and is loaded by skrnn "
+        f"{__version__}, which may read it wrongly. Use the version that pickled it, "
+        "or save_model and load_model for any later one."
+    ]
+    assert issubclass(VersionWarning, UserWarning)
+    assert_same_model(loaded, model)
+    assert set(vars(loaded)) == set(vars(model))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("_module_config", "hidden_sizes", (10**9,)),
+        ("_module_config", "ar_columns", (5,)),
+        ("_training_config", "lr", "fast"),
+    ],
+)
+def test_state_that_fit_cannot_have_made_is_refused(part, name, value):
+    state = tiny().fit(X, y).__getstate__()
+    vars(state[part])[name] = value
+
+    with pytest.raises(ValueError, match=r"^The state of RNNRegressor must be as fit"):
+        RNNRegressor().__setstate__(state)
 
 
 def test_pickle_is_a_few_times_the_weights():

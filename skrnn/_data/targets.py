@@ -70,7 +70,7 @@ class RegressionTarget:
         """
         y = check_real_targets(y)
         self.one_dimensional = y.ndim == 1
-        self.dtype = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
+        self.dtype = "float32" if y.dtype == np.float32 else "float64"
         y = normalize_targets(y.reshape(len(y), -1), reference)
         steps = y[:, None, :]
         self.n_targets = self.n_outputs = steps.shape[2]

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+BUFFERS = ("input_mean", "input_scale")
+
 
 @dataclass(frozen=True)
 class ModuleConfig:
@@ -80,3 +83,47 @@ class ModuleConfig:
     ar_columns: tuple = ()
     dtype: str = "float32"
     input_dtype: str = "float32"
+
+    def state_shapes(self):
+        """Return `{name: (shape, dtype)}` of the module's buffers and parameters.
+
+        In the order of its `state_dict`, and without building it.
+        """
+        n_directions = 2 if self.bidirectional else 1
+        n_gates = N_GATES[self.cell_type]
+        n_hidden = n_directions * self.hidden_sizes[-1]
+        shapes = {}
+        if self.pooling == "attention":
+            shapes["context"] = (n_hidden,)
+        shapes["input_mean"] = shapes["input_scale"] = (self.n_features,)
+        n_inputs = self.patch_size * (self.embedding_dim or self.n_features)
+        for i, size in enumerate(self.hidden_sizes):
+            for suffix in ("", "_reverse")[:n_directions]:
+                layer = f"layers.{i}.{{}}_l0{suffix}"
+                shapes[layer.format("weight_ih")] = (n_gates * size, n_inputs)
+                shapes[layer.format("weight_hh")] = (n_gates * size, size)
+                shapes[layer.format("bias_ih")] = (n_gates * size,)
+                shapes[layer.format("bias_hh")] = (n_gates * size,)
+            n_inputs = n_directions * size
+        n_pooled = n_hidden * (3 if self.pooling == "concat" else 1)
+        shapes |= _linear_shapes("head", n_pooled, self.n_outputs)
+        if self.embedding_dim is not None:
+            shapes["embedding.weight"] = (self.n_tokens, self.embedding_dim)
+        if self.pooling == "attention":
+            shapes |= _linear_shapes("attention", n_hidden, n_hidden)
+        if self.initial_state == "learned":
+            n_parts = 2 if self.cell_type == "lstm" else 1
+            for i, size in enumerate(self.hidden_sizes):
+                shapes[f"learned_states.{i}"] = (n_parts, n_directions, size)
+        if self.ar_order > 0:
+            n_others = self.n_features - len(set(self.ar_columns))
+            n_lags = self.ar_order * len(self.ar_columns)
+            shapes |= _linear_shapes("highway", n_lags + n_others, self.n_outputs)
+        return {
+            name: (shape, self.input_dtype if name in BUFFERS else self.dtype)
+            for name, shape in shapes.items()
+        }
+
+
+def _linear_shapes(name, n_inputs, n_outputs):
+    return {f"{name}.weight": (n_outputs, n_inputs), f"{name}.bias": (n_outputs,)}

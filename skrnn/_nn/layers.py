@@ -11,12 +11,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from skrnn._kernels.availability import compiled_kernels
+from skrnn._nn.config import N_GATES
 
 # torch's matrix products round a row differently depending on its alignment in memory.
 # Rows whose lengths are multiples of this are aligned alike.
 ROW_BLOCK = 16
-
-N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def recurrence(

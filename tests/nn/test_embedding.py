@@ -40,6 +40,18 @@ def test_an_identity_embedding_equals_one_hot_features(cell_type):
     assert_allclose(model.predict_proba(X), twin.predict_proba(one_hot), rtol=1e-9)
 
 
+def test_embedding_dim_may_be_an_integer_of_numpy():
+    X = ids()
+    y = np.arange(len(X)) % 2
+
+    model, twin = (
+        RNNClassifier(**TINY, embedding_dim=kind(3)).fit(X, y)
+        for kind in (int, np.int64)
+    )
+
+    assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+
+
 def test_padding_behind_ids_is_ignored():
     X = ids()
     padded = np.zeros((12, 8), dtype=int)

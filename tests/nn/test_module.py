@@ -384,6 +384,39 @@ def test_parameters_have_the_given_dtype(dtype):
     assert {(p.dtype, p.device.type) for p in module.parameters()} == expected
 
 
+@settings(max_examples=50)
+@given(
+    cell=any_cell,
+    sizes=any_stack,
+    bidirectional=st.booleans(),
+    pooling=st.sampled_from(["last", "mean", "concat", "attention"]),
+    patch_size=any_patch_size,
+    initial_state=st.sampled_from(["zeros", "learned"]),
+    embedding_dim=st.sampled_from([None, 3]),
+    ar_order=st.sampled_from([0, 2]),
+)
+def test_state_shapes_are_those_of_the_module(cell, sizes, **options):
+    module = make_module(
+        hidden_sizes=sizes,
+        cell_type=cell[0],
+        n_tokens=7,
+        n_features=4,
+        n_outputs=2,
+        ar_columns=(2, 0),
+        dtype="float32",
+        **options,
+    )
+
+    shapes = module.config.state_shapes()
+
+    assert list(shapes.items()) == [
+        (name, (tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")))
+        for name, tensor in module.state_dict().items()
+    ]
+    parameters = [name for name, _ in module.named_parameters()]
+    assert [name for name in shapes if not name.startswith("input_")] == parameters
+
+
 def test_inputs_are_scaled_in_the_precision_of_the_data():
     module = make_module(dtype="float32")
     plain = torch.linspace(-1, 1, 3 * 4 * N_FEATURES).reshape(3, 4, N_FEATURES).double()

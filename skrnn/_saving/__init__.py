@@ -1,0 +1,1 @@
+"""Model files: what `save_model` writes and `load_model` reads."""

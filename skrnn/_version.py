@@ -1,0 +1,3 @@
+"""The version of skrnn, a plain literal that setuptools reads."""
+
+__version__ = "0.1.0"
