@@ -169,6 +169,49 @@ print(json.dumps({each.__name__: in_a_fork(each) for each in scenarios}))
 """
 
 
+MEGABYTES_GROWN = 5
+
+MANY_CALLS = """
+import numpy as np
+
+from skrnn import RNNRegressor
+
+
+def resident():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024  # megabytes
+
+
+X = np.random.default_rng(0).normal(size=(100, 12))
+y = X[:, 0] * X[:, 1]
+
+
+def fit_and_predict(n_fits):
+    for i in range(n_fits):
+        cell = ("rnn", "gru", "lstm")[i % 3]
+        model = RNNRegressor(8, cell_type=cell, max_epochs=2, random_state=i)
+        model.fit(X, y)
+        for n in range(10):
+            model.predict(X[: 1 + (i + 7 * n) % 100])
+
+
+fit_and_predict(50)
+before = resident()
+fit_and_predict(200)
+print(resident() - before)
+"""
+
+
+def test_many_fits_and_predictions_do_not_take_more_memory():
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_CALLS], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < MEGABYTES_GROWN
+
+
 def measure(*arguments):
     """Return the peak memory that each scenario adds, in megabytes."""
     done = subprocess.run(
