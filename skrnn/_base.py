@@ -1,5 +1,6 @@
 """`fit`, and the parts of prediction that all estimators share."""
 
+import threading
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
@@ -299,12 +300,13 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         plans = [plan]
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
+        stopping = threading.Event()
         jobs = [
-            partial(self._train_fold, samples, each, *fold)
+            partial(self._train_fold, samples, each, *fold, stopping)
             for each in plans
             for fold in plan.folds
         ]
-        results = list(run_jobs(jobs, torch.get_num_threads()))
+        results = run_jobs(jobs, torch.get_num_threads(), stopping.set)
         n = len(plan.folds)
         judgements = [
             Judgement(results[first : first + n]) for first in range(0, len(jobs), n)
@@ -346,24 +348,29 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         is_judged = judgement is not None or plan.linear.is_sufficient
         if not continuing and (net.module_.highway is not None or is_judged):
             starts = LinearStart(net).fit(train).for_nets(nets)
+        n_before, interrupt = len(net.history), None
         try:
             train_members(nets, train, valid, starts, torch.get_num_threads())
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             is_alone = len(nets) == 1  # members differ in the epochs they completed
-            if self.warm_start and is_alone and len(net.history):
-                self._set_fitted(nets, encoder, plan)
-            raise
+            has_trained = len(net.history) > n_before and net.has_finite_weights()
+            if not (self.warm_start and is_alone and has_trained):
+                raise
+            interrupt = error
         if factor < 1.0:
             for start in starts:
                 start.shrink(factor)
-        if factor > 0.0 and not continuing:
+        if factor > 0.0 and not continuing and interrupt is None:
             warn_if_not_converged(net, train)
         self._set_fitted(nets, encoder, plan)
         if judgement is not None:
             self.validation_loss_curve_ = judgement.mean_curve
+        self.net_ = net  # last, see `unchanged_on_failure`
+        if interrupt is not None:
+            raise interrupt
 
-    def _train_fold(self, samples, plan, train, valid):
-        """Train a new network on the rows of one fold.
+    def _train_fold(self, samples, plan, train, valid, stopping):
+        """Train a new network on the rows of one fold, until an event is set.
 
         Returns
         -------
@@ -384,7 +391,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         train_set = net.make_dataset(data, train)
         valid_set = net.make_dataset(data.with_weights(None), valid)
         start = LinearStart(net).fit(train_set)
-        net.train(train_set, valid_set, start)
+        net.train(train_set, valid_set, start, stopping)
         weights, reference = samples.weights_of(valid), data.sequences.reference()
         if reference is not None:
             reference = tuple(part[valid] for part in reference)
@@ -401,7 +408,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _set_fitted(self, nets, encoder, plan):
         """Set the fitted attributes after a training."""
-        net, *self._other_nets = nets
+        net, *others = nets
+        self._other_nets = others
         self._encoder = encoder
         self._set_trained(net)
         self._module_config = net.module_.config
@@ -414,7 +422,6 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _set_trained(self, net):
         """Set the attributes that tell how a net was trained."""
         history = net.history.to_list()
-        self.net_ = net
         self.engine_ = net.engine_name_
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
@@ -520,6 +527,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 module_config, plan.config, target, plan.device, seed, callbacks
             )
             net.verbose = int(self.verbose)  # for callbacks that print
+            net.keeps_epochs = bool(self.warm_start)
             nets.append(net)
         return nets
 
@@ -683,6 +691,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             member = object.__new__(type(self))
             vars(member).update(vars(self))
             member.n_members, member._other_nets = 1, []
+            member.net_ = net
             member._set_trained(net)
             members.append(member)
         return members
@@ -741,14 +750,14 @@ def draw_seed(random_state):
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Restore the attributes of an estimator if the body fails."""
+    """Restore the attributes of an estimator if the body fails.
+
+    Unless it has set `net_`, the last attribute that a fit sets.
+    """
     before = dict(vars(estimator))
     try:
         yield
     except BaseException:  # also Ctrl-C; it is raised again below
-        after = vars(estimator)
-        keeps_epochs = after.get("net_") is not before.get("net_")
-        if not keeps_epochs:
-            after.clear()
-            after.update(before)
+        if vars(estimator).get("net_") is before.get("net_"):
+            estimator.__dict__ = before  # one operation, for a second Ctrl-C
         raise

@@ -1,5 +1,6 @@
 """Training of the members of an ensemble, several at a time."""
 
+import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 
@@ -33,16 +34,12 @@ def train_members(nets, train, valid, starts, n_threads):
     n_threads : int
         How many are trained at a time.
     """
+    stopping = threading.Event()
     jobs = [
-        partial(net.train, train, valid, start)
+        partial(net.train, train, valid, start, stopping)
         for net, start in zip(nets, starts, strict=True)
     ]
-
-    def stop():
-        for net in nets:
-            net.stop()
-
-    run_jobs(jobs, n_threads, stop)
+    run_jobs(jobs, n_threads, stopping.set)
 
 
 def run_jobs(jobs, n_threads, stop=None):
@@ -68,7 +65,7 @@ def run_jobs(jobs, n_threads, stop=None):
         if n_threads == 1:
             return [job() for job in jobs]
         with ThreadPoolExecutor(n_threads, "skrnn") as pool:
-            futures = [pool.submit(job) for job in jobs]
+            futures = [pool.submit(_run_in_one_thread, job) for job in jobs]
             try:
                 running = futures
                 while running:  # wakes up for Ctrl-C, whichever thread receives it
@@ -82,3 +79,8 @@ def run_jobs(jobs, n_threads, stop=None):
                 if stop is not None:
                     stop()
                 raise
+
+
+def _run_in_one_thread(job):
+    with limited_threads(1):
+        return job()
