@@ -230,8 +230,15 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 encoder = self._new_encoder(samples, classes, one_epoch)
             samples = self._apply_class_weights(samples, encoder.target)
             plan = self._plan_fit(samples, encoder, external, continuing, one_epoch)
-            plan, judgement = self._judge(samples, plan)
-            self._train(samples, external, encoder, plan, judgement, continuing)
+            try:
+                plan, judgement = self._judge(samples, plan)
+                self._train(samples, external, encoder, plan, judgement, continuing)
+            except torch.OutOfMemoryError as error:
+                raise torch.OutOfMemoryError(
+                    f"Training must fit in the memory of the device, {plan.device}. "
+                    f"Got batch_size={self.batch_size} and hidden_size="
+                    f"{self.hidden_size}. Lower them, or set device='cpu'."
+                ) from error
         return self
 
     def _new_encoder(self, samples, classes, one_epoch):
@@ -357,6 +364,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             if not (self.warm_start and is_alone and has_trained):
                 raise
             interrupt = error
+            if starts[0] is not None and not self.return_sequences:
+                factor = min(factor, starts[0].factor_of(train))
         if factor < 1.0:
             for start in starts:
                 start.shrink(factor)
@@ -752,12 +761,13 @@ def draw_seed(random_state):
 def unchanged_on_failure(estimator):
     """Restore the attributes of an estimator if the body fails.
 
-    Unless it has set `net_`, the last attribute that a fit sets.
+    With `warm_start` it may set those of an interrupted fit, of which `net_` is last.
     """
     before = dict(vars(estimator))
     try:
         yield
     except BaseException:  # also Ctrl-C; it is raised again below
-        if vars(estimator).get("net_") is before.get("net_"):
+        is_set = vars(estimator).get("net_") is not before.get("net_")
+        if not (estimator.warm_start and is_set):
             estimator.__dict__ = before  # one operation, for a second Ctrl-C
         raise

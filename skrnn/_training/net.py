@@ -333,9 +333,13 @@ class RecurrentNet(NeuralNet):
         if training:
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         if not math.isfinite(loss):
+            name, remedy = "loss", "Scale X"
+            if not training:
+                name = "validation loss"
+                remedy = "Give the validation rows the scale of the others"
             raise ValueError(
-                f"The loss became non-finite in epoch {len(self.history)}. Scale X, or "
-                f"lower lr (now {self.lr})."
+                f"The {name} became non-finite in epoch {len(self.history)}. {remedy}, "
+                f"or lower lr (now {self.lr})."
             )
 
     def _choose_engine(self):
@@ -385,11 +389,16 @@ class RecurrentNet(NeuralNet):
                 group["lr"] = self.lr_table_[self.step_]
             self.step_ += 1
         if isinstance(self.optimizer_, torch.optim.LBFGS):
+            self.noise_state_ = self.module_.noise.state()
             return super().train_step(batch)  # evaluates the loss several times
         return self.engine_.train_step(batch)
 
     def train_step_single(self, batch, **fit_params):
-        """Compute the loss of one batch and its gradients, for a line search."""
+        """Compute the loss of one batch and its gradients, for a line search.
+
+        Each evaluation draws the same random numbers: a line search compares losses.
+        """
+        self.module_.noise.set_state(self.noise_state_)
         return self.engine_.compute_gradients(batch)
 
     def notify_gradients(self, batch):
