@@ -264,7 +264,7 @@ class RecurrentNet(NeuralNet):
         }
 
     def _drop_incomplete_epoch(self):
-        """Drop the last epoch from the history, and return whether it was incomplete."""
+        """Drop the last epoch if it is incomplete, and return whether it was."""
         last = "train_loss" if self.validation_ is None else "valid_loss"
         is_incomplete = len(self.history) > 0 and last not in self.history[-1]
         if is_incomplete:

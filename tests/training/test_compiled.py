@@ -461,17 +461,32 @@ def test_what_is_not_compiled_is_trained_by_torch(options):
     assert RNNRegressor(**TINY, **options).fit(DENSE, Y).engine_ == "torch"
 
 
-def test_global_hooks_of_torch_are_called():
-    called = []
-    handle = nn.modules.module.register_module_forward_hook(
-        lambda *args: called.append(1)
-    )
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "forward_hook",
+        "forward_pre_hook",
+        "full_backward_hook",
+        "full_backward_pre_hook",
+    ],
+)
+def test_global_hooks_of_torch_are_called(name):
+    before = RNNRegressor(**TINY).fit(DENSE, Y)
+    expected, called = before.predict(DENSE), []
+    register = getattr(nn.modules.module, f"register_module_{name}")
+    handle = register(lambda *args: called.append(1))
     try:
         model = RNNRegressor(**TINY).fit(DENSE, Y)
+        assert model.engine_ == "torch"
+        assert called
+        if name.startswith("forward"):
+            called.clear()
+            np.testing.assert_allclose(before.predict(DENSE), expected, rtol=1e-12)
+            assert called
     finally:
         handle.remove()
-    assert model.engine_ == "torch"
-    assert called
+    assert RNNRegressor(**TINY).fit(DENSE, Y).engine_ == "compiled"
 
 
 # -- what callbacks do
