@@ -26,7 +26,7 @@ from skrnn._data.step_targets import (
     check_step_weights,
     unwrap_target,
 )
-from skrnn._data.suspicion import warn_dominating_value
+from skrnn._data.suspicion import warn_dominating_value, warn_token_ids
 from skrnn._data.validation import compute_dtype
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
@@ -243,6 +243,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _new_encoder(self, samples, classes, one_epoch):
         """Return the encoder of a new fit, which `_train` fits."""
+        if self.embedding_dim is None:
+            warn_token_ids(samples.sequences)
         y = samples.y.flat if self.return_sequences else samples.y
         target = self._make_target(y, classes, one_epoch)
         if self.return_sequences:
