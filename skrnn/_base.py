@@ -362,8 +362,9 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             train_members(nets, train, valid, starts, torch.get_num_threads())
         except KeyboardInterrupt as error:
             is_alone = len(nets) == 1  # members differ in the epochs they completed
-            has_trained = len(net.history) > n_before and net.has_finite_weights()
-            if not (self.warm_start and is_alone and has_trained):
+            keeps_epochs = self.warm_start and is_alone and net.is_restored_
+            has_trained = len(net.history) > n_before
+            if not (keeps_epochs and has_trained and net.has_finite_weights()):
                 raise
             interrupt = error
             if starts[0] is not None and not self.return_sequences:

@@ -71,13 +71,14 @@ def limited_threads(n_jobs):
     try:
         with _lock:
             before = _enter_limit()
-        _set_threads(wanted)
+        if wanted != torch.get_num_threads():
+            torch.set_num_threads(wanted)
         yield
     finally:
         if before is not None:
-            with _lock:
-                _set_threads(before)
+            with _lock:  # no call but the last, where Ctrl-C could be noticed
                 _limits["count"] -= 1
+                torch.set_num_threads(before)
 
 
 def _enter_limit():
@@ -90,11 +91,6 @@ def _enter_limit():
     _thread.is_known = True
     _limits["count"] += 1
     return before
-
-
-def _set_threads(number):
-    if torch.get_num_threads() != number:
-        torch.set_num_threads(number)
 
 
 def _count_cores():

@@ -293,12 +293,13 @@ def moments_of(name, n_moments):
     fit(make())  # the first compiles
     whole = PressAtLine()
     whole.run(partial(fit, make()))
-    last = range(whole.n_lines - 60, whole.n_lines - 5)  # sets the attributes
+    # The end sets the attributes. The last lines restore the number of threads; there
+    # a signal is noticed after the only call, but a trace function before it.
+    end = np.arange(whole.n_lines - 60, whole.n_lines - 8)
+    if name != "partial_fit":  # which is the fastest
+        end = end[:: -(-len(end) // n_moments)]
     rng = np.random.default_rng(0)
-    return [
-        *rng.choice(whole.n_lines - 60, n_moments, replace=False),
-        *rng.choice(last, n_moments, replace=False),
-    ]
+    return [*rng.choice(whole.n_lines - 60, n_moments, replace=False), *end]
 
 
 def assert_interrupts_change_nothing(name, n_moments):
@@ -310,6 +311,9 @@ def assert_interrupts_change_nothing(name, n_moments):
         assert press.run(partial(fit, model)) == press.is_pressed
         if press.is_pressed:  # the number of lines of a fit in threads varies
             assert vars(model) == attributes, moment
+        deadline = time.monotonic() + 5
+        while threading.active_count() > n_threads and time.monotonic() < deadline:
+            time.sleep(0.01)  # idle threads end once their pool is collected
         assert threading.active_count() == n_threads
         assert torch.get_num_threads() == 3
 
@@ -325,19 +329,23 @@ def test_ctrl_c_at_any_of_many_lines_leaves_everything_as_it_was(name, three_thr
     assert_interrupts_change_nothing(name, 50)
 
 
-def test_a_second_ctrl_c_loses_no_parameter():
-    class Twice(Interrupt):
-        def press(self, net, hook):
-            try:
-                super().press(net, hook)
-            finally:
-                if hook == self.hook:
-                    signal.raise_signal(signal.SIGINT)
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_second_ctrl_c_while_the_first_is_handled_changes_nothing(
+    warm_start, monkeypatch
+):
+    model = tiny(warm_start=warm_start, callbacks=[Interrupt("epoch end", 5)])
+    model.fit(X, y)
+    attributes = dict(vars(model))
+    original = RecurrentNet._drop_incomplete_epoch
 
-    model = tiny(callbacks=[Twice("epoch end", 2)])
+    def press_again(net):
+        signal.raise_signal(signal.SIGINT)
+        return original(net)
+
+    monkeypatch.setattr(RecurrentNet, "_drop_incomplete_epoch", press_again)
     with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
-    assert vars(model) == model.get_params()
+        model.set_params(max_epochs=9).fit(X, y)
+    assert vars(model) == attributes | {"max_epochs": 9}
 
 
 def test_ctrl_c_ends_folds_in_threads():

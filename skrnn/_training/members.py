@@ -65,8 +65,8 @@ def run_jobs(jobs, n_threads, stop=None):
         if n_threads == 1:
             return [job() for job in jobs]
         with ThreadPoolExecutor(n_threads, "skrnn") as pool:
-            futures = [pool.submit(_run_in_one_thread, job) for job in jobs]
             try:
+                futures = [pool.submit(_run_in_one_thread, job) for job in jobs]
                 running = futures
                 while running:  # wakes up for Ctrl-C, whichever thread receives it
                     done, running = wait(running, WAIT_SECONDS, FIRST_EXCEPTION)
@@ -74,10 +74,9 @@ def run_jobs(jobs, n_threads, stop=None):
                         break
                 return [future.result() for future in futures]
             except BaseException:  # also Ctrl-C; it is raised again below
-                for future in futures:
-                    future.cancel()
                 if stop is not None:
                     stop()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 

@@ -169,7 +169,7 @@ class RecurrentNet(NeuralNet):
         self.engine_name_ = None
         self.stopping_ = None  # only during training
         self.epoch_start_ = None  # only during training
-        self.keeps_epochs = False  # after Ctrl-C
+        self.keeps_epochs = self.is_restored_ = False  # after Ctrl-C
         return self
 
     def raise_if_stopped(self):
@@ -197,7 +197,8 @@ class RecurrentNet(NeuralNet):
         """Train for `max_epochs` epochs, or until a callback stops training.
 
         Unlike skorch's `fit` this lets KeyboardInterrupt through. With `keeps_epochs`
-        the net is then as it was after the last complete epoch.
+        the net is then as it was after the last complete epoch, if `is_restored_`: a
+        second Ctrl-C may prevent it.
 
         Parameters
         ----------
@@ -231,6 +232,7 @@ class RecurrentNet(NeuralNet):
             for _, callback in self.callbacks_:
                 if isinstance(callback, EarlyStopping):
                     callback.on_train_end(self)
+            self.is_restored_ = True
             raise
         finally:
             for _, callback in self.callbacks_:
