@@ -539,7 +539,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 module_config, plan.config, target, plan.device, seed, callbacks
             )
             net.verbose = int(self.verbose)  # for callbacks that print
-            net.keeps_epochs = bool(self.warm_start)
+            net.keeps_epochs = bool(self.warm_start) and len(seeds) == 1
             nets.append(net)
         return nets
 

@@ -211,7 +211,8 @@ def _outputs(module, sequences, compute):
                     f"{sequences.n_steps()[rows[0]]} time steps. Predict shorter "
                     "sequences, or fit with a smaller hidden_size or device='cpu'."
                 ) from error
-            output = None  # the error keeps memory until this block ends
+            # The error keeps its memory until this block ends.
+            batch = output = None
         if output is None:
             n_rows = len(rows) // 2
             continue

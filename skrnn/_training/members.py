@@ -70,8 +70,8 @@ def run_jobs(jobs, n_threads, stop=None):
                 running = futures
                 while running:  # wakes up for Ctrl-C, whichever thread receives it
                     done, running = wait(running, WAIT_SECONDS, FIRST_EXCEPTION)
-                    if any(future.exception() for future in done):
-                        break
+                    for future in done:
+                        future.result()  # raises its error, to end the others
                 return [future.result() for future in futures]
             except BaseException:  # also Ctrl-C; it is raised again below
                 if stop is not None:

@@ -179,7 +179,8 @@ class RecurrentNet(NeuralNet):
 
     def __getstate__(self):
         # The buffers of an engine belong to the parameters of this net, not of a copy.
-        return super().__getstate__() | {"engine_": None, "stopping_": None}
+        dropped = {"engine_": None, "stopping_": None, "epoch_start_": None}
+        return super().__getstate__() | dropped
 
     def make_dataset(self, samples, rows):
         """Return rows of encoded samples in the precision of the module."""
