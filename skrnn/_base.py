@@ -183,6 +183,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             If a parameter, X, y or the weights are invalid; the message names the
             rule, the value and a remedy. If the loss becomes infinite or NaN. The
             result of an earlier fit is then left unchanged.
+        torch.OutOfMemoryError
+            If training does not fit in the memory of the device.
         """
         return self._fit(
             X,
