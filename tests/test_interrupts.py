@@ -326,7 +326,7 @@ def test_ctrl_c_at_any_line_leaves_everything_as_it_was(name, three_threads):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_ctrl_c_at_any_of_many_lines_leaves_everything_as_it_was(name, three_threads):
-    assert_interrupts_change_nothing(name, 50)
+    assert_interrupts_change_nothing(name, 15)
 
 
 @pytest.mark.parametrize("warm_start", [False, True])
