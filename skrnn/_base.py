@@ -1,5 +1,6 @@
 """`fit`, and the parts of prediction that all estimators share."""
 
+import threading
 from abc import ABCMeta, abstractmethod
 from contextlib import contextmanager
 from copy import deepcopy
@@ -26,7 +27,7 @@ from skrnn._data.step_targets import (
     check_step_weights,
     unwrap_target,
 )
-from skrnn._data.suspicion import warn_dominating_value
+from skrnn._data.suspicion import warn_dominating_value, warn_token_ids
 from skrnn._data.validation import compute_dtype
 from skrnn._devices import limited_threads, resolve_device
 from skrnn._inference.prediction import (
@@ -189,6 +190,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             If a parameter, X, y or the weights are invalid; the message names the
             rule, the value and a remedy. If the loss becomes infinite or NaN. The
             result of an earlier fit is then left unchanged.
+        torch.OutOfMemoryError
+            If training does not fit in the memory of the device.
         """
         return self._fit(
             X,
@@ -236,14 +239,23 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 encoder = self._new_encoder(samples, classes, one_epoch)
             samples = self._apply_class_weights(samples, encoder.target)
             plan = self._plan_fit(samples, encoder, external, continuing, one_epoch)
-            plan, judgement = self._judge(samples, plan)
-            self._train(samples, external, encoder, plan, judgement, continuing)
+            try:
+                plan, judgement = self._judge(samples, plan)
+                self._train(samples, external, encoder, plan, judgement, continuing)
+            except torch.OutOfMemoryError as error:
+                raise torch.OutOfMemoryError(
+                    f"Training must fit in the memory of the device, {plan.device}. "
+                    f"Got batch_size={self.batch_size} and hidden_size="
+                    f"{self.hidden_size}. Lower them, or set device='cpu'."
+                ) from error
         if plan.checkpoint is not None:
             plan.checkpoint.finish()
         return self
 
     def _new_encoder(self, samples, classes, one_epoch):
         """Return the encoder of a new fit, which `_train` fits."""
+        if self.embedding_dim is None:
+            warn_token_ids(samples.sequences)
         y = samples.y.flat if self.return_sequences else samples.y
         target = self._make_target(y, classes, one_epoch)
         if self.return_sequences:
@@ -312,11 +324,14 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         plans = [plan]
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
+        stopping = threading.Event()
         jobs = [
-            partial(self._train_fold, samples, each.of_part(f"fold-{i}"), *fold)
+            partial(
+                self._train_fold, samples, each.of_part(f"fold-{i}"), *fold, stopping
+            )
             for i, (each, fold) in enumerate(product(plans, plan.folds))
         ]
-        results = list(run_jobs(jobs, torch.get_num_threads()))
+        results = run_jobs(jobs, torch.get_num_threads(), stopping.set)
         n = len(plan.folds)
         judgements = [
             Judgement(results[first : first + n]) for first in range(0, len(jobs), n)
@@ -358,24 +373,32 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         is_judged = judgement is not None or plan.linear.is_sufficient
         if not continuing and (net.module_.highway is not None or is_judged):
             starts = LinearStart(net).fit(train).for_nets(nets)
+        n_before, interrupt = len(net.history), None
         try:
             train_members(nets, train, valid, starts, torch.get_num_threads())
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             is_alone = len(nets) == 1  # members differ in the epochs they completed
-            if self.warm_start and is_alone and len(net.history):
-                self._set_fitted(nets, encoder, plan)
-            raise
+            keeps_epochs = self.warm_start and is_alone and net.is_restored_
+            has_trained = len(net.history) > n_before
+            if not (keeps_epochs and has_trained and net.has_finite_weights()):
+                raise
+            interrupt = error
+            if starts[0] is not None and not self.return_sequences:
+                factor = min(factor, starts[0].factor_of(train))
         if factor < 1.0:
             for start in starts:
                 start.shrink(factor)
-        if factor > 0.0 and not continuing:
+        if factor > 0.0 and not continuing and interrupt is None:
             warn_if_not_converged(net, train)
         self._set_fitted(nets, encoder, plan)
         if judgement is not None:
             self.validation_loss_curve_ = judgement.mean_curve
+        self.net_ = net  # last, see `unchanged_on_failure`
+        if interrupt is not None:
+            raise interrupt
 
-    def _train_fold(self, samples, plan, train, valid):
-        """Train a new network on the rows of one fold.
+    def _train_fold(self, samples, plan, train, valid, stopping):
+        """Train a new network on the rows of one fold, until an event is set.
 
         Returns
         -------
@@ -396,7 +419,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
         train_set = net.make_dataset(data, train)
         valid_set = net.make_dataset(data.with_weights(None), valid)
         start = LinearStart(net).fit(train_set)
-        net.train(train_set, valid_set, start)
+        net.train(train_set, valid_set, start, stopping)
         weights, reference = samples.weights_of(valid), data.sequences.reference()
         if reference is not None:
             reference = tuple(part[valid] for part in reference)
@@ -413,7 +436,8 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _set_fitted(self, nets, encoder, plan):
         """Set the fitted attributes after a training."""
-        net, *self._other_nets = nets
+        net, *others = nets
+        self._other_nets = others
         self._encoder = encoder
         self._set_trained(net)
         self._module_config = net.module_.config
@@ -426,7 +450,6 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
     def _set_trained(self, net):
         """Set the attributes that tell how a net was trained."""
         history = net.history.to_list()
-        self.net_ = net
         self.engine_ = net.engine_name_
         self.n_iter_ = len(history)
         self.loss_curve_ = [row["train_loss"] for row in history]
@@ -535,6 +558,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
                 module_config, plan.config, target, plan.device, seed, callbacks
             )
             net.verbose = int(self.verbose)  # for callbacks that print
+            net.keeps_epochs = bool(self.warm_start) and len(seeds) == 1
             nets.append(net)
         return nets
 
@@ -700,6 +724,7 @@ class BaseRecurrent(InputValidationMixin, BaseEstimator, metaclass=ABCMeta):
             member = object.__new__(type(self))
             vars(member).update(vars(self))
             member.n_members, member._other_nets = 1, []
+            member.net_ = net
             member._set_trained(net)
             members.append(member)
         return members
@@ -825,14 +850,15 @@ def draw_seed(random_state):
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Restore the attributes of an estimator if the body fails."""
+    """Restore the attributes of an estimator if the body fails.
+
+    With `warm_start` it may set those of an interrupted fit, of which `net_` is last.
+    """
     before = dict(vars(estimator))
     try:
         yield
     except BaseException:  # also Ctrl-C; it is raised again below
-        after = vars(estimator)
-        keeps_epochs = after.get("net_") is not before.get("net_")
-        if not keeps_epochs:
-            after.clear()
-            after.update(before)
+        is_set = vars(estimator).get("net_") is not before.get("net_")
+        if not (estimator.warm_start and is_set):
+            estimator.__dict__ = before  # one operation, for a second Ctrl-C
         raise

@@ -327,8 +327,8 @@ class RNNClassifier(BaseClassifier):
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights, optimiser state and scaling of the
-        previous call. Ctrl-C then keeps the finished epochs; otherwise it leaves the
-        estimator as it was before `fit`.
+        previous call. Ctrl-C then keeps the finished epochs of a network, but not of
+        an ensemble; otherwise it leaves the estimator as it was before `fit`.
 
     device : str or torch.device, default='cpu'
         Device to compute on: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if one
@@ -671,8 +671,8 @@ class BiRNNClassifier(BaseClassifier):
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights, optimiser state and scaling of the
-        previous call. Ctrl-C then keeps the finished epochs; otherwise it leaves the
-        estimator as it was before `fit`.
+        previous call. Ctrl-C then keeps the finished epochs of a network, but not of
+        an ensemble; otherwise it leaves the estimator as it was before `fit`.
 
     device : str or torch.device, default='cpu'
         Device to compute on: 'cpu', 'cuda', 'cuda:1', ..., or 'auto' for a GPU if one

@@ -1,6 +1,7 @@
 """Where computation runs: the device, and the number of threads."""
 
 import os
+import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,6 +10,22 @@ import torch
 # Intra-op threads of a multi-threaded parent do not survive a fork: a child that
 # asks for more than one waits for them forever.
 _IMPORTING_PROCESS = os.getpid()
+
+# A new thread starts with the number that any thread set last. While there are limits
+# it is not the user's number, which is the one that the first of them found.
+_lock = threading.Lock()
+_limits = {"count": 0, "found": None}
+_thread = threading.local()  # `is_known` in threads whose number is their own
+
+
+def _forget_other_threads():
+    global _lock
+    _lock = threading.Lock()
+    _limits["count"] = 0
+
+
+if hasattr(os, "register_at_fork"):  # not everywhere
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def resolve_device(device):
@@ -45,21 +62,35 @@ def limited_threads(n_jobs):
         small fits many times slower, and results differ between numbers of threads.
         Negative numbers count from all cores, -1, downwards.
     """
-    n_cores = _count_cores()
     wanted = 1 if n_jobs is None else n_jobs
     if wanted < 0:
-        wanted = max(1, n_cores + 1 + wanted)
+        wanted = max(1, _count_cores() + 1 + wanted)
     if os.getpid() != _IMPORTING_PROCESS:
         wanted = 1
-    before = torch.get_num_threads()
-    if wanted == before:
-        yield
-        return
-    torch.set_num_threads(wanted)
+    before = None
     try:
+        with _lock:
+            before = _enter_limit()
+        if wanted != torch.get_num_threads():
+            torch.set_num_threads(wanted)
         yield
     finally:
-        torch.set_num_threads(before)
+        if before is not None:
+            with _lock:  # no call but the last, where Ctrl-C could be noticed
+                _limits["count"] -= 1
+                torch.set_num_threads(before)
+
+
+def _enter_limit():
+    """Count one more limit, and return the number of threads to be restored."""
+    before = torch.get_num_threads()
+    if _limits["count"] <= 0:
+        _limits["found"] = before
+    elif not hasattr(_thread, "is_known"):
+        before = _limits["found"]
+    _thread.is_known = True
+    _limits["count"] += 1
+    return before
 
 
 def _count_cores():

@@ -2,11 +2,16 @@
 
 import numpy as np
 
+from skrnn._data.sequences import PADDING, UNKNOWN
 from skrnn._warnings import warn_user
 
 # Values are hidden by a scale if they vary by less than this share of it.
 HIDDEN_SHARE = 1e-3
 MIN_ROWS = 10  # with fewer, equal columns may be chance
+
+# Token ids: so many at least, of which hardly any below the highest is missing, with
+# frequencies whose logarithms vary so much, and hardly less between neighbours.
+MIN_IDS, MIN_ID_SHARE, MIN_VARIANCE, MIN_ROUGHNESS = 20, 0.9, 0.2, 0.5
 
 
 def warn_dominating_value(sequences, rows):
@@ -79,3 +84,51 @@ def _last_steps(sequences, rows):
     if sequences.lengths is None:
         return sequences.values[rows, -1]
     return sequences.values[sequences.starts[rows] + sequences.lengths[rows] - 1]
+
+
+def warn_token_ids(sequences):
+    """Warn if X looks like the output of `TokenEncoder`, without `embedding_dim`.
+
+    That is integers of one feature, with 0 at the end of rows only, of which nearly all
+    from 2 to the highest occur. Ids are in alphabetical order, so that neighbours
+    differ in frequency as much as any two, whereas the histogram of a quantity is
+    smooth.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        X.
+
+    References
+    ----------
+    von Neumann: Distribution of the ratio of the mean square successive difference to
+    the variance. Annals of Mathematical Statistics 12, 1941.
+    """
+    if sequences.dtype.kind not in "iu" or sequences.n_features > 1:
+        return
+    n_steps = sequences.n_steps()
+    counts = np.zeros(1, np.int64)
+    for rows, values, _ in sequences.chunks(np.arange(len(sequences))):
+        ids = values[:, 0]
+        ends_here = np.zeros(len(ids), bool)
+        ends_here[np.cumsum(n_steps[rows]) - 1] = True
+        resumes = (ids[:-1] == PADDING) & (ids[1:] != PADDING) & ~ends_here[:-1]
+        if ids.min() < 0 or ids.max() > n_steps.sum() or resumes.any():
+            return
+        of_chunk = np.bincount(ids.astype(np.int64), minlength=len(counts))
+        of_chunk[: len(counts)] += counts
+        counts = of_chunk
+    counts = counts[UNKNOWN + 1 :]
+    n_ids = np.count_nonzero(counts)
+    if n_ids < max(MIN_IDS, MIN_ID_SHARE * len(counts)):
+        return
+    logs = np.log(counts[counts > 0])
+    variance, roughness = logs.var(), np.mean(np.diff(logs) ** 2) / 2
+    if variance < MIN_VARIANCE or roughness < MIN_ROUGHNESS * variance:
+        return
+    warn_user(
+        "X looks like token ids, which embedding_dim=None takes for quantities. Got "
+        f"{n_ids} of the integers from {UNKNOWN + 1} to {UNKNOWN + len(counts)}, in "
+        "one feature. Set embedding_dim, for example to 16, or pass quantities as "
+        "floats."
+    )

@@ -207,8 +207,7 @@ def _collect(module, sequences, compute, per_step):
         ends = np.cumsum(n_steps)
     module.eval()
     with torch.inference_mode():
-        for rows, values, lengths in _batches(module, sequences):
-            output = compute(rows, values, lengths)[: len(rows)].cpu().numpy()
+        for rows, output in _outputs(module, sequences, compute):
             if result is None:
                 size = n if ends is None else ends[-1]
                 shape = output.shape[2 if ends is not None else 1 :]
@@ -221,24 +220,45 @@ def _collect(module, sequences, compute, per_step):
     return result
 
 
-def _batches(module, sequences):
-    """Yield `(rows, values, lengths)`, with the last row repeated as padding."""
-    n, device = len(sequences), module.input_mean.device
+def _outputs(module, sequences, compute):
+    """Yield the rows and the outputs of batches, smaller ones if memory runs out."""
+    n, first = len(sequences), 0
     order = np.arange(n)
     if sequences.lengths is not None:  # batches of similar length need little padding
         order = np.argsort(sequences.lengths, kind="stable")
-    dtype = numpy_dtype(module.input_mean.dtype)
     # Fewer rows of longer sequences, so that a batch needs bounded memory.
     n_rows = MAX_STEPS // sequences.longest // ROW_MULTIPLE * ROW_MULTIPLE
     n_rows = min(max(n_rows, ROW_MULTIPLE), MAX_ROWS)
-    for first in range(0, n, n_rows):
+    while first < n:
         rows = order[first : first + n_rows]
-        padding = np.repeat(rows[-1:], -len(rows) % ROW_MULTIPLE)
-        values, lengths = sequences.take(np.concatenate([rows, padding]), dtype)
-        values = torch.from_numpy(values).to(device)
-        if lengths is not None:
-            lengths = torch.from_numpy(lengths).to(device)
-        yield rows, values, lengths
+        try:
+            batch = _read_batch(module, sequences, rows, min(n_rows, ROW_MULTIPLE))
+            output = compute(rows, *batch)[: len(rows)].cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            if len(rows) == 1:
+                raise torch.OutOfMemoryError(
+                    "A sequence must fit in the memory of the device. Got one of "
+                    f"{sequences.n_steps()[rows[0]]} time steps. Predict shorter "
+                    "sequences, or fit with a smaller hidden_size or device='cpu'."
+                ) from error
+            # The error keeps its memory until this block ends.
+            batch = output = None
+        if output is None:
+            n_rows = len(rows) // 2
+            continue
+        yield rows, output
+        first += len(rows)
+
+
+def _read_batch(module, sequences, rows, multiple):
+    """Return `(values, lengths)`, with the last row repeated as padding."""
+    device, dtype = module.input_mean.device, numpy_dtype(module.input_mean.dtype)
+    padding = np.repeat(rows[-1:], -len(rows) % multiple)
+    values, lengths = sequences.take(np.concatenate([rows, padding]), dtype)
+    values = torch.from_numpy(values).to(device)
+    if lengths is not None:
+        lengths = torch.from_numpy(lengths).to(device)
+    return values, lengths
 
 
 def _output_in_chunks(module, values, lengths):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from skrnn._data.step_targets import unwrap_target
 from skrnn._training.batches import CHUNK_ROWS, valid_steps
-from skrnn._training.judging import SHRINKAGE_FACTORS
+from skrnn._training.judging import SHRINKAGE_FACTORS, shrinkage_factor
 from skrnn._training.linear_model import LinearProblem
 
 
@@ -154,6 +154,15 @@ class LinearStart:
             torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True)
         )
         return linear, correction, losses
+
+    def factor_of(self, dataset):
+        """Return the shrinkage factor by the rows that the net was trained on.
+
+        For a training that was interrupted: after a few epochs, what the network adds
+        may still be noise of its initial weights.
+        """
+        _, _, losses = self.corrections(dataset)
+        return shrinkage_factor(losses, dataset.flat_weights)
 
     @torch.no_grad()
     def shrink(self, factor):

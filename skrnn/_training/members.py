@@ -1,5 +1,6 @@
 """Training of the members of an ensemble, several at a time."""
 
+import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
 
@@ -33,16 +34,12 @@ def train_members(nets, train, valid, starts, n_threads):
     n_threads : int
         How many are trained at a time.
     """
+    stopping = threading.Event()
     jobs = [
-        partial(net.train, train, valid, start)
+        partial(net.train, train, valid, start, stopping)
         for net, start in zip(nets, starts, strict=True)
     ]
-
-    def stop():
-        for net in nets:
-            net.stop()
-
-    run_jobs(jobs, n_threads, stop)
+    run_jobs(jobs, n_threads, stopping.set)
 
 
 def run_jobs(jobs, n_threads, stop=None):
@@ -68,17 +65,21 @@ def run_jobs(jobs, n_threads, stop=None):
         if n_threads == 1:
             return [job() for job in jobs]
         with ThreadPoolExecutor(n_threads, "skrnn") as pool:
-            futures = [pool.submit(job) for job in jobs]
             try:
+                futures = [pool.submit(_run_in_one_thread, job) for job in jobs]
                 running = futures
                 while running:  # wakes up for Ctrl-C, whichever thread receives it
                     done, running = wait(running, WAIT_SECONDS, FIRST_EXCEPTION)
-                    if any(future.exception() for future in done):
-                        break
+                    for future in done:
+                        future.result()  # raises its error, to end the others
                 return [future.result() for future in futures]
             except BaseException:  # also Ctrl-C; it is raised again below
-                for future in futures:
-                    future.cancel()
                 if stop is not None:
                     stop()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _run_in_one_thread(job):
+    with limited_threads(1):
+        return job()

@@ -35,6 +35,7 @@ from skrnn._training.compiled import CompiledEngine
 from skrnn._training.engine import choose_engine
 from skrnn._training.optimizers import optimizer_options
 from skrnn._training.schedules import learning_rates
+from skrnn._training.state import export_state, import_state
 
 
 def build_net(module_config, config, target, device, seed=0, callbacks=None):
@@ -167,21 +168,24 @@ class RecurrentNet(NeuralNet):
         self.module_.noise = Noise(self.seed, self.device)
         self.engine_ = None  # only during training
         self.engine_name_ = None
-        self.is_stopped_ = False
+        self.stopping_ = None  # only during training
+        self.epoch_start_ = None  # only during training
+        self.keeps_epochs = self.is_restored_ = False  # after Ctrl-C
         return self
 
-    def raise_if_stopped(self):
-        """End training if `stop` was called."""
-        if self.is_stopped_:
-            raise StopTraining
+    def is_stopped(self):
+        """Return whether the event that `train` was given is set."""
+        return self.stopping_ is not None and self.stopping_.is_set()
 
-    def stop(self):
-        """End training, from another thread, within the epoch that is running."""
-        self.is_stopped_ = True
+    def raise_if_stopped(self):
+        """End training if the event that `train` was given is set."""
+        if self.is_stopped():
+            raise StopTraining
 
     def __getstate__(self):
         # The buffers of an engine belong to the parameters of this net, not of a copy.
-        return super().__getstate__() | {"engine_": None}
+        dropped = {"engine_": None, "stopping_": None, "epoch_start_": None}
+        return super().__getstate__() | dropped
 
     def make_dataset(self, samples, rows):
         """Return rows of encoded samples in the precision of the module."""
@@ -195,11 +199,12 @@ class RecurrentNet(NeuralNet):
 
     # -- training
 
-    def train(self, dataset, validation=None, start=None):
+    def train(self, dataset, validation=None, start=None, stopping=None):
         """Train for `max_epochs` epochs, or until a callback stops training.
 
-        Unlike skorch's `fit` this lets KeyboardInterrupt through, once the state after
-        the last complete epoch is consistent.
+        Unlike skorch's `fit` this lets KeyboardInterrupt through. With `keeps_epochs`
+        the net is then as it was after the last complete epoch, if `is_restored_`: a
+        second Ctrl-C may prevent it.
 
         Parameters
         ----------
@@ -211,8 +216,12 @@ class RecurrentNet(NeuralNet):
 
         start : LinearStart, default=None
             The linear model that the net is set to. Early stopping may return to it.
+
+        stopping : threading.Event, default=None
+            Ends training within the epoch, once another thread sets it.
         """
         self._prepare_training(dataset, validation)
+        self.stopping_ = stopping
         try:
             with suppress(StopTraining):
                 self.notify("on_train_begin", X=dataset, y=None)
@@ -220,16 +229,18 @@ class RecurrentNet(NeuralNet):
                     start.release_head()
                 self.fit_loop(dataset, epochs=self._resume())
             self._drop_incomplete_epoch()
-            if self.checkpoint_ is not None and not self.is_stopped_:
+            if self.checkpoint_ is not None and not self.is_stopped():
                 self.checkpoint_.write(self)
             with suppress(StopTraining):
                 self.notify("on_train_end", X=dataset, y=None)
             self._check_weights()
         except KeyboardInterrupt:
-            self._drop_incomplete_epoch()
+            if self._drop_incomplete_epoch():
+                self._restore_epoch_start()
             for _, callback in self.callbacks_:
                 if isinstance(callback, EarlyStopping):
                     callback.on_train_end(self)
+            self.is_restored_ = True
             raise
         finally:
             for _, callback in self.callbacks_:
@@ -239,6 +250,7 @@ class RecurrentNet(NeuralNet):
             self._close_engine()
             # Not needed any more, and they would keep the data alive.
             self.training_ = self.validation_ = self.lr_table_ = self.engine_ = None
+            self.stopping_ = self.epoch_start_ = None
         return self
 
     def _prepare_training(self, dataset, validation):
@@ -276,14 +288,26 @@ class RecurrentNet(NeuralNet):
             self.engine_.close()
 
     def _drop_incomplete_epoch(self):
+        """Drop the last epoch if it is incomplete, and return whether it was."""
         last = "train_loss" if self.validation_ is None else "valid_loss"
-        if len(self.history) and last not in self.history[-1]:
+        is_incomplete = len(self.history) > 0 and last not in self.history[-1]
+        if is_incomplete:
             self.history.pop()
+        return is_incomplete
+
+    def _restore_epoch_start(self):
+        """Set weights, moments and generators back to the end of the epoch before."""
+        n_epochs, state = self.epoch_start_ or (None, None)
+        if n_epochs == len(self.history):
+            import_state(self, state)
+
+    def has_finite_weights(self):
+        """Whether all weights are finite; the last step comes after the last loss."""
+        weights = [p.detach().reshape(-1) for p in self.module_.parameters()]
+        return bool(torch.cat(weights).isfinite().all())  # one synchronisation
 
     def _check_weights(self):
-        """Refuse non-finite weights: the last step comes after the last loss."""
-        weights = [p.detach().reshape(-1) for p in self.module_.parameters()]
-        if not torch.cat(weights).isfinite().all():  # one synchronisation
+        if not self.has_finite_weights():
             raise ValueError(
                 f"The weights became non-finite in epoch {len(self.history)}. Scale X, "
                 f"or lower lr (now {self.lr})."
@@ -312,6 +336,9 @@ class RecurrentNet(NeuralNet):
         start = time.perf_counter()
         self._set_training(training)
         if training:
+            if self.keeps_epochs:
+                state = export_state(self, with_history=False)
+                self.epoch_start_ = len(self.history) - 1, state
             self._choose_engine()
         try:
             if isinstance(self.engine_, CompiledEngine):
@@ -330,9 +357,13 @@ class RecurrentNet(NeuralNet):
         if training:
             self.history.record("lr", self.optimizer_.param_groups[0]["lr"])
         if not math.isfinite(loss):
+            name, remedy = "loss", "Scale X"
+            if not training:
+                name = "validation loss"
+                remedy = "Give the validation rows the scale of the others"
             raise ValueError(
-                f"The loss became non-finite in epoch {len(self.history)}. Scale X, or "
-                f"lower lr (now {self.lr})."
+                f"The {name} became non-finite in epoch {len(self.history)}. {remedy}, "
+                f"or lower lr (now {self.lr})."
             )
 
     def _choose_engine(self):
@@ -382,11 +413,16 @@ class RecurrentNet(NeuralNet):
                 group["lr"] = self.lr_table_[self.step_]
             self.step_ += 1
         if isinstance(self.optimizer_, torch.optim.LBFGS):
+            self.noise_state_ = self.module_.noise.state()
             return super().train_step(batch)  # evaluates the loss several times
         return self.engine_.train_step(batch)
 
     def train_step_single(self, batch, **fit_params):
-        """Compute the loss of one batch and its gradients, for a line search."""
+        """Compute the loss of one batch and its gradients, for a line search.
+
+        Each evaluation draws the same random numbers: a line search compares losses.
+        """
+        self.module_.noise.set_state(self.noise_state_)
         return self.engine_.compute_gradients(batch)
 
     def notify_gradients(self, batch):

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 
-def export_state(net):
+def export_state(net, with_history=True):
     """Return everything that a net has learned as numpy arrays and plain data."""
+    history = net.history if with_history else []
     return {
         "parameters": _to_plain(dict(net.module_.state_dict())),
         "moments": _to_plain(net.optimizer_.state_dict()["state"]),
@@ -13,7 +14,7 @@ def export_state(net):
         "noise": net.module_.noise.state(),
         "history": [
             {key: value for key, value in row.items() if key != "batches"}
-            for row in net.history
+            for row in history
         ],
     }
 

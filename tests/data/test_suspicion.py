@@ -5,8 +5,17 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from skrnn import RNNClassifier, RNNRegressor, SlidingWindow, make_windows
+from skrnn import (
+    RNNClassifier,
+    RNNRegressor,
+    SlidingWindow,
+    TokenEncoder,
+    make_windows,
+)
+from skrnn._data.sequences import Sequences
+from skrnn._data.suspicion import warn_token_ids
 
 TINY = dict(hidden_size=3, max_epochs=1, random_state=0)
 rng = np.random.default_rng(0)
@@ -87,3 +96,77 @@ def test_other_equalities_are_not_remarked_on():
     fit_in_silence(RNNRegressor(**TINY), same, np.ones(40))
     steps = RNNRegressor(**TINY, return_sequences=True)
     fit_in_silence(steps, X, X[:, :, 0])  # a network may be asked to repeat its input
+
+
+# Token ids that are fitted as quantities
+
+
+def draw_documents():
+    """Return documents of words whose frequencies differ, as in texts."""
+    rng = np.random.default_rng(0)
+    words = rng.zipf(1.5, 4000) % 200
+    return [" ".join(f"w{word}" for word in row) for row in words.reshape(200, 20)]
+
+
+def pad(rows):
+    longest = max(map(len, rows))
+    return np.array([np.pad(row, (0, longest - len(row))) for row in rows])
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"min_df": 3}, {"max_features": 40}], ids=lambda params: str(params)
+)
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("cls", [RNNRegressor, RNNClassifier])
+def test_token_ids_without_embedding_are_named(cls, padded, params):
+    encoder = TokenEncoder(**params)
+    ids = encoder.fit_transform(draw_documents())
+    if padded:
+        ids = pad([row[: 20 - i % 7] for i, row in enumerate(ids)])
+    n_ids = encoder.n_ids_
+    message = (
+        "X looks like token ids, which embedding_dim=None takes for quantities. Got "
+        rf"\d+ of the integers from 2 to {n_ids - 1}, in one feature. Set "
+        "embedding_dim, for example to 16, or pass quantities as floats."
+    )
+    y = np.arange(200) % 2
+    with pytest.warns(UserWarning, match=f"^{message}$") as caught:
+        cls(**TINY).fit(ids, y)
+    assert [warning.filename for warning in caught] == [__file__]
+    fit_in_silence(cls(**TINY, embedding_dim=3), ids, y)
+    fit_in_silence(cls(**TINY), [row[:, None].astype(float) for row in ids], y)
+
+
+def draw_integers(rng):
+    """Return integer quantities of some kind: counts, ratings, sums, sensors."""
+    size = int(rng.integers(20, 300)), int(rng.integers(5, 40))
+    walk = np.cumsum(rng.uniform(0.5, 4) * rng.normal(size=size), axis=1)
+    decay = rng.integers(20, 60, (size[0], 1)) - 4 * np.arange(size[1])
+    shift = int(rng.integers(0, 3))
+    return {
+        "counts": shift + rng.poisson(rng.uniform(2, 40), size),
+        "skewed counts": shift + rng.negative_binomial(2, rng.uniform(0.03, 0.4), size),
+        "ratings": rng.integers(shift, int(rng.integers(5, 200)), size),
+        "sums": np.cumsum(rng.poisson(1.0, size), axis=1),
+        "walks": np.abs(np.rint(walk)).astype(int),
+        "decays": np.maximum(0, decay),
+        "heart rates": np.rint(rng.normal(75, 12, size)).astype(int),
+    }
+
+
+def test_integer_quantities_are_hardly_ever_taken_for_token_ids():
+    n_warnings = 0
+    for seed in range(40):
+        for values in draw_integers(np.random.default_rng(seed)).values():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                warn_token_ids(Sequences(values[:, :, None]))
+            n_warnings += len(caught)
+    assert n_warnings <= 3  # of 280
+
+
+def test_images_as_integers_are_not_taken_for_token_ids():
+    digits = load_digits()
+    fit_in_silence(
+        RNNClassifier(**TINY), digits.data.astype(int)[:300], digits.target[:300]
+    )

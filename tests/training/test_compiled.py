@@ -20,6 +20,7 @@ from skrnn._nn.compiled import memory_layout
 from skrnn._nn.noise import Noise
 from skrnn._training import compiled, engine, parallel
 from skrnn._training.compiled import AdamState, FlatParameters
+from skrnn._training.net import RecurrentNet
 
 pytestmark = pytest.mark.numba
 
@@ -461,17 +462,32 @@ def test_what_is_not_compiled_is_trained_by_torch(options):
     assert RNNRegressor(**TINY, **options).fit(DENSE, Y).engine_ == "torch"
 
 
-def test_global_hooks_of_torch_are_called():
-    called = []
-    handle = nn.modules.module.register_module_forward_hook(
-        lambda *args: called.append(1)
-    )
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "forward_hook",
+        "forward_pre_hook",
+        "full_backward_hook",
+        "full_backward_pre_hook",
+    ],
+)
+def test_global_hooks_of_torch_are_called(name):
+    before = RNNRegressor(**TINY).fit(DENSE, Y)
+    expected, called = before.predict(DENSE), []
+    register = getattr(nn.modules.module, f"register_module_{name}")
+    handle = register(lambda *args: called.append(1))
     try:
         model = RNNRegressor(**TINY).fit(DENSE, Y)
+        assert model.engine_ == "torch"
+        assert called
+        if name.startswith("forward"):
+            called.clear()
+            np.testing.assert_allclose(before.predict(DENSE), expected, rtol=1e-12)
+            assert called
     finally:
         handle.remove()
-    assert model.engine_ == "torch"
-    assert called
+    assert RNNRegressor(**TINY).fit(DENSE, Y).engine_ == "compiled"
 
 
 # -- what callbacks do
@@ -833,7 +849,11 @@ def test_batches_larger_than_the_memory_of_a_program_are_refused():
     model.fit(X, y, X_val=np.tile(DENSE, (5, 1, 1)), y_val=np.tile(Y, 5))
 
 
-def test_ctrl_c_leaves_the_optimiser_at_the_last_step(monkeypatch):
+def steps_of(net):
+    return {int(state["step"]) for state in net.optimizer_.state.values()}
+
+
+def test_ctrl_c_leaves_the_optimiser_at_the_last_step_then_at_the_epoch(monkeypatch):
     from skrnn._kernels.operations import CompiledProgram
 
     monkeypatch.setattr(calls, "CALL_SECONDS", 0.0)  # a batch a call
@@ -847,9 +867,14 @@ def test_ctrl_c_leaves_the_optimiser_at_the_last_step(monkeypatch):
             raise KeyboardInterrupt  # as soon as the compiled call has returned
         return total
 
+    def restore(net):
+        assert steps_of(net) == {5}
+        restore_epoch_start(net)
+
+    restore_epoch_start = RecurrentNet._restore_epoch_start
+    monkeypatch.setattr(RecurrentNet, "_restore_epoch_start", restore)
     model = RNNRegressor(**TINY, warm_start=True)
     monkeypatch.setattr(CompiledProgram, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(DENSE, Y)
-    states = model.net_.optimizer_.state.values()
-    assert {int(state["step"]) for state in states} == {5}
+    assert steps_of(model.net_) == {3}  # of an epoch of three batches

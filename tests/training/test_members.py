@@ -227,6 +227,21 @@ def test_jobs_that_run_are_asked_to_stop_and_others_are_cancelled():
     assert len(started) <= 3  # a thread may have begun one when the other failed
 
 
+def test_an_error_ends_jobs_that_were_started_before():
+    running, stopped = threading.Event(), threading.Event()
+
+    def wait():
+        running.set()
+        assert stopped.wait(10)
+
+    def fail():
+        running.wait(10)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_jobs([wait, fail], 2, stopped.set)
+
+
 def test_an_ensemble_shows_one_progress_bar(capsys):
     RNNRegressor(**TINY, n_members=3, verbose=1, ar_order=0).fit(X, Y)
     errors = capsys.readouterr().err

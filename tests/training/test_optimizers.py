@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from training_data import (
 )
 
 from skrnn import RNNRegressor
+from skrnn._nn.noise import Noise
+from skrnn._training.net import RecurrentNet
 
 # -- optimisers
 
@@ -40,6 +44,40 @@ def test_optimizers_train_alike_by_name_and_by_class(name, optimizer_class, lr):
     assert type(by_name.net_.optimizer_) is type(by_class.net_.optimizer_)
     assert by_name.loss_curve_ == by_class.loss_curve_
     assert np.all(np.diff(by_name.loss_curve_) < 0)
+
+
+@pytest.mark.parametrize("params", [{"dropout": 0.5}, {"initial_state": "normal"}])
+def test_a_line_search_draws_the_same_numbers_in_each_evaluation(params, monkeypatch):
+    evaluations = []  # of a batch: its rows and all numbers that were drawn
+    original = RecurrentNet.get_loss
+    draws = {name: getattr(Noise, name) for name in ("mask", "normal")}
+    drawn = []
+
+    def record(name):
+        def draw(*args):
+            drawn.append(draws[name](*args))
+            return drawn[-1]
+
+        return draw
+
+    def get_loss(net, output, target, X, training=False):
+        if training:
+            numbers = tuple(part.numpy().tobytes() for part in drawn)
+            evaluations.append((float(X["values"].sum()), numbers))
+            drawn.clear()
+        return original(net, output, target, X, training)
+
+    for name in draws:
+        monkeypatch.setattr(Noise, name, record(name))
+    monkeypatch.setattr(RecurrentNet, "get_loss", get_loss)
+    RNNRegressor(**TINY, **params, optimizer="lbfgs", batch_size=10).fit(X, y)
+
+    of_batches = [list(group) for _, group in groupby(evaluations, itemgetter(0))]
+    assert len(of_batches) == 6  # 3 epochs of 2 batches
+    assert max(map(len, of_batches)) > 3
+    for group in of_batches:
+        assert len(set(group)) == 1
+    assert len({group[0][1] for group in of_batches}) == 6
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
