@@ -495,9 +495,9 @@ def test_folds_are_whole_groups():
     seen = []
 
     class Recorder(RNNRegressor):
-        def _train_fold(self, samples, plan, train, valid):
+        def _train_fold(self, samples, plan, train, *others):
             seen.append(train)
-            return super()._train_fold(samples, plan, train, valid)
+            return super()._train_fold(samples, plan, train, *others)
 
     groups = np.arange(len(X_LONG)) // 20
     Recorder(**BESIDE | {"max_epochs": 1}).fit(X_LONG, Y_LONG, groups=groups)
