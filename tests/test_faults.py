@@ -356,7 +356,9 @@ tiny(max_epochs=6, callbacks=[Checkpoint({folder!r}, min_seconds=0)]).fit(X, y)
 """
 
 
-@pytest.mark.parametrize("moment", ["save", "fit"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param("save", marks=pytest.mark.slow), "fit"]
+)
 def test_a_killed_process_leaves_a_complete_model_and_a_fit_that_resumes(
     moment, nothing_left, tmp_path
 ):

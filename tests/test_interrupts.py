@@ -318,7 +318,13 @@ def assert_interrupts_change_nothing(name, n_moments):
         assert torch.get_num_threads() == 3
 
 
-@pytest.mark.parametrize("name", FITS)
+QUICK_FITS = ["fit", "members"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(f, marks=() if f in QUICK_FITS else pytest.mark.slow) for f in FITS],
+)
 def test_ctrl_c_at_any_line_leaves_everything_as_it_was(name, three_threads):
     assert_interrupts_change_nothing(name, 3)
 

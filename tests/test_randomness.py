@@ -92,6 +92,7 @@ def test_concurrent_threads_give_equal_models(case, three_threads):
         assert_same_model(each, expected, sequences)
 
 
+@pytest.mark.slow
 def test_concurrent_fits_of_all_kinds_give_equal_models(three_threads):
     expected = {drawing: fit_drawing(drawing) for drawing in DRAWING}
 

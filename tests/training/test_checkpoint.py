@@ -402,7 +402,7 @@ def search(folder=None, **options):
 
 
 @needs_fork
-@pytest.mark.parametrize("number", [9, 40])
+@pytest.mark.parametrize("number", [9, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_killed_search_resumes(number, tmp_path, epochs):
     expected = search()
     n_all = len(epochs)
@@ -445,6 +445,7 @@ print(model.loss_curve_, model.history_["train_seconds"].tolist())
 
 
 @needs_fork
+@pytest.mark.slow
 def test_another_process_resumes(tmp_path):
     name = "dropout, early stopping"
     assert run_and_kill(

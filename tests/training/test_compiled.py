@@ -823,6 +823,7 @@ def test_what_callbacks_replace_is_noticed(change):
     assert_coincide(*fit_both(model, DENSE, Y), DENSE)
 
 
+@pytest.mark.slow
 def test_random_states_of_ragged_batches_are_drawn_for_as_many_rows(monkeypatch):
     # The smallest of the batches, which are sorted by length, may be the first.
     monkeypatch.setattr(compiled, "NOISE_ROWS", 8)
