@@ -156,17 +156,23 @@ def check_finite_outputs(output, steps, lr):
     ValueError
         If an output is NaN or infinite; it names the first such row of X.
     """
-    finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)
-    if finite.all():
+    row = _first_row_that_is_not_finite(output, steps)
+    if row is None:
         return
-    row = finite.argmin()
-    if steps is not None:
-        row = np.searchsorted(steps.starts, row, side="right") - 1
     raise ValueError(
         "The output of the network must be finite. Got NaN or infinity for "
         f"row {row} of X. Compare its scale with that of the X "
         f"in fit, or fit again with a lower lr (now {lr})."
     )
+
+
+def _first_row_that_is_not_finite(values, steps):
+    """Return the sequence that the first value that is not finite is of, or None."""
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if finite.all():
+        return None
+    row = finite.argmin()
+    return row if steps is None else np.searchsorted(steps.starts, row, "right") - 1
 
 
 def check_finite_predictions(prediction, steps):
@@ -187,12 +193,9 @@ def check_finite_predictions(prediction, steps):
     """
     if prediction.dtype.kind != "f":
         return
-    finite = np.isfinite(prediction).reshape(len(prediction), -1).all(axis=1)
-    if finite.all():
+    row = _first_row_that_is_not_finite(prediction, steps)
+    if row is None:
         return
-    row = finite.argmin()
-    if steps is not None:
-        row = np.searchsorted(steps.starts, row, side="right") - 1
     raise ValueError(
         f"Predictions must be finite in {prediction.dtype!r}. Got NaN or infinity for "
         f"row {row} of X. Compare its scale with that of the X in fit, or scale y."
