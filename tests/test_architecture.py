@@ -28,6 +28,7 @@ LAYERS = [
     {"_parameters"},
     {"_inputs"},
     {"_saving"},
+    {"_fitting"},
     {"_base"},
     {"_regressor", "_classifier"},
     {"_persistence"},
