@@ -460,7 +460,8 @@ def test_a_network_that_does_not_help_has_no_effect():
     "params", [{"ar_order": 0}, {"early_stopping": False}, {"rows": 39}]
 )
 def test_cross_validation_needs_ar_order_early_stopping_and_enough_rows(params):
-    rows = slice(params.pop("rows", None))
+    rows = slice(params.get("rows"))
+    params = {name: value for name, value in params.items() if name != "rows"}
     model = RNNRegressor(**BESIDE | params).fit(X_LONG[rows], Y_LONG[rows])
 
     assert model.n_iter_ == 30
