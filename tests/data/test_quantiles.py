@@ -106,6 +106,8 @@ def test_predict_returns_the_median(quantiles):
 @pytest.mark.parametrize("ar_order", [0, 2])
 def test_an_interval_of_quantiles_holds_about_its_fraction_of_new_rows(ar_order):
     # The noise grows with the last value, so that a constant width would be wrong.
+    rng = np.random.default_rng(0)
+
     def draw(n):
         inputs = rng.normal(size=(n, 4, 1))
         spread = np.exp(inputs[:, -1, 0])
