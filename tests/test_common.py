@@ -179,16 +179,16 @@ QUICK = {"hidden_size": 16, "batch_size": 64, "lr": 0.03}
 CALM = {"hidden_size": 16}
 QUICK_CONFIGURATIONS = [
     RNNRegressor(8, ar_order=0, early_stopping=True, warm_start=True),
-    RNNClassifier(8, early_stopping=True, validation_strategy="last"),
     RNNRegressor(8, n_members=3, ar_order=4),
     RNNRegressor(8, patch_size=4, pooling="concat"),
-    BiRNNClassifier(8, n_members=3, patch_size=4, pooling="concat"),
 ]
 SLOW_CONFIGURATIONS = [
     *(
         RNNRegressor(**CALM if row["loss"] == "absolute_error" else QUICK, **row)
         for row in PAIRWISE.to_dict("records")
     ),
+    RNNClassifier(8, early_stopping=True, validation_strategy="last"),
+    BiRNNClassifier(8, n_members=3, patch_size=4, pooling="concat"),
     RNNRegressor(8, optimizer="adam", lr_schedule="cosine", max_grad_norm=None),
     RNNClassifier(8, cell_type="gru", lr_schedule=None, pooling="max"),
     RNNClassifier(8, num_layers=2, lr_schedule="plateau"),

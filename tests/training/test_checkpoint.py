@@ -364,7 +364,13 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @needs_fork
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize(
-    "name", ["folds", "dropout, early stopping", "ensemble", "sgd"]
+    "name",
+    [
+        "folds",
+        "ensemble",
+        pytest.param("dropout, early stopping", marks=pytest.mark.slow),
+        pytest.param("sgd", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_fit_resumes(name, moment, tmp_path):
     expected, _ = uninterrupted(name)

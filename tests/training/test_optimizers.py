@@ -80,9 +80,8 @@ def test_a_line_search_draws_the_same_numbers_in_each_evaluation(params, monkeyp
     assert len({group[0][1] for group in of_batches}) == 6
 
 
-@pytest.mark.parametrize(
-    "optimizer", [pytest.param("adam", marks=pytest.mark.slow), "adamw"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_a_compiled_fit_does_not_load_the_compiler_of_torch(optimizer):
     pytest.importorskip("numba", reason="torch's own engine loads it")
     code = f"""
