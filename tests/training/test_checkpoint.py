@@ -230,6 +230,7 @@ def test_a_stopped_fit_resumes(name, tmp_path, monkeypatch, epochs):
         assert names_in(tmp_path) == []
 
 
+@pytest.mark.numba
 def test_the_models_of_these_tests_use_what_is_tested():
     models = {name: uninterrupted(name)[0] for name in MODELS if name not in SLOW}
     by_torch = ("sgd", "attention", "carried states", "batch callback")
@@ -622,6 +623,7 @@ def test_other_files_stay(tmp_path):
     assert names_in(tmp_path) == ["notes.txt"]
 
 
+@pytest.mark.numba
 def test_the_estimator_with_a_checkpoint_is_a_usual_one(tmp_path):
     option = Checkpoint(str(tmp_path), min_seconds=3.0)
     model = make("cosine")[0].set_params(callbacks=[option])
