@@ -233,7 +233,8 @@ class NormalizedSequences(Sequences):
         gaps = np.abs(own - mean[:, None])
         peak = np.max(gaps, axis=1, initial=0.0, where=valid)
         peak[peak < 1e-300] = 1.0  # by which no square overflows
-        squares = np.sum((gaps / peak[:, None]) ** 2, axis=1, where=valid)
+        with np.errstate(over="ignore"):  # of padding
+            squares = np.sum((gaps / peak[:, None]) ** 2, axis=1, where=valid)
         std = np.sqrt(squares / lengths[:, None]) * peak
         return mean, np.maximum(std, self.min_std)
 

@@ -250,5 +250,6 @@ def check_step_weights(sample_weight, sequences):
             "sample_weight must have a weight above zero for at least one step. Got "
             f"zero for all {len(flat)}."
         )
-    # Only ratios count; sums of weights near the largest float would overflow.
-    return weights.with_values(flat / flat.max() if flat.max() > 1e300 else flat)
+    # Only ratios count; sums of the largest, and quotients of the smallest, overflow.
+    peak = flat.max()
+    return weights.with_values(flat if 1e-300 < peak < 1e300 else flat / peak)

@@ -551,8 +551,9 @@ def check_weights(sample_weight, n_samples):
             "sample_weight must have a weight above zero for at least one row. Got "
             f"zero for all {n_samples}."
         )
-    # Only ratios count; sums of weights near the largest float would overflow.
-    return weights / weights.max() if weights.max() > 1e300 else weights
+    # Only ratios count; sums of the largest, and quotients of the smallest, overflow.
+    peak = weights.max()
+    return weights if 1e-300 < peak < 1e300 else weights / peak
 
 
 def class_weights_from_dict(class_weight, classes):

@@ -139,7 +139,8 @@ class Targets:
 
         They are then in units of the deviation of y.
         """
-        return self._of_outputs(reference[1][rows]) / self.units[self.outputs]
+        with np.errstate(over="ignore"):  # such a model is not chosen
+            return self._of_outputs(reference[1][rows]) / self.units[self.outputs]
 
     def _of_outputs(self, values):
         """Return what belongs to the outputs, of one column for all or one for each."""
@@ -190,7 +191,8 @@ class WindowFit:
         self.problem = LinearProblem(self._parts)
         model = self.problem.solve(error_scale=self.scale)
         self.row_errors = model.row_errors.sum(axis=1)
-        self.error = np.average(self.row_errors, weights=self.problem.weights)
+        with np.errstate(over="ignore"):
+            self.error = np.average(self.row_errors, weights=self.problem.weights)
 
     def try_units(self):
         """Add nonlinear functions of the lags, units of a network of random weights.
