@@ -79,9 +79,12 @@ def standard_deviation(values):
     Returns
     -------
     std : ndarray of shape (...)
+        In the precision of the values, float64 for integers.
     """
+    values = np.asarray(values)
     deviations, peak = unit_deviations(values)
-    return np.sqrt(np.mean(deviations**2, axis=0)) * peak
+    std = np.sqrt(np.mean(deviations**2, axis=0)) * peak
+    return std.astype(values.dtype if values.dtype.kind == "f" else np.float64)
 
 
 def unit_deviations(values):

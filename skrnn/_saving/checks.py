@@ -58,10 +58,12 @@ def check_fields(owner, values, checks, optional=()):
 
 
 def is_bool(value):
+    """Whether a value is a boolean, of Python or of numpy."""
     return isinstance(value, (bool, np.bool_))
 
 
 def is_int(value, low=0):
+    """Whether a value is an integer from `low` upwards."""
     return isinstance(value, Integral) and not is_bool(value) and value >= low
 
 
@@ -69,42 +71,52 @@ is_count = partial(is_int, low=1)
 
 
 def is_below(high, value):
+    """Whether a value is an int from 0 to below `high`."""
     return type(value) is int and 0 <= value < high
 
 
 def is_number(value):
+    """Whether a value is a real number; NaN and infinity are."""
     return isinstance(value, Real) and not is_bool(value)
 
 
 def is_not_negative(value):
+    """Whether a value is a finite number from 0 upwards."""
     return is_number(value) and 0 <= value < np.inf
 
 
 def is_positive(value):
+    """Whether a value is a finite number above 0."""
     return is_not_negative(value) and value > 0
 
 
 def is_probability(value):
+    """Whether a value is a number from 0 to below 1."""
     return is_number(value) and 0 <= value < 1
 
 
 def is_string(value):
+    """Whether a value is a string."""
     return isinstance(value, str)
 
 
 def is_device(value):
+    """Whether a value names a device of torch."""
     return is_string(value) and value.split(":")[0] in ("cpu", "cuda", "mps", "xpu")
 
 
 def is_array(value, dtype=np.float64, ndim=1):
+    """Whether a value is an array of this dtype and number of dimensions."""
     return isinstance(value, np.ndarray) and (value.dtype, value.ndim) == (dtype, ndim)
 
 
 def is_labels(value):
+    """Whether a value is a 1-D array of two or more labels."""
     return isinstance(value, np.ndarray) and value.ndim == 1 and len(value) >= 2
 
 
 def is_sequence_of(is_item, kind=list):
+    """Return a check for sequences of what `is_item` accepts."""
     return lambda value: type(value) is kind and all(map(is_item, value))
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skrnn._files import written_file
+
 FORMAT_VERSION = 1
 METADATA = "skrnn"  # the name of the one string of metadata, which is JSON
 CHECKSUM = "sha256"  # the name of the tensor with the checksum of all else
@@ -84,15 +86,8 @@ def _replace(path, content):
     """Write to a new file in the same folder, then rename it."""
     path = Path(os.path.realpath(path))  # a link stays a link
     partial = path.with_name(f".skrnn-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(partial, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with written_file(partial, content):
         os.replace(partial, path)
-    except BaseException:  # also Ctrl-C; it is raised again
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _checksum(text, arrays):

@@ -14,6 +14,8 @@ from contextlib import suppress
 import numpy as np
 import torch
 
+from skrnn._files import written_file
+
 DIGEST_SIZE = hashlib.sha256().digest_size
 PLAIN = (type(None), bool, int, float, str)
 TEMPORARY = ".tmp"  # ends the names of files that are not complete yet
@@ -36,18 +38,10 @@ def write_state(path, state):
     np.savez(archive, json=np.frombuffer(description, np.uint8), **arrays)
     content = archive.getbuffer()
     temporary = temporary_path(path)
-    try:
-        with open(temporary, "xb") as file:
-            file.write(hashlib.sha256(content).digest())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    digest = hashlib.sha256(content).digest()
+    with written_file(temporary, digest, content), suppress(FileNotFoundError):
         # An equal fit, which has finished in another process, may have removed it.
-        with suppress(FileNotFoundError):
-            os.replace(temporary, path)
-    except BaseException:  # also Ctrl-C; it is raised again
-        temporary.unlink(missing_ok=True)
-        raise
+        os.replace(temporary, path)
 
 
 def temporary_path(path):

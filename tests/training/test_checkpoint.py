@@ -29,7 +29,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EpochScoring
 
-from skrnn import BiRNNClassifier, Checkpoint, RNNClassifier, RNNRegressor
+from skrnn import BiRNNClassifier, Checkpoint, RNNClassifier, RNNRegressor, _files
 from skrnn._training import checkpoint, state_file
 from skrnn._training.fingerprint import fingerprint
 from skrnn._training.net import RecurrentNet
@@ -299,7 +299,7 @@ def within_write(number):
             kind = HalfFile if next(numbers) == number else nullcontext
             return kind(open(*args))
 
-        state_file.open = open_
+        _files.open = open_
 
     return install
 

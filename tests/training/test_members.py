@@ -246,3 +246,11 @@ def test_an_ensemble_shows_one_progress_bar(capsys):
     RNNRegressor(**TINY, n_members=3, verbose=1, ar_order=0).fit(X, Y)
     errors = capsys.readouterr().err
     assert errors.count("RNNRegressor: 100%") == 1
+
+
+def test_the_deviation_of_predictions_has_their_precision():
+    rows = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    model = RNNRegressor(3, n_members=2, max_epochs=2, random_state=0)
+    model.fit(rows, rows[:, 0] * rows[:, 1])
+    mean, std = model.predict(rows, return_std=True)
+    assert mean.dtype == std.dtype == np.float32
