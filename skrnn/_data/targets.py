@@ -481,8 +481,7 @@ def check_labels(y, name="y"):
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
     if getattr(y, "dtype", None) in (np.float64, np.float32):
         assert_all_finite(y, input_name=name)
-    is_object = getattr(getattr(y, "dtype", None), "kind", None) == "O"
-    if is_object and pd.isna(np.asarray(y)).any():
+    if _has_missing_labels(y):
         raise ValueError(
             f"Input {name} contains NaN. Leave rows without a label out, or give them "
             "a label of their own."
@@ -499,6 +498,14 @@ def check_labels(y, name="y"):
     if kind == "multilabel-indicator":
         return check_array(y, input_name=name)
     return column_or_1d(y, warn=True)
+
+
+def _has_missing_labels(y):
+    """Whether labels in an object array, a list or a frame have None or NaN."""
+    kind = getattr(getattr(y, "dtype", None), "kind", None)
+    if kind == "O" or isinstance(y, (list, tuple, pd.DataFrame)):
+        return bool(pd.isna(np.asarray(y, dtype=object)).any())
+    return False
 
 
 def check_real_targets(y, name="y"):

@@ -207,6 +207,30 @@ def test_quantiles_are_a_tuple_or_a_list(quantiles):
         RNNRegressor(**TINY, quantiles=quantiles).fit(X, Y)
 
 
+def test_quantiles_that_cross_are_sorted_within_each_target():
+    target = QuantileTarget((0.1, 0.9)).fit(Y[:, None] + [0, 9], np.arange(40), None)
+    crossed = np.array([[3.0, 1.0, 2.0, -1.0, -3.0, -2.0]])  # the median among them
+
+    ordered = np.array([[1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
+    expected = ordered * target.scale[:, None] + target.mean[:, None]
+    assert_allclose(target.decode_quantiles(crossed)[0], expected[:, [0, 2]])
+    assert_allclose(target.decode(crossed)[0], expected[:, 1])
+
+
+def test_medians_and_quantiles_return_to_the_units_of_their_window():
+    location, scale = rng.normal(size=(40, 1)), rng.uniform(1, 2, size=(40, 1))
+    target = QuantileTarget((0.1, 0.9))
+    target.fit(Y, np.arange(40), None, (location, scale))
+    output = np.tile([-1.0, 0.0, 1.0], (40, 1))
+
+    levels = output * target.scale + target.mean  # in units of the normalised window
+    expected = levels * scale + location
+    assert_allclose(target.decode(output, (location, scale)), expected[:, 1])
+    assert_allclose(
+        target.decode_quantiles(output, (location, scale)), expected[:, [0, 2]]
+    )
+
+
 def test_quantiles_of_several_targets_are_in_their_units():
     units, shifts = np.array([1.0, 1e4]), np.array([0.0, -7.0])
     both = np.column_stack([Y, X[:, -1, 0] + X[:, 0, 0]])

@@ -15,6 +15,7 @@ from skrnn import RNNRegressor
 from skrnn._data.targets import (
     ClassTarget,
     MultilabelTarget,
+    QuantileTarget,
     RegressionTarget,
     check_weights,
     class_target,
@@ -466,10 +467,83 @@ def test_balanced_ignores_a_class_without_rows():
     assert_allclose(actual, compute_sample_weight("balanced", LABELS), rtol=1e-12)
 
 
+def test_balanced_ignores_a_last_class_without_rows():
+    target = ClassTarget(np.array(["few", "many", "some", "zero"]))
+
+    actual = target.row_weights(target.encode(LABELS), "balanced", None)
+    assert_allclose(actual, compute_sample_weight("balanced", LABELS), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        (
+            [0.5, 1.0, 2.0],
+            "The 'class_weight' parameter must be None, 'balanced', a dict from labels "
+            "to weights, or, for an indicator matrix, a list of such dicts. Got "
+            "[0.5, 1.0, 2.0].",
+        ),
+        (
+            {"few": 2.0, "none": 1.0},
+            "The 'class_weight' parameter must name labels of y, ['few', 'many', "
+            "'some']. Got ['none'] as well.",
+        ),
+        *(
+            (
+                given,
+                "The 'class_weight' parameter must hold finite weights that are not "
+                f"negative, and not zero for all classes. Got {given!r}.",
+            )
+            for given in (
+                {"few": np.inf},
+                {"few": -1.0},
+                {"few": 0.0, "many": 0.0, "some": 0.0},
+            )
+        ),
+    ],
+    ids=["list", "unknown", "infinite", "negative", "zeros"],
+)
+def test_invalid_class_weights_are_rejected(class_weight, message):
+    target = class_target(LABELS, owner="RNNClassifier")
+
+    with raises(ValueError, message):
+        target.row_weights(target.encode(LABELS), class_weight, None)
+
+
+def test_a_class_may_have_no_weight():
+    target = class_target(LABELS, owner="RNNClassifier")
+
+    actual = target.row_weights(target.encode(LABELS), {"few": 0.0}, None)
+    assert_array_equal(actual, (LABELS != "few").astype(float))
+
+
 def test_without_class_weight_rows_have_no_weights():
     target = class_target(LABELS, owner="RNNClassifier")
 
     assert target.row_weights(target.encode(LABELS), None, None) is None
+
+
+def test_class_weights_of_other_rows_are_those_learned():
+    target = class_target(LABELS, owner="RNNClassifier")
+    target.row_weights(target.encode(LABELS), LABEL_WEIGHTS, None)
+
+    assert_array_equal(target.class_weights(np.array([2, 0, 1])), [0.5, 5.0, 1.0])
+
+
+def test_other_rows_have_no_weights_without_class_weight():
+    target = class_target(LABELS, owner="RNNClassifier")
+    target.row_weights(target.encode(LABELS), LABEL_WEIGHTS, None)
+    target.row_weights(target.encode(LABELS), None, None)
+
+    assert target.class_weights(np.array([2, 0, 1])) is None
+
+
+def test_other_rows_have_no_weights_if_all_would_be_zero():
+    target = class_target(LABELS, owner="RNNClassifier")
+    target.row_weights(target.encode(LABELS), {"few": 0.0}, None)
+
+    assert target.class_weights(np.array([0, 0])) is None
+    assert_array_equal(target.class_weights(np.array([0, 1])), [0.0, 1.0])
 
 
 # Several labels
@@ -551,6 +625,68 @@ def test_label_weights_multiply_the_cross_entropy_of_absence_and_presence():
     assert_allclose(actual, expected.mean(axis=1), rtol=1e-10)
 
 
+def test_balanced_gives_no_weight_to_what_a_label_never_is():
+    target, y = MultilabelTarget(2), np.array([[0, 1], [0, 0], [0, 1], [0, 1]])
+    target.row_weights(y, "balanced", None)
+
+    # Absent and present: 4 and 0 rows of the first label, 1 and 3 of the second.
+    expected = [[4 / (2 * 4), 0.0], [4 / (2 * 1), 4 / (2 * 3)]]
+    assert_allclose(target.label_weights, expected)
+
+
+def test_label_weights_are_forgotten_without_class_weight():
+    target, y = MultilabelTarget(3), indicator()
+    target.row_weights(y, "balanced", None)
+    target.row_weights(y, None, None)
+
+    assert_array_equal(target.label_weights, np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    "class_weight", [{0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0, 2: 1.0}, [{1: 2.0}]], ids=str
+)
+def test_weights_of_labels_are_a_list_of_dicts(class_weight):
+    message = (
+        "The 'class_weight' parameter must be None, 'balanced' or a list of 3 dicts, "
+        f"one for each label, when y is an indicator matrix. Got {class_weight!r}."
+    )
+    with raises(ValueError, message):
+        MultilabelTarget(3).row_weights(indicator(), class_weight, None)
+
+
+MISSING = (
+    "Input y_val contains NaN. Leave rows without a label out, or give them a label of "
+    "their own."
+)
+
+
+@pytest.mark.parametrize(
+    "wrap", [np.array, pd.DataFrame, np.ndarray.tolist], ids=["array", "frame", "list"]
+)
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
+def test_a_missing_value_in_an_indicator_is_refused(wrap, missing):
+    y = indicator().astype(object)
+    y[2, 1] = missing
+    with raises(ValueError, MISSING):
+        MultilabelTarget(3).encode(wrap(y), name="y_val")
+
+
+@pytest.mark.parametrize(
+    "wrap", [np.array, pd.Series, list, tuple], ids=["array", "series", "list", "tuple"]
+)
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
+def test_a_missing_label_is_refused(wrap, missing):
+    y = LABELS.astype(object)
+    y[2] = missing
+    target = class_target(LABELS, owner="RNNClassifier")
+    with raises(ValueError, MISSING):
+        target.encode(wrap(y), name="y_val")
+
+
+def test_a_label_as_probable_as_not_is_absent():
+    assert_array_equal(MultilabelTarget(2).decode(np.array([[0.0, 1e-9]])), [[0, 1]])
+
+
 def test_an_indicator_with_another_number_of_labels_is_rejected():
     message = (
         "y must be an indicator matrix of shape (n_samples, 2), as in the first fit. "
@@ -567,6 +703,134 @@ def test_labels_are_rejected_after_an_indicator_matrix():
     )
     with raises(ValueError, message):
         MultilabelTarget(2).encode(np.array([0, 1, 0]))
+
+
+# Constant outputs, which training is compared with
+
+
+def test_a_constant_of_real_numbers_is_their_mean():
+    y, weights = random(N_ROWS, 2), np.arange(1.0, N_ROWS + 1)
+    target = fit_target(y, weights=weights)
+
+    constant = target.constant_output(target.encode(y), weights)
+    assert_allclose(target.decode(constant[None])[0], np.average(y, 0, weights))
+
+
+def test_a_constant_of_quantiles_halves_the_weight_at_each_step():
+    # Four rows of equal weight: the middles of their shares are 1/8, 3/8, 5/8 and 7/8.
+    target = QuantileTarget([0.125, 0.75])
+    y = np.array([40.0, 10.0, 20.0, 30.0])
+    target.fit(y, np.arange(4), None)
+
+    constant = target.constant_output(target.encode(y), np.ones(4))
+    # 0.75 is between 5/8 and 7/8, so between 30 and 40; the median between 20 and 30.
+    assert_allclose(target.decode_quantiles(constant[None]), [[10.0, 35.0]])
+    assert_allclose(target.decode(constant[None]), [25.0])
+
+
+def test_a_constant_of_quantiles_counts_a_weight_as_repeated_rows():
+    y, times = np.array([3.0, 1.0, 2.0]), np.array([4, 2, 2])
+    target = QuantileTarget([0.5]).fit(y, np.arange(3), times)
+    encoded = target.encode(y)
+
+    weighted = target.constant_output(encoded, times.astype(float))
+    doubled = target.constant_output(encoded, 2.0 * times)
+    # Middles of the shares, in order of y: 1/8, 3/8, 6/8.
+    assert_allclose(target.decode(weighted[None]), [2 + 1 / 3])
+    assert_allclose(doubled, weighted)
+
+
+@pytest.mark.parametrize("classes", [["few", "many"], ["few", "many", "some"]])
+def test_a_constant_of_labels_has_the_shares_of_the_classes(classes):
+    labels = LABELS[np.isin(LABELS, classes)]
+    target = ClassTarget(np.array(classes))
+    weights = np.arange(1.0, len(labels) + 1)
+    codes = target.encode(labels)
+
+    constant = target.constant_output(codes, weights)
+    shares = [weights[labels == name].sum() / weights.sum() for name in classes]
+    assert constant.shape == (target.n_outputs,)
+    assert_allclose(target.probabilities(constant[None]), [shares])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_constant_of_labels_is_finite_without_rows_of_a_class(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+
+    constant = target.constant_output(np.zeros(4, dtype=int), np.ones(4))
+    assert np.isfinite(constant).all()
+    assert_allclose(target.probabilities(constant[None])[0, 0], 1.0)
+
+
+def test_a_constant_of_several_labels_has_their_weighted_shares():
+    target, y = MultilabelTarget(2), indicator(n_labels=2)
+    weights = np.arange(1.0, N_ROWS + 1)
+    target.row_weights(y, [{0: 0.5, 1: 4.0}, {1: 3.0}], None)
+
+    constant = target.constant_output(target.encode(y), weights)
+    ones = [4.0, 3.0] * (weights @ y)
+    zeros = [0.5, 1.0] * (weights @ (1 - y))
+    assert_allclose(target.probabilities(constant[None])[0], ones / (ones + zeros))
+
+
+def test_a_constant_of_several_labels_is_finite_if_they_are_always_alike():
+    target = MultilabelTarget(2)
+
+    constant = target.constant_output(np.tile([0.0, 1.0], (4, 1)), np.ones(4))
+    assert np.isfinite(constant).all()
+    assert_allclose(target.probabilities(constant[None])[0], [0.0, 1.0], atol=1e-12)
+
+
+# Ensembles
+
+
+def outputs_of_members(n_outputs, n_members=3):
+    return torch.tensor(2 * random(n_members, N_ROWS, n_outputs))
+
+
+def test_an_ensemble_of_real_numbers_predicts_the_mean():
+    target, outputs = fit_target(random(N_ROWS, 2)), outputs_of_members(2)
+
+    each = [target.decode(output.numpy()) for output in outputs]
+    combined = target.combine(outputs).numpy()
+    assert_allclose(target.decode(combined), np.mean(each, axis=0), rtol=1e-12)
+
+
+def test_an_ensemble_of_quantiles_predicts_the_mean_of_each_quantile():
+    target = QuantileTarget([0.1, 0.9]).fit(random(N_ROWS, 2), np.arange(N_ROWS), None)
+    outputs = outputs_of_members(target.n_outputs)
+
+    each = [target.decode_quantiles(output.numpy()) for output in outputs]
+    combined = target.combine(outputs).numpy()
+    expected = np.mean(each, axis=0)
+    assert_allclose(target.decode_quantiles(combined), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_an_ensemble_of_classifiers_has_the_mean_of_their_probabilities(n_classes):
+    target = ClassTarget(np.arange(n_classes))
+    outputs = outputs_of_members(target.n_outputs)
+
+    each = [target.probabilities(output) for output in outputs]
+    combined = target.probabilities(target.combine(outputs))
+    assert_allclose(combined, np.mean(each, axis=0), rtol=1e-12)
+
+
+def test_an_ensemble_of_several_labels_has_the_mean_of_their_probabilities():
+    target, outputs = MultilabelTarget(3), outputs_of_members(3)
+
+    each = [target.probabilities(output) for output in outputs]
+    combined = target.probabilities(target.combine(outputs))
+    assert_allclose(combined, np.mean(each, axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "target", [ClassTarget(np.arange(2)), MultilabelTarget(1)], ids=["class", "label"]
+)
+def test_an_ensemble_of_certain_members_stays_finite(target):
+    combined = target.combine(torch.tensor([[[800.0]], [[-800.0]]]))
+
+    assert_allclose(target.probabilities(combined).ravel()[-1], 0.5)
 
 
 # The weights of rows

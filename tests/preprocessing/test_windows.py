@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skrnn import RNNRegressor, SlidingWindow, make_windows
@@ -112,6 +113,32 @@ def test_windows_are_a_read_only_view_of_a_copy(method):
     assert not windows.flags.writeable
     low, high = np.lib.array_utils.byte_bounds(windows)
     assert high - low == (500 + 99) * 3 * X.itemsize
+
+
+def test_a_change_of_any_row_makes_x_another_series():
+    X = make_series(70_000, 1)
+    window = SlidingWindow(2, carry_over=True).fit(X)
+
+    for changed in (0, 40, 65_536, 69_999):
+        other = X.copy()
+        other[changed] += 1
+        # It continues the rows of fit, and so does not begin with a padded window.
+        assert_array_equal(window.transform(other)[0, 0], X[-1])
+    assert_array_equal(window.transform(X)[0, 0], X[0])
+
+
+def test_numbers_in_an_object_array_are_read_as_numbers():
+    X = make_series(6)
+    window = SlidingWindow(3, carry_over=True).fit(X.astype(object))
+
+    assert_array_equal(
+        window.transform(X.astype(object)), windows_in_a_loop(X, 3), strict=True
+    )
+
+
+def test_the_dtypes_of_windows_are_declared_to_scikit_learn():
+    tags = get_tags(SlidingWindow())
+    assert tags.transformer_tags.preserves_dtype == ["float64", "float32"]
 
 
 def test_fitted_attributes():
