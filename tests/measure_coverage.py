@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TORCH_TESTS = ["tests/nn", "tests/training", "tests/inference"]
 KERNEL_TESTS = ["tests/kernels", "tests/nn", "tests/training/test_compiled.py"]
+# Of the kernels' tests, these take minutes in Python and cover nothing more.
+SLOW_IN_PYTHON = "changed_between or place_in_the_batch or arguments_are_not"
 AT_LEAST = 98
 
 
@@ -48,7 +50,8 @@ def main(folder):
 
     cache = {"NUMBA_CACHE_DIR": str(folder / "numba")}
     run_tests("-m", "not grid and not gpu", **cache)
-    run_tests("-p", "uncompiled", *KERNEL_TESTS, PYTHONPATH=str(ROOT / "tests"))
+    selection = [*KERNEL_TESTS, "-k", f"not ({SLOW_IN_PYTHON})"]
+    run_tests("-p", "uncompiled", *selection, PYTHONPATH=str(ROOT / "tests"))
     run_tests(*TORCH_TESTS, NUMBA_DISABLE_JIT="1")
     coverage("combine", "--quiet")
     return coverage("report", check=False).returncode

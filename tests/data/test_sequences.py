@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from skrnn import BiRNNClassifier, RNNRegressor
 from skrnn._data import sequences as module
 from skrnn._data.scaling import feature_scaling
-from skrnn._data.sequences import Sequences
+from skrnn._data.sequences import Sequences, split_sequences
 
 N_SAMPLES, N_TIMESTEPS, N_FEATURES = 12, 5, 3
 LENGTHS = [3, 5, 1, 4, 2, 5, 3, 1, 6, 2, 4, 3]
@@ -785,6 +785,46 @@ def test_overlap_before_is_zero_for_ragged_x():
     X = Sequences(np.zeros((6, 1)), np.array([3, 1, 2]))
 
     assert [X.overlap_before(row) for row in range(3)] == [0, 0, 0]
+
+
+def test_overlap_before_judges_by_the_three_rows_before():
+    series = np.random.default_rng(0).normal(size=20)
+    X = windows(series[:, None], 5).copy()
+    X[2], X[7] = np.arange(5.0)[:, None], 0.0  # neither is among the rows 3 to 6
+
+    assert Sequences(X).overlap_before(6) == 4
+
+
+def test_overlap_before_is_zero_for_equal_rows():
+    X = np.tile(np.arange(3.0)[:, None], (6, 1, 1))
+
+    assert Sequences(X).overlap_before(5) == 0
+
+
+def test_overlap_before_takes_no_constant_steps_for_a_stride():
+    X = np.array([[5.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 7]])[:, :, None]
+
+    # Two zeros at the end and at the start say nothing; a single step may be shared.
+    assert Sequences(X).overlap_before(3) == 1
+
+
+# split_sequences
+
+
+def test_split_sequences_returns_pieces_of_the_given_lengths():
+    pieces = split_sequences(np.arange(12).reshape(6, 2), np.array([2, 3, 1]))
+
+    assert pieces.dtype == object
+    expected = np.split(np.arange(12).reshape(6, 2), [2, 5])
+    for piece, rows in zip(pieces, expected, strict=True):
+        assert_array_equal(piece, rows)
+
+
+def test_pieces_of_one_length_are_not_stacked():
+    pieces = split_sequences(np.arange(6), np.array([3, 3]))
+
+    assert pieces.shape == (2,)
+    assert_array_equal(pieces[1], [3, 4, 5])
 
 
 # feature_scaling

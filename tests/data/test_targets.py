@@ -7,6 +7,7 @@ import torch
 from messages import raises
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -391,6 +392,43 @@ def test_unknown_labels_are_rejected_by_name(known, came, message):
     )
     with raises(ValueError, message + remedy):
         ClassTarget(np.array(known)).encode(np.array(came))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numeric_labels_must_be_finite(dtype, wrong):
+    found = "NaN" if np.isnan(wrong) else "infinity or a value too large for"
+    y = np.array([0, 1, wrong], dtype=dtype)
+    with pytest.raises(ValueError, match=f"^Input y_val contains {found}"):
+        ClassTarget(np.array([0.0, 1.0])).encode(y, name="y_val")
+
+
+def test_several_labels_of_more_than_two_classes_are_rejected():
+    message = (
+        "Unknown label type: multiclass-multioutput. y must hold one label for each "
+        "sequence, or zeros and ones for each of several labels. Set "
+        "return_sequences=True for one label per time step, or use "
+        "MultiOutputClassifier for several multi-class targets."
+    )
+    with raises(ValueError, message):
+        class_target(np.array([[0, 1], [2, 0], [1, 1]]), owner="RNNClassifier")
+
+
+def test_numbers_that_are_no_labels_are_rejected():
+    with pytest.raises(ValueError, match=r"^Unknown label type: continuous"):
+        class_target(np.array([0.5, 1.5, 0.5]), owner="RNNClassifier")
+
+
+def test_a_column_of_labels_warns_and_is_read_as_labels():
+    target = class_target(LABELS, owner="RNNClassifier")
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        codes = target.encode(LABELS[:, None])
+    assert_array_equal(codes, target.encode(LABELS))
+
+
+def test_an_indicator_must_be_finite():
+    with raises(ValueError, "Input y_val contains NaN."):
+        MultilabelTarget(2).encode(np.array([[0, np.nan], [1, 1]]), name="y_val")
 
 
 def test_an_indicator_matrix_is_rejected_after_labels():
