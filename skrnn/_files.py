@@ -1,7 +1,9 @@
 """Files that are complete, or do not exist."""
 
 import os
+import secrets
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -26,3 +28,19 @@ def written_file(path, *parts):
     except BaseException:  # also Ctrl-C; it is raised again
         path.unlink(missing_ok=True)
         raise
+
+
+def replace_file(path, content):
+    """Write a file at once: after a failure, `path` is as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to. An existing file is replaced; a link stays a link.
+
+    content : bytes
+    """
+    path = Path(os.path.realpath(path))
+    partial = path.with_name(f".skrnn-{secrets.token_hex(8)}.tmp")
+    with written_file(partial, content):
+        os.replace(partial, path)

@@ -8,12 +8,10 @@ import hashlib
 import json
 import math
 import os
-import secrets
-from pathlib import Path
 
 import numpy as np
 
-from skrnn._files import written_file
+from skrnn._files import replace_file
 
 FORMAT_VERSION = 1
 METADATA = "skrnn"  # the name of the one string of metadata, which is JSON
@@ -74,20 +72,12 @@ def write_file(path, document, arrays):
             f"values, or {MAX_HEADER_BYTES} bytes, for save_model. Got {length} bytes. "
             "Save with joblib."
         )
-    _replace(path, content)
+    replace_file(path, content)
 
 
 def _is_too_large(header):
     n_values = sum(map(header.count, (b",", b"[", b"{")))
     return len(header) > MAX_HEADER_BYTES or n_values > MAX_VALUES
-
-
-def _replace(path, content):
-    """Write to a new file in the same folder, then rename it."""
-    path = Path(os.path.realpath(path))  # a link stays a link
-    partial = path.with_name(f".skrnn-{secrets.token_hex(8)}.tmp")
-    with written_file(partial, content):
-        os.replace(partial, path)
 
 
 def _checksum(text, arrays):
