@@ -283,6 +283,91 @@ class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
 
         save_estimator(self, path)
 
+    def export_onnx(self, path):
+        """Export the fitted model to ONNX, to predict without Python.
+
+        The file holds all that `predict` does: standardisation of X, `window_norm`,
+        patches, the linear model, all members of an ensemble, and the units or the
+        labels of y. It has no parameters, no history and nothing to train with: keep
+        the file of `save_model` too. It is written at once: if exporting fails, an
+        existing file is left as it was.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Name of the file, which is replaced if it exists.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed; `pip install "skrnn[onnx]"` installs it.
+
+        ValueError
+            If the labels of a classifier are neither strings nor numbers, a weight is
+            not finite in float32, or the network was changed after `fit`.
+
+        NotFittedError
+            If the model is not fitted.
+
+        See Also
+        --------
+        save_model : Saves the model itself.
+
+        Notes
+        -----
+        Inputs of the graph, for any number of rows:
+
+        - `X`, float32, in the form that `fit` received: `(n_samples, n_timesteps)` for
+          2-D X; otherwise `(n_samples, n_timesteps, n_features)`, with any number of
+          steps. With `embedding_dim` it is `(n_samples, n_timesteps)` in int64, where 0
+          is padding behind the tokens of a row.
+        - `lengths`, int64 of shape `(n_samples,)`: the number of time steps of each
+          row, if rows are padded at their ends; the values of the padding are ignored.
+          It may be left out if they are not. It does not exist for 2-D X and token ids.
+
+        Outputs of the graph:
+
+        - `variable`, of a regressor: predictions in the shape and the dtype of
+          `predict`. With `loss='quantile'` these are the medians, and `quantiles` is
+          what `predict_quantiles` returns.
+        - `label` and `probabilities`, of a classifier: what `predict` and
+          `predict_proba` return. Integers become int64.
+
+        With `return_sequences`, all have an axis of time steps after the first one;
+        behind the end of a row numbers are NaN, and labels have no meaning.
+
+        The graph computes what `predict` computes for `X.astype('float32')`. Layers run
+        in float32, whatever the dtype in `fit` was, so that results differ from those
+        in float64 by about 1e-6 of the deviation of y. Subtract large constants from X
+        before `fit`, which float32 would round. `initial_state` 'normal' and 'carry'
+        start from zeros, as in `predict`. The graph accepts NaN in X, and returns it;
+        wrong lengths and token ids raise an error of the runtime, whose text has the
+        rule. The operators are those of ONNX opset 17.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import onnxruntime
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from skrnn import RNNClassifier
+        >>> X = np.random.default_rng(0).normal(size=(20, 5, 2)).astype("float32")
+        >>> y = np.where(X[:, -1, 0] > 0, "up", "down")
+        >>> model = RNNClassifier(hidden_size=4, max_epochs=5, random_state=0).fit(X, y)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "model.onnx"
+        ...     model.export_onnx(path)
+        ...     session = onnxruntime.InferenceSession(path)
+        >>> label, probabilities = session.run(None, {"X": X})
+        >>> (label == model.predict(X)).all()
+        np.True_
+        >>> np.allclose(probabilities, model.predict_proba(X), atol=1e-5)
+        True
+        """
+        from skrnn._onnx.export import export_model
+
+        export_model(self, path)
+
     def __getstate__(self):
         state = dict(super().__getstate__())
         net, others = state.pop("net_", None), state.pop("_other_nets", [])

@@ -27,7 +27,7 @@ LAYERS = [
     {"_inference"},
     {"_parameters"},
     {"_inputs"},
-    {"_saving"},
+    {"_saving", "_onnx"},
     {"_fitting"},
     {"_base"},
     {"_regressor", "_classifier"},
@@ -71,6 +71,7 @@ MAY_NEED = {
     "_kernels.products": {"llvmlite", "numba"},
     "_kernels.reading": {"numba"},
     "_kernels.recurrent": {"numba"},
+    "_onnx.graph": {"onnx"},
 }
 OPTIONAL = ["matplotlib", "safetensors", "polars", "numba", "onnx", "statsmodels"]
 

@@ -28,7 +28,7 @@ OWN_DEFAULT = {
     "validation_strategy": "a regressor's rows often follow each other in time",
 }
 
-RETURN_NOTHING = {"save_model"}
+RETURN_NOTHING = {"export_onnx", "save_model"}
 
 
 def public_items():

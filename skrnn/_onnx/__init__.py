@@ -1,0 +1,1 @@
+"""Fitted estimators as ONNX graphs; imported where a model is exported."""
