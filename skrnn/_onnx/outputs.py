@@ -108,17 +108,9 @@ class OutputWriter:
         graph, target = self.graph, self.target
         n_levels = len(target.levels)
         shape = *self._kept_axes(), target.n_targets, n_levels
-        values = graph.reshape(output, *shape)
-        n_levels = np.array([n_levels])
-        return graph.add(
-            "TopK",
-            values,
-            n_levels,
-            axis=-1,
-            largest=0,
-            sorted=1,
-            outputs=(True, False),
-        )[0]
+        values, k = graph.reshape(output, *shape), np.array([n_levels])
+        values, _ = graph.add("TopK", values, k, largest=0, outputs=2)
+        return values
 
     def _to_units(self, values, reference):
         """Return standardised `(N, T)` or `(N, T, Q)` in the units of y."""
