@@ -340,9 +340,10 @@ class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
         in float32, whatever the dtype in `fit` was, so that results differ from those
         in float64 by about 1e-6 of the deviation of y. Subtract large constants from X
         before `fit`, which float32 would round. `initial_state` 'normal' and 'carry'
-        start from zeros, as in `predict`. The graph accepts NaN in X, and returns it;
-        wrong lengths and token ids raise an error of the runtime, whose text has the
-        rule. The operators are those of ONNX opset 17.
+        start from zeros, as in `predict`. On a CPU, wrong lengths and token ids, and
+        values of X that are not finite, raise an error of onnxruntime whose text has
+        the rule. It logs a warning about `lengths`, which has a default, when it loads
+        the file. The operators are those of ONNX opset 17.
 
         Examples
         --------

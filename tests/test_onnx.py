@@ -436,6 +436,16 @@ def test_differences_need_rows_of_two_steps(tmp_path):
         run(session, {"X": X[:, :1]})
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sequences", [X, FLAT], ids=["3-D", "2-D"])
+def test_values_that_are_not_finite_are_refused(sequences, value, tmp_path):
+    model = fit("four classes", sequences, hidden_size=4)
+    session, wrong = open_session(model, tmp_path), sequences.copy()
+    wrong[2, 3] = value
+    with pytest.raises(Exception, match="X must be finite"):
+        run(session, {"X": wrong})
+
+
 @pytest.mark.parametrize(
     ("row", "rule"),
     [

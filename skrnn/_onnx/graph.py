@@ -144,15 +144,16 @@ class Graph:
         """Return 0, 1, ..., stop - 1."""
         return self.add("Range", 0, stop, 1)
 
-    def require(self, value, condition, rule):
-        """Return an int value as it is, after a condition holds everywhere.
+    def require(self, value, dtype, condition, rule):
+        """Return a number as it is, after a condition holds everywhere.
 
         ONNX has no operator that fails. Here, one reads an element that does not exist
         if the condition is false somewhere, and the runtime prints its name: the rule.
+        On a GPU, reading it returns zero, and the rule is not enforced.
         """
         holds = self.add("ReduceMin", self.cast(condition, INT32), keepdims=0)
-        index = self.cast(self.add("Sub", np.int32(1), holds), INT)
-        zero = self.add("Gather", np.zeros(1, INT), index, name=rule)
+        index = self.add("Sub", np.int32(1), holds)
+        zero = self.add("Gather", np.zeros(1, dtype), index, name=rule)
         return self.add("Add", value, zero)
 
     # -- the end

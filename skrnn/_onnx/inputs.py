@@ -79,7 +79,8 @@ def read_batch(graph, estimator, min_steps):
         X = graph.add_input("X", FLOAT, [ROWS, n_steps], doc)
         n_rows = graph.add("Shape", X, start=0, end=1)
         lengths = graph.add("Expand", np.array([n_steps]), n_rows)
-        return Batch(graph.unsqueeze(X, 2), lengths, n_steps, 1, ragged=False)
+        X = graph.unsqueeze(_require_finite(graph, X), 2)
+        return Batch(X, lengths, n_steps, 1, ragged=False)
     doc = "Sequences, oldest time step first. Values behind the end of a row are free."
     n_features = estimator.n_features_in_
     X = graph.add_input("X", FLOAT, [ROWS, STEPS, n_features], doc)
@@ -97,13 +98,20 @@ def read_batch(graph, estimator, min_steps):
         graph.add("LessOrEqual", lengths, n_steps),
     )
     rule = f"lengths must be from {min_steps} to n_timesteps"
-    lengths = graph.require(lengths, is_valid, rule)
+    lengths = graph.require(lengths, INT, is_valid, rule)
     n_rows = graph.add("Shape", X, start=0, end=1)
     lengths = graph.add("Expand", lengths, n_rows)
     batch = Batch(X, lengths, n_steps, n_features, ragged=True)
     # Padding may hold anything, NaN too, which zero weights would not remove.
     valid = graph.unsqueeze(batch.valid(graph), 2)
-    return replace(batch, values=graph.add("Where", valid, X, np.float32(0)))
+    X = graph.add("Where", valid, X, np.float32(0))
+    return replace(batch, values=_require_finite(graph, X))
+
+
+def _require_finite(graph, X):
+    """Return X: a label would not tell that a value is NaN."""
+    is_finite = graph.add("LessOrEqual", graph.add("Abs", X), np.finfo(FLOAT).max)
+    return graph.require(X, FLOAT, is_finite, "X must be finite")
 
 
 def _read_token_ids(graph, n_steps, n_tokens):
@@ -125,12 +133,12 @@ def _read_token_ids(graph, n_steps, n_tokens):
         "And", graph.add("GreaterOrEqual", X, 0), graph.add("Less", X, n_tokens)
     )
     rule = f"X must hold ids from 0 to {n_tokens - 1}"
-    lengths = graph.require(lengths, is_id, rule)
+    lengths = graph.require(lengths, INT, is_id, rule)
     is_padded = graph.add("Equal", lengths, n_tokens_of_rows)
     rule = "X must have the padding 0 behind the tokens only"
-    lengths = graph.require(lengths, is_padded, rule)
+    lengths = graph.require(lengths, INT, is_padded, rule)
     is_filled = graph.add("Greater", lengths, 0)
-    lengths = graph.require(lengths, is_filled, "X must have a token in every row")
+    lengths = graph.require(lengths, INT, is_filled, "X must have a token in every row")
     return Batch(X, lengths, n_steps, 1, ragged=True, dtype=INT)
 
 
