@@ -288,9 +288,10 @@ class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
 
         The file holds all that `predict` does: standardisation of X, `window_norm`,
         patches, the linear model, all members of an ensemble, and the units or the
-        labels of y. It has no parameters, no history and nothing to train with: keep
-        the file of `save_model` too. It is written at once: if exporting fails, an
-        existing file is left as it was.
+        labels of y. Transformers before the estimator in a pipeline are not in it. It
+        has no parameters, no history and nothing to train with: keep the file of
+        `save_model` too. It is written at once: if exporting fails, an existing file is
+        left as it was.
 
         Parameters
         ----------
@@ -325,7 +326,7 @@ class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
           row, if rows are padded at their ends; the values of the padding are ignored.
           It may be left out if they are not. It does not exist for 2-D X and token ids.
 
-        Outputs of the graph:
+        Outputs of the graph, named as skl2onnx does:
 
         - `variable`, of a regressor: predictions in the shape and the dtype of
           `predict`. With `loss='quantile'` these are the medians, and `quantiles` is
