@@ -1,10 +1,10 @@
 """Measure which lines and branches of skrnn the tests cover.
 
-`python tests/measure_coverage.py [FOLDER]` takes half an hour or more on two cores. It
-runs all tests but the grid, with a new cache of numba, so that what writes LLVM's
-instructions runs; then those of the kernels, with the kernels run as Python code (see
-`uncompiled.py`); then some without compiled layers. It prints the lines and branches
-that no test covers, and fails below 98 %. FOLDER keeps the data.
+`python tests/measure_coverage.py [FOLDER]` takes half an hour on two cores. It runs the
+default tests, with a new cache of numba, so that what writes LLVM's instructions runs;
+then those of the kernels, with the kernels run as Python code (see `uncompiled.py`);
+then some without compiled layers. It prints the lines and branches that no test covers,
+and fails below 98 %. FOLDER keeps the data.
 """
 
 import os
@@ -49,7 +49,7 @@ def main(folder):
         coverage("run", "-m", "pytest", "-q", *arguments, check=False, **variables)
 
     cache = {"NUMBA_CACHE_DIR": str(folder / "numba")}
-    run_tests("-m", "not grid and not gpu", **cache)
+    run_tests(**cache)
     selection = [*KERNEL_TESTS, "-k", f"not ({SLOW_IN_PYTHON})"]
     run_tests("-p", "uncompiled", *selection, PYTHONPATH=str(ROOT / "tests"))
     run_tests(*TORCH_TESTS, NUMBA_DISABLE_JIT="1")
