@@ -1,4 +1,4 @@
-"""The private names of scikit-learn that skrnn uses, all in one place."""
+"""What differs between versions of scikit-learn, and its private names."""
 
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
@@ -11,7 +11,20 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 
+try:  # scikit-learn 1.9 and newer
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:
+        """Takes no callbacks: this version of scikit-learn has none."""
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "HasMethods",
     "Hidden",
     "Interval",
@@ -19,5 +32,39 @@ __all__ = [
     "RealNotInt",
     "StrOptions",
     "_safe_indexing",
+    "has_callbacks",
+    "init_callback_context",
     "validate_parameter_constraints",
+    "with_callbacks",
+    "without_callbacks",
 ]
+
+
+def has_callbacks(estimator):
+    """Whether `set_callbacks` gave an estimator callbacks, or a meta-estimator did."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))
+
+
+def without_callbacks(state):
+    """Return the state of an estimator without its callbacks of scikit-learn."""
+    return {name: value for name, value in state.items() if name != "_skl_callbacks"}
+
+
+def init_callback_context(estimator, **options):
+    """Return the context of the root task of a fit; None before scikit-learn 1.9.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `CallbackSupportMixin`, in a method that has `with_callbacks`.
+
+    **options : dict
+        What scikit-learn's `_init_callback_context` receives.
+
+    Returns
+    -------
+    context : sklearn.callback.CallbackContext or None
+    """
+    if not hasattr(estimator, "_init_callback_context"):
+        return None
+    return estimator._init_callback_context(**options)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+from skrnn._compat import CallbackSupportMixin, with_callbacks
 from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.samples import SampleEncoder
 from skrnn._data.scaling import feature_scaling
@@ -35,7 +36,12 @@ from skrnn._training.automatic import (
     choose_patch_size,
     choose_pooling,
 )
-from skrnn._training.callbacks import EarlyStopping, PlateauSchedule, ProgressBar
+from skrnn._training.callbacks import (
+    EarlyStopping,
+    PlateauSchedule,
+    ProgressBar,
+    copy_callbacks,
+)
 from skrnn._training.checkpoint import open_checkpoint, without_checkpoints
 from skrnn._training.config import TrainingConfig
 from skrnn._training.convergence import warn_if_not_converged
@@ -50,9 +56,10 @@ from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
+from skrnn._training.tasks import FitTasks, NoTasks
 
 
-class FitMixin(InputValidationMixin):
+class FitMixin(CallbackSupportMixin, InputValidationMixin):
     """`fit`, in terms of methods that the estimators implement or replace.
 
     Subclasses define `__init__` and `_parameter_constraints`, and implement
@@ -207,9 +214,9 @@ class FitMixin(InputValidationMixin):
                 encoder = self._new_encoder(samples, classes, one_epoch)
             samples = self._apply_class_weights(samples, encoder.target)
             plan = self._plan_fit(samples, encoder, external, continuing, one_epoch)
+            passed = None if one_epoch else (X, y, sample_weight)
             try:
-                plan, judgement = self._judge(samples, plan)
-                self._train(samples, external, encoder, plan, judgement, continuing)
+                self._carry_out(plan, samples, external, encoder, continuing, passed)
             except torch.OutOfMemoryError as error:
                 raise torch.OutOfMemoryError(
                     f"Training must fit in the memory of the device, {plan.device}. "
@@ -282,38 +289,61 @@ class FitMixin(InputValidationMixin):
             checkpoint=checkpoint,
         )
 
-    def _judge(self, samples, plan):
+    @with_callbacks
+    def _carry_out(self, plan, samples, external, encoder, continuing, passed):
+        """Train as planned, and call the hooks of scikit-learn's callbacks.
+
+        `passed` is what `fit` received; None calls no hooks.
+        """
+        tasks = NoTasks()
+        if passed is not None:
+            n_trainings = len(self._fold_plans(plan)) + self.n_members
+            tasks = FitTasks(self, *passed, n_trainings, plan.config.max_epochs)
+        plan, judgement = self._judge(samples, plan, tasks)
+        self._train(samples, external, encoder, plan, judgement, continuing, tasks)
+        tasks.end()
+
+    def _fold_plans(self, plan):
+        """Return the plan and the rows of each training of `_judge`."""
+        plans = [plan]
+        if plan.alternative is not None:
+            plans.append(replace(plan, linear=plan.alternative))
+        return [(each, *fold) for each, fold in product(plans, plan.folds)]
+
+    def _judge(self, samples, plan, tasks):
         """Return the plan with its linear model chosen, and what the folds say.
 
         That is a `Judgement`, or None without folds.
         """
         if not plan.folds:
             return plan, None
-        plans = [plan]
-        if plan.alternative is not None:
-            plans.append(replace(plan, linear=plan.alternative))
         stopping = threading.Event()
         jobs = [
             partial(
-                self._train_fold, samples, each.of_part(f"fold-{i}"), *fold, stopping
+                self._train_fold,
+                samples,
+                each.of_part(f"fold-{i}"),
+                *fold,
+                stopping,
+                tasks.training("fold"),
             )
-            for i, (each, fold) in enumerate(product(plans, plan.folds))
+            for i, (each, *fold) in enumerate(self._fold_plans(plan))
         ]
         results = run_jobs(jobs, torch.get_num_threads(), stopping.set)
         n = len(plan.folds)
         judgements = [
             Judgement(results[first : first + n]) for first in range(0, len(jobs), n)
         ]
-        if len(plans) == 2:
+        if len(judgements) == 2:
             first, other = (
                 judgement.errors(samples.y, self._error_power())
                 for judgement in judgements
             )
             if is_better(other, first, judgements[0].weights):
-                return plans[1], judgements[1]
-        return plans[0], judgements[0]
+                return replace(plan, linear=plan.alternative), judgements[1]
+        return plan, judgements[0]
 
-    def _train(self, samples, external, encoder, plan, judgement, continuing):
+    def _train(self, samples, external, encoder, plan, judgement, continuing, tasks):
         """Train the network and set the fitted attributes."""
         factor = 1.0 if judgement is None else judgement.factor
         if plan.linear.is_sufficient:
@@ -341,9 +371,18 @@ class FitMixin(InputValidationMixin):
         is_judged = judgement is not None or plan.linear.is_sufficient
         if not continuing and (net.module_.highway is not None or is_judged):
             starts = LinearStart(net).fit(train).for_nets(nets)
+        epoch_tasks = [
+            tasks.training(
+                "member" if len(nets) > 1 else "training",
+                partial(self._attributes_after, encoder, plan, start, factor),
+            )
+            for start in starts
+        ]
         n_before, interrupt = len(net.history), None
         try:
-            train_members(nets, train, valid, starts, torch.get_num_threads())
+            train_members(
+                nets, train, valid, starts, epoch_tasks, torch.get_num_threads()
+            )
         except KeyboardInterrupt as error:
             is_alone = len(nets) == 1  # members differ in the epochs they completed
             keeps_epochs = self.warm_start and is_alone and net.is_restored_
@@ -365,7 +404,26 @@ class FitMixin(InputValidationMixin):
         if interrupt is not None:
             raise interrupt
 
-    def _train_fold(self, samples, plan, train, valid, stopping):
+    def _attributes_after(self, encoder, plan, start, factor, net):
+        """Return the fitted attributes with the weights of a net in training."""
+        copied = build_net(net.module_.config, plan.config, encoder.target, plan.device)
+        import_state(copied, export_state(net))
+        copied.engine_name_ = net.engine_name_
+        if factor < 1.0:
+            start.for_copy(copied).shrink(factor)
+        copied.module_.eval()
+        fitted = object.__new__(type(self))
+        vars(fitted).update(vars(self))
+        fitted._set_fitted([copied], encoder, plan)
+        fitted.net_ = copied
+        before = vars(self)
+        return {
+            name: value
+            for name, value in vars(fitted).items()
+            if name not in before or before[name] is not value
+        }
+
+    def _train_fold(self, samples, plan, train, valid, stopping, task):
         """Train a new network on the rows of one fold, until an event is set.
 
         Returns
@@ -387,7 +445,7 @@ class FitMixin(InputValidationMixin):
         train_set = net.make_dataset(data, train)
         valid_set = net.make_dataset(data.with_weights(None), valid)
         start = LinearStart(net).fit(train_set)
-        net.train(train_set, valid_set, start, stopping)
+        net.train(train_set, valid_set, start, stopping, task)
         weights, reference = samples.weights_of(valid), data.sequences.reference()
         if reference is not None:
             reference = tuple(part[valid] for part in reference)
@@ -479,7 +537,7 @@ class FitMixin(InputValidationMixin):
 
     def _make_callbacks(self, one_epoch, stops_early):
         # Copies: callbacks change during training, and a parameter must not.
-        callbacks = deepcopy(without_checkpoints(self.callbacks))
+        callbacks = copy_callbacks(without_checkpoints(self.callbacks))
         if one_epoch:
             return callbacks
         callbacks += self._schedule_callbacks()
@@ -517,7 +575,7 @@ class FitMixin(InputValidationMixin):
         """Return a net for each seed, of which the first shows its progress."""
         nets = []
         for i, seed in enumerate(seeds):
-            callbacks = deepcopy(plan.callbacks)  # members must not share them
+            callbacks = copy_callbacks(plan.callbacks)  # members must not share them
             if nets:
                 callbacks = [cb for cb in callbacks if not isinstance(cb, ProgressBar)]
             if plan.checkpoint is not None:

@@ -224,6 +224,11 @@ default='squared_error'
         skorch callbacks. `fit` copies them, so that the parameter is not modified; they
         receive encoded targets. A callback that sets the learning rate requires
         `lr_schedule=None`. With a `Checkpoint`, a fit that was killed can be resumed.
+        What they hold that cannot be copied, such as the writer of skorch's
+        `TensorBoard`, is shared by the copies. From scikit-learn 1.9 on,
+        `set_callbacks` sets callbacks of scikit-learn, which receive each epoch of
+        `fit`: `sklearn.callback.ProgressBar` and `ScoringMonitor`, for example. The
+        fitted estimator that they receive has the weights of that epoch.
 
     early_stopping : bool or 'auto', default='auto'
         Whether to stop training when the validation loss no longer improves, and to
@@ -278,8 +283,10 @@ default='squared_error'
         modified.
 
     verbose : int, default=0
-        1 shows a progress bar with the losses and the time left, and says when
-        functions are compiled for the first time; 0 prints nothing.
+        0 prints nothing. 1 shows a progress bar of the epochs, with the losses and the
+        time left, on standard error, and says when functions are compiled for the first
+        time. An ensemble shows the bar of its first member; folds of cross-validation
+        show none. Higher values do the same: callbacks of skorch receive them.
 
     Attributes
     ----------

@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_is_fitted
 
+from skrnn._compat import without_callbacks
 from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.samples import SampleEncoder
 from skrnn._data.step_targets import StepwiseTarget, unwrap_target
@@ -74,7 +75,7 @@ def to_document(estimator):
     params = estimator.get_params(deep=False)
     state = {
         name: value
-        for name, value in estimator.__getstate__().items()
+        for name, value in without_callbacks(estimator.__getstate__()).items()
         if name not in params and name != "_skrnn_version"
     }
     request = state.pop("_metadata_request", None)

@@ -2,10 +2,11 @@
 
 import math
 import signal
+from copy import copy, deepcopy
 from opcode import opname
 
 import torch
-from skorch.callbacks import Callback, PassthroughScoring
+from skorch.callbacks import Callback, PassthroughScoring, TensorBoard
 
 
 class StopTraining(Exception):
@@ -148,13 +149,60 @@ class ProgressBar(Callback):
         self.close()
 
 
+def copy_callbacks(callbacks):
+    """Return copies of callbacks, which a fit may change.
+
+    What cannot be copied, such as the open file of a logger, is shared.
+
+    Parameters
+    ----------
+    callbacks : list
+        Callbacks, classes, or (name, callback) tuples.
+
+    Returns
+    -------
+    callbacks : list
+    """
+    return [
+        (each[0], _copy_callback(each[1]))
+        if isinstance(each, tuple)
+        else _copy_callback(each)
+        for each in callbacks
+    ]
+
+
+def _copy_callback(callback):
+    try:
+        return deepcopy(callback)
+    except TypeError:  # such as a lock in it
+        copied = copy(callback)
+    for name, value in vars(callback).items():
+        try:
+            value = deepcopy(value)
+        except TypeError:
+            continue
+        setattr(copied, name, value)
+    return copied
+
+
 def has_batch_hooks(callback):
     """Whether a callback uses hooks of batches, or batch rows of the history."""
-    hooks = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    hooks = ["on_batch_begin", "on_batch_end", "on_grad_computed"]
+    if _ignores_batches(callback):
+        hooks.remove("on_batch_end")
     return isinstance(callback, PassthroughScoring) or any(
         getattr(type(callback), hook, None) is not getattr(Callback, hook)
         for hook in hooks
     )
+
+
+def _ignores_batches(callback):
+    """Whether `on_batch_end` of one of skorch's loggers records nothing."""
+    hook = getattr(type(callback), "on_batch_end", None)
+    if hook is TensorBoard.on_batch_end:  # notes that there was a batch
+        return True
+    is_of_skorch = getattr(hook, "__module__", None) == "skorch.callbacks.logging"
+    return is_of_skorch and not getattr(callback, "log_on_batch_end", True)
 
 
 def is_raised_by_callback(interrupt):

@@ -59,7 +59,8 @@ class Judgement:
         How much of the network's correction to keep.
 
     mean_curve : list of float
-        Of the validation losses.
+        Of the validation losses; as long as the shortest curve, if a callback stopped
+        a fold.
     """
 
     def __init__(self, results):
@@ -68,7 +69,8 @@ class Judgement:
         self.weights = np.hstack([result.weights for result in results])
         self.factor = shrinkage_factor(losses, self.weights)
         sizes = [len(result.rows) for result in results]
-        curves = [result.curve for result in results]
+        n_epochs = min(len(result.curve) for result in results)
+        curves = [result.curve[:n_epochs] for result in results]
         self.mean_curve = np.average(curves, axis=0, weights=sizes).tolist()
 
     def errors(self, y, power):

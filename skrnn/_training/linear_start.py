@@ -73,6 +73,12 @@ class LinearStart:
             starts.append(start)
         return starts
 
+    def for_copy(self, net):
+        """Return an equal start for a copy of the net in training."""
+        start = LinearStart(net)
+        start.weight, start.bias = self.weight, self.bias
+        return start
+
     @torch.no_grad()
     def release_head(self):
         """Set the head back to its initial weights, if `fit` set it to zero.

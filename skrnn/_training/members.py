@@ -18,7 +18,7 @@ def member_seeds(seed, n_members):
     return [seed, *map(int, others[1:])]
 
 
-def train_members(nets, train, valid, starts, n_threads):
+def train_members(nets, train, valid, starts, tasks, n_threads):
     """Train nets on the same data, several at a time.
 
     Parameters
@@ -31,13 +31,16 @@ def train_members(nets, train, valid, starts, n_threads):
     starts : list of LinearStart or None
         Of each net.
 
+    tasks : list of TrainingTask or None
+        Of each net.
+
     n_threads : int
         How many are trained at a time.
     """
     stopping = threading.Event()
     jobs = [
-        partial(net.train, train, valid, start, stopping)
-        for net, start in zip(nets, starts, strict=True)
+        partial(net.train, train, valid, start, stopping, task)
+        for net, start, task in zip(nets, starts, tasks, strict=True)
     ]
     run_jobs(jobs, n_threads, stopping.set)
 

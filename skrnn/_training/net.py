@@ -168,7 +168,7 @@ class RecurrentNet(NeuralNet):
         self.module_.noise = Noise(self.seed, self.device)
         self.engine_ = None  # only during training
         self.engine_name_ = None
-        self.stopping_ = None  # only during training
+        self.stopping_ = self.task_ = None  # only during training
         self.epoch_start_ = None  # only during training
         self.keeps_epochs = self.is_restored_ = False  # after Ctrl-C
         return self
@@ -184,8 +184,8 @@ class RecurrentNet(NeuralNet):
 
     def __getstate__(self):
         # The buffers of an engine belong to the parameters of this net, not of a copy.
-        dropped = {"engine_": None, "stopping_": None, "epoch_start_": None}
-        return super().__getstate__() | dropped
+        names = ("engine_", "stopping_", "task_", "epoch_start_")
+        return super().__getstate__() | dict.fromkeys(names)
 
     def make_dataset(self, samples, rows):
         """Return rows of encoded samples in the precision of the module."""
@@ -199,7 +199,7 @@ class RecurrentNet(NeuralNet):
 
     # -- training
 
-    def train(self, dataset, validation=None, start=None, stopping=None):
+    def train(self, dataset, validation=None, start=None, stopping=None, task=None):
         """Train for `max_epochs` epochs, or until a callback stops training.
 
         Unlike skorch's `fit` this lets KeyboardInterrupt through. With `keeps_epochs`
@@ -219,10 +219,15 @@ class RecurrentNet(NeuralNet):
 
         stopping : threading.Event, default=None
             Ends training within the epoch, once another thread sets it.
+
+        task : TrainingTask, default=None
+            Receives each epoch, and may end training after it.
         """
         self._prepare_training(dataset, validation)
-        self.stopping_ = stopping
+        self.stopping_, self.task_ = stopping, task
         try:
+            if task is not None:
+                task.begin(self)
             with suppress(StopTraining):
                 self.notify("on_train_begin", X=dataset, y=None)
                 if start is not None:
@@ -234,6 +239,8 @@ class RecurrentNet(NeuralNet):
             with suppress(StopTraining):
                 self.notify("on_train_end", X=dataset, y=None)
             self._check_weights()
+            if task is not None and not self.is_stopped():
+                task.end()
         except KeyboardInterrupt:
             if self._drop_incomplete_epoch():
                 self._restore_epoch_start()
@@ -250,7 +257,7 @@ class RecurrentNet(NeuralNet):
             self._close_engine()
             # Not needed any more, and they would keep the data alive.
             self.training_ = self.validation_ = self.lr_table_ = self.engine_ = None
-            self.stopping_ = self.epoch_start_ = None
+            self.stopping_ = self.task_ = self.epoch_start_ = None
         return self
 
     def _prepare_training(self, dataset, validation):
@@ -448,6 +455,21 @@ class RecurrentNet(NeuralNet):
             if is_raised_by_callback(interrupt):
                 raise StopTraining from interrupt
             raise
+        is_end = method_name == "on_epoch_end" and self.task_ is not None
+        if is_end and self.task_.is_stopped:
+            raise StopTraining
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Start a row of the history, and the task of the epoch."""
+        super().on_epoch_begin(net, **kwargs)
+        if self.task_ is not None:
+            self.task_.begin_epoch(self)
+
+    def on_epoch_end(self, net, **kwargs):
+        """End the task of the epoch, before a callback may end training."""
+        super().on_epoch_end(net, **kwargs)
+        if self.task_ is not None:
+            self.task_.end_epoch(self)
 
     # -- losses
 
