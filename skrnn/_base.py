@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from skrnn._compat import _VisualBlock
 from skrnn._data.step_targets import (
     StepValues,
     check_step_targets,
@@ -16,6 +17,7 @@ from skrnn._data.step_targets import (
     unwrap_target,
 )
 from skrnn._devices import limited_threads, resolve_device
+from skrnn._documentation import DocumentationLinkMixin
 from skrnn._fitting import FitMixin
 from skrnn._inference.prediction import (
     check_finite_outputs,
@@ -26,6 +28,7 @@ from skrnn._inference.prediction import (
     to_torch_layout,
 )
 from skrnn._inference.streaming import open_stream
+from skrnn._nn.description import count_parameters, describe
 from skrnn._nn.states import check_states
 from skrnn._saving.checks import check_state
 from skrnn._saving.container import InvalidFile
@@ -45,7 +48,7 @@ def _pools_by_attention(estimator):
     )
 
 
-class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=ABCMeta):
     """`fit`, and the parts of prediction that all estimators share."""
 
     # -- predict
@@ -229,6 +232,23 @@ class BaseRecurrent(FitMixin, BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _sk_visual_block_(self):
+        """Describe the estimator for scikit-learn's HTML representation."""
+        caption = None
+        if self.__sklearn_is_fitted__():
+            n_members = len(self._nets())
+            caption = f"{describe(self.module_)}: {count_parameters(self.module_):,} "
+            caption += "parameters"
+            if n_members > 1:
+                caption += f" in each of {n_members} members"
+        return _VisualBlock(
+            "single",
+            self,
+            names=type(self).__name__,
+            name_details=str(self),
+            name_caption=caption,
+        )
 
     # -- saving: numpy arrays and plain data, no objects of torch or skorch
 

@@ -11,6 +11,11 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 
+try:
+    from sklearn.utils._repr_html.estimator import _VisualBlock
+except ImportError:  # scikit-learn 1.6
+    from sklearn.utils._estimator_html_repr import _VisualBlock
+
 try:  # scikit-learn 1.9 and newer
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
@@ -31,6 +36,7 @@ __all__ = [
     "Options",
     "RealNotInt",
     "StrOptions",
+    "_VisualBlock",
     "_safe_indexing",
     "has_callbacks",
     "init_callback_context",

@@ -18,7 +18,15 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 # The layers of the library, lowest first: a file may import from its own layer, as long
 # as there is no cycle, and from those below. A new file or package must be added here.
 LAYERS = [
-    {"_compat", "_devices", "_files", "_version", "_warnings", "datasets"},
+    {
+        "_compat",
+        "_devices",
+        "_documentation",  # links of estimators and transformers
+        "_files",
+        "_version",
+        "_warnings",
+        "datasets",
+    },
     {"_data"},
     {"_preprocessing", "metrics"},
     {"_kernels"},

@@ -27,6 +27,7 @@ from skrnn._data.validation import (
     n_dimensions,
     ragged_pieces,
 )
+from skrnn._documentation import DocumentationLinkMixin
 
 # The forms of X; the output of `EachStep` has the form of its input.
 TABLE, BLOCK, RAGGED = "2-D", "3-D", "ragged"
@@ -41,7 +42,9 @@ def _transformer_has(method):
     return has
 
 
-class EachStep(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class EachStep(
+    DocumentationLinkMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Apply a transformer of 2-D data to the time steps of sequences.
 
     The sequences are concatenated into one 2-D array with a row per time step, a clone

@@ -13,9 +13,10 @@ from sklearn.utils.validation import (
 )
 
 from skrnn._compat import Interval
+from skrnn._documentation import DocumentationLinkMixin
 
 
-class ToSequences(TransformerMixin, BaseEstimator):
+class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Transform the rows of a table of lags into sequences.
 
     skforecast, mlforecast and sktime's reduction pass an estimator a table with one

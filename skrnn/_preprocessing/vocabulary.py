@@ -18,12 +18,13 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.utils.validation import validate_data
 
 from skrnn._compat import HasMethods, Interval, RealNotInt, StrOptions
+from skrnn._documentation import DocumentationLinkMixin
 from skrnn._warnings import warn_user
 
 DOCUMENTS, SEQUENCES, TABLE = "documents", "token sequences", "table"
 
 
-class BaseTokenEncoder(TransformerMixin, BaseEstimator):
+class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Base class of token encoders: reads X and learns the vocabulary.
 
     A subclass defines the first id of the vocabulary (`_first_id`), the name of the

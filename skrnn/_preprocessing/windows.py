@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skrnn._compat import Interval, StrOptions
+from skrnn._documentation import DocumentationLinkMixin
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator):
+class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     """Transform each row of a time series into the window of rows that ends with it.
 
     Row t becomes the rows `t - window_size + 1, ..., t`. The number and order of rows

@@ -1,0 +1,28 @@
+"""Links from the HTML representation of an estimator to its documentation."""
+
+# The address of the page of a class, with {name} for the name of the class, such as
+# "https://<site>/generated/skrnn.{name}.html". None, since no site is published yet:
+# representations then have no link.
+PAGE = None
+
+
+class DocumentationLinkMixin:
+    """Tells scikit-learn where the documentation of a class is, once `PAGE` is set.
+
+    scikit-learn links to it from the estimator, and from each of its parameters. The
+    names are those of scikit-learn's own mixin, of which `BaseEstimator` is a subclass.
+    """
+
+    @property
+    def _doc_link_module(self):
+        """The package whose classes have pages."""
+        return "" if PAGE is None else "skrnn"
+
+    @property
+    def _doc_link_template(self):
+        """The address, with a placeholder."""
+        return PAGE
+
+    def _doc_link_url_param_generator(self):
+        """Return what the placeholder stands for."""
+        return {"name": type(self).__name__}
