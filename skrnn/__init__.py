@@ -2,6 +2,7 @@
 
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
+from skrnn._displays import ForecastDisplay, LossCurveDisplay, TimeStepDisplay
 from skrnn._persistence import TRUSTED_TYPES, load_model
 from skrnn._preprocessing.each_step import EachStep
 from skrnn._preprocessing.frames import sequences_from_frame
@@ -17,9 +18,12 @@ __all__ = [
     "BiRNNClassifier",
     "Checkpoint",
     "EachStep",
+    "ForecastDisplay",
+    "LossCurveDisplay",
     "RNNClassifier",
     "RNNRegressor",
     "SlidingWindow",
+    "TimeStepDisplay",
     "ToSequences",
     "TokenEncoder",
     "TokenOneHotEncoder",

@@ -39,7 +39,7 @@ LAYERS = [
     {"_fitting"},
     {"_base"},
     {"_regressor", "_classifier"},
-    {"_persistence"},
+    {"_persistence", "_displays"},
     {"__init__"},
 ]
 LAYER_OF = {name: i for i, layer in enumerate(LAYERS) for name in layer}
