@@ -31,7 +31,7 @@ from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from skrnn import RNNRegressor, SlidingWindow
+from skrnn import LossCurveDisplay, RNNRegressor, SlidingWindow
 from skrnn.datasets import load_airline_passengers
 
 SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
@@ -141,7 +141,7 @@ print(errors.round(1).to_string(), "\n")
 # model. The last year of the training set is held out for validation. Both losses are
 # in the same standardised units.
 
-histories = {}
+trained = {}
 for ar_order in (chosen.ar_order_, 0):
     model = with_windows(
         RNNRegressor(
@@ -155,8 +155,7 @@ for ar_order in (chosen.ar_order_, 0):
             random_state=0,
         )
     )
-    model.fit(X[:-N_TEST], y[:-N_TEST])
-    histories[f"ar_order={ar_order}"] = model["model"].history_
+    trained[f"ar_order={ar_order}"] = model.fit(X[:-N_TEST], y[:-N_TEST])
 
 # %%
 # A grid search
@@ -194,18 +193,16 @@ for name, style in (
 above.axvline(truth.index[0], color="gray", linestyle="--", label="test set begins")
 above.set(xlabel="month", ylabel="passengers (thousands)", title="One month ahead")
 above.legend()
-for (name, history), color in zip(histories.items(), ("C0", "C2"), strict=True):
-    epoch = history["epoch"]
-    below.plot(epoch, history["train_loss"], color=color, label=f"{name}, training")
-    below.plot(
-        epoch, history["valid_loss"], "--", color=color, label=f"{name}, validation"
+for (name, model), color in zip(trained.items(), ("C0", "C2"), strict=True):
+    LossCurveDisplay.from_estimator(
+        model,
+        name=name,
+        ax=below,
+        train_kwargs={"color": color},
+        validation_kwargs={"color": color, "linestyle": "--"},
+        best_epoch_kwargs={"color": color, "linestyle": ":"},
     )
-below.set(
-    xlabel="epoch",
-    ylabel="mean squared error\n(standardised difference)",
-    title="Learning curves",
-    yscale="log",
-)
+below.set(title="Learning curves", yscale="log")
 below.legend(ncols=2)
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)

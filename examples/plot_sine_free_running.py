@@ -20,7 +20,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from skrnn import RNNRegressor
+from skrnn import ForecastDisplay, RNNRegressor
 from skrnn.datasets import make_sine_waves
 
 SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
@@ -106,13 +106,17 @@ for initial_state in ("zeros", "carry"):
 # ----------
 
 figure, panels = plt.subplots(3, 1, figsize=(10, 9), layout="constrained")
-steps = np.arange(-10, 500)
-panels[0].plot(steps, known[0, :, 0], color="0.7", label="true wave")
-panels[0].plot(np.arange(500), free, "--", color="tab:orange", label="free-running")
-panels[0].axvline(0, color="black", linewidth=1)
-panels[0].set(
-    title="Forecast from ten values", xlabel="step", ylabel="value", xlim=(-10, 499)
+ForecastDisplay.from_predictions(
+    truth,
+    free,
+    history=known[0, :10, 0],
+    name="free-running",
+    ax=panels[0],
+    truth_kwargs={"color": "0.7", "label": "true wave"},
+    forecast_kwargs={"color": "tab:orange", "linestyle": "--"},
+    history_kwargs={"color": "black", "label": "known values"},
 )
+panels[0].set(title="Forecast from ten values", xlabel="step", ylabel="value")
 panels[1].plot(np.arange(1, 101), start[1:], color="0.7", label="true wave")
 panels[1].plot(np.arange(1, 101), alone, "--", color="tab:orange", label="free-running")
 panels[1].plot(0, 0, "ko", label="known value")

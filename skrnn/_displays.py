@@ -234,7 +234,7 @@ class LossCurveDisplay:
         loss_name = "Log loss"
         if is_regressor(network):
             loss = unwrap_target(network._encoder.target).loss
-            loss_name = f"{LOSS_NAMES[loss]} (standardised units of y)"
+            loss_name = f"{LOSS_NAMES[loss]}\n(standardised units of y)"
         display = cls(
             train_losses=[member.loss_curve_ for member in members],
             validation_losses=None if validation[0] is None else validation,

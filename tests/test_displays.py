@@ -89,7 +89,7 @@ def test_loss_curves_are_those_of_the_estimator():
     (best,) = display.best_epoch_lines_
     assert list(best.get_xdata()) == [model.best_epoch_] * 2
     assert display.ax_.get_xlabel() == "Epoch"
-    assert display.ax_.get_ylabel() == "Squared error (standardised units of y)"
+    assert display.ax_.get_ylabel() == "Squared error\n(standardised units of y)"
     assert labels_of(display.ax_) == [
         "RNNRegressor, training",
         "RNNRegressor, validation",
@@ -101,9 +101,9 @@ def test_loss_curves_are_those_of_the_estimator():
 @pytest.mark.parametrize(
     ("loss", "label"),
     [
-        ("absolute_error", "Absolute error (standardised units of y)"),
-        ("huber", "Huber loss (standardised units of y)"),
-        ("quantile", "Quantile loss (standardised units of y)"),
+        ("absolute_error", "Absolute error\n(standardised units of y)"),
+        ("huber", "Huber loss\n(standardised units of y)"),
+        ("quantile", "Quantile loss\n(standardised units of y)"),
     ],
 )
 def test_the_axis_names_the_loss(loss, label):
@@ -480,11 +480,9 @@ def test_a_classifier_cannot_forecast():
 def reading(step, form):
     """Return a model and targets that depend on one step from the end."""
     rows = INPUTS[form]
-    values = np.asarray(rows) if form != "list" else rows
-    y = np.array(
-        [np.asarray(row).reshape(len(row), -1)[-1 - step, 0] for row in values]
-    )
-    model = RNNRegressor(16, window_norm=None, ar_order=3, random_state=0)
+    arrays = rows if form == "list" else np.asarray(rows).reshape(N_ROWS, N_STEPS, -1)
+    y = np.array([row[-1 - step, 0] for row in arrays])
+    model = RNNRegressor(16, window_norm=None, ar_order=5, random_state=0)
     if form in ("3-D", "list"):
         model.set_params(target_feature=0)
     return model.fit(rows, y), rows, y

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import MlflowLogger, SacredLogger, TensorBoard
 from training_data import TINY, X, y
 
@@ -45,6 +46,16 @@ class WithGraph(TensorBoard):
         self.n_batches_ = getattr(self, "n_batches_", 0) + 1
 
 
+class OpensWriter(TensorBoard):
+    """Makes a writer for each fit, so that it can be cloned."""
+
+    opened = []
+
+    def on_train_begin(self, net, **kwargs):
+        self.writer = Writer()
+        self.opened.append(self.writer)
+
+
 @pytest.mark.numba
 def test_tensorboard_receives_the_losses_of_compiled_training():
     writer = Writer()
@@ -58,6 +69,20 @@ def test_tensorboard_receives_the_losses_of_compiled_training():
         assert found["Loss/train_loss", epoch + 1] == loss
         assert found["Loss/valid_loss", epoch + 1] == valid
     assert writer.is_closed
+
+
+def test_a_search_fits_with_a_logger_that_makes_its_writer():
+    OpensWriter.opened.clear()
+    model = RNNRegressor(
+        **TINY, callbacks=[OpensWriter(writer=None)], early_stopping=False
+    )
+    search = GridSearchCV(model, {"lr": [0.01, 0.02]}, cv=2).fit(X, y)
+
+    assert len(OpensWriter.opened) == 2 * 2 + 1
+    assert all(writer.is_closed for writer in OpensWriter.opened)
+    last = OpensWriter.opened[-1].scalars
+    losses = [value for tag, _, value in last if tag == "Loss/train_loss"]
+    assert search.best_estimator_.loss_curve_ == losses
 
 
 def test_what_cannot_be_copied_is_shared_and_the_rest_is_not():
