@@ -165,6 +165,11 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        is_tagger = isinstance(self.return_sequences, (bool, np.bool_))
+        if is_tagger and self.return_sequences:
+            # scikit-learn stratifies the folds of a classifier, which needs one label
+            # for each row, and refuses lists of lists of labels.
+            tags.estimator_type = tags.classifier_tags = None
         return tags
 
 
