@@ -1,0 +1,6 @@
+"""Metrics for a target per time step, and adapters for those of scikit-learn."""
+
+from skrnn.metrics._accuracy import sequence_accuracy_score, step_accuracy_score
+from skrnn.metrics._scorers import per_step
+
+__all__ = ["per_step", "sequence_accuracy_score", "step_accuracy_score"]
