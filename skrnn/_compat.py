@@ -1,5 +1,8 @@
 """What differs between versions of scikit-learn, and its private names."""
 
+from copy import copy
+from inspect import signature
+
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -38,10 +41,12 @@ __all__ = [
     "StrOptions",
     "_VisualBlock",
     "_safe_indexing",
+    "accepts_sample_weight",
     "has_callbacks",
     "init_callback_context",
     "validate_parameter_constraints",
     "with_callbacks",
+    "with_class_labels",
     "without_callbacks",
 ]
 
@@ -74,3 +79,23 @@ def init_callback_context(estimator, **options):
     if not hasattr(estimator, "_init_callback_context"):
         return None
     return estimator._init_callback_context(**options)
+
+
+def accepts_sample_weight(scorer):
+    """Whether the metric of a scorer has weights."""
+    return "sample_weight" in signature(scorer._score_func).parameters
+
+
+def with_class_labels(scorer, classes):
+    """Return a scorer that receives all classes, if its metric is of probabilities.
+
+    A metric finds the classes in y_true otherwise, where some may be missing.
+    """
+    method = scorer._response_method
+    methods = [method] if isinstance(method, str) else method
+    takes_labels = "labels" in signature(scorer._score_func).parameters
+    if "predict_proba" not in methods or not takes_labels or "labels" in scorer._kwargs:
+        return scorer
+    scorer = copy(scorer)
+    scorer._kwargs = {**scorer._kwargs, "labels": classes}
+    return scorer

@@ -319,7 +319,7 @@ def test_predictions_of_other_lengths_raise():
 def test_only_functions_and_scorers_are_adapted():
     message = (
         "metric must be a function of y_true and y_pred, a scorer or its name. Got 5. "
-        "For the names, see sklearn.metrics.get_scorer_names."
+        "For the names, see skrnn.metrics.get_scorer_names."
     )
     with raises(TypeError, message):
         per_step(5)

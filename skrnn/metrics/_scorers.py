@@ -1,10 +1,112 @@
 """Metrics and scorers of scikit-learn, adapted to a target per time step."""
 
+from copy import copy
 from functools import wraps
 
-from sklearn.metrics import get_scorer
+import sklearn.metrics
+from sklearn.metrics import make_scorer
+from sklearn.utils import ClassifierTags
 
+from skrnn._compat import accepts_sample_weight, with_class_labels
+from skrnn.metrics._accuracy import sequence_accuracy_score
 from skrnn.metrics._steps import check_lengths, flatten_steps, step_weights
+
+# Scorers that scikit-learn does not have: functions of sequences, by name.
+SEQUENCE_METRICS = {"sequence_accuracy": sequence_accuracy_score}
+
+
+def get_scorer(scoring):
+    """Return a scorer for a target per time step, by its name in scikit-learn.
+
+    It is for the `scoring` of searches and cross-validation. scikit-learn's own
+    function of this name returns scorers of single values, which fail for sequences;
+    so does a name that is passed as `scoring`.
+
+    Parameters
+    ----------
+    scoring : str or scorer
+        One of `get_scorer_names`, such as 'f1_macro', 'neg_log_loss', 'r2' or
+        'sequence_accuracy'; or a scorer of scikit-learn, as `make_scorer` returns it.
+
+    Returns
+    -------
+    scorer : callable
+        `scorer(estimator, X, y, sample_weight=None)`; a greater score is better. The
+        weights may be per sequence or per step. It can be pickled.
+
+    Raises
+    ------
+    TypeError
+        If `scoring` is neither a string nor a scorer.
+
+    ValueError
+        If no scorer has this name. When called, if sequences, steps or weights do not
+        match.
+
+    See Also
+    --------
+    skrnn.metrics.per_step : Adapts functions of y_true and y_pred, too.
+    skrnn.metrics.get_scorer_names : The names.
+
+    Notes
+    -----
+    A scorer of scikit-learn is passed the concatenated steps of all sequences, and an
+    estimator that predicts them, so that it may use classes, labels or probabilities.
+    A target of shape `(n_samples, n_timesteps, k)` becomes `(n_steps, k)`. Scorers of
+    probabilities receive the classes of the estimator, since a rare label may be
+    missing in a fold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skrnn import RNNClassifier
+    >>> from skrnn.metrics import get_scorer
+    >>> X = [np.array(x) for x in ([0, 2, 1], [1, 0], [2, 0, 1, 2])] * 8
+    >>> y = [["zero" if step == 0 else "other" for step in x] for x in X]
+    >>> model = RNNClassifier(return_sequences=True, random_state=0)
+    >>> cross_val_score(model, X, y, scoring=get_scorer("f1_macro"), cv=2)
+    array([1., 1.])
+    """
+    if isinstance(scoring, str):
+        if scoring in SEQUENCE_METRICS:
+            return make_scorer(SEQUENCE_METRICS[scoring])
+        if scoring not in sklearn.metrics.get_scorer_names():
+            raise ValueError(
+                f"scoring must be the name of a scorer. Got {scoring!r}. For the "
+                "names, see skrnn.metrics.get_scorer_names."
+            )
+        return StepScorer(sklearn.metrics.get_scorer(scoring), repr(scoring))
+    if isinstance(scoring, StepScorer):
+        return scoring
+    if not _is_scorer(scoring):
+        raise TypeError(
+            f"scoring must be a scorer, or the name of one. Got {scoring!r}. For a "
+            "function of y_true and y_pred, apply sklearn.metrics.make_scorer first."
+        )
+    return StepScorer(copy(scoring), repr(scoring))
+
+
+def get_scorer_names():
+    """Return the names that `get_scorer` knows.
+
+    Returns
+    -------
+    names : list of str
+        The names of scikit-learn's scorers, and 'sequence_accuracy', in alphabetical
+        order.
+
+    See Also
+    --------
+    skrnn.metrics.get_scorer : The scorer of a name.
+
+    Examples
+    --------
+    >>> from skrnn.metrics import get_scorer_names
+    >>> [name for name in get_scorer_names() if name.endswith("accuracy")]
+    ['accuracy', 'balanced_accuracy', 'sequence_accuracy', 'top_k_accuracy']
+    """
+    return sorted([*sklearn.metrics.get_scorer_names(), *SEQUENCE_METRICS])
 
 
 def per_step(metric):
@@ -13,16 +115,15 @@ def per_step(metric):
     Parameters
     ----------
     metric : callable or str
-        A function `metric(y_true, y_pred, **options)`, a scorer, as returned by
-        `make_scorer` or `get_scorer`, or the name of a scorer, such as 'f1_macro'.
+        A function `metric(y_true, y_pred, **options)`, a scorer, as `make_scorer`
+        returns it, or the name of a scorer, such as 'f1_macro'.
 
     Returns
     -------
     metric : callable
         For a metric, a function with the same signature that concatenates the steps of
         all sequences; its `sample_weight` may be per sequence or per step. For a
-        scorer, a scorer for the `scoring` of searches and cross-validation. Both can
-        be pickled if `metric` can.
+        scorer or a name, what `get_scorer` returns. All can be pickled if `metric` can.
 
     Raises
     ------
@@ -35,13 +136,14 @@ def per_step(metric):
 
     See Also
     --------
+    skrnn.metrics.get_scorer : For scorers only.
     sklearn.metrics.make_scorer : Makes a scorer from a metric.
 
     Notes
     -----
-    A scorer is passed an estimator whose predictions, like y, are the concatenated
-    steps of all sequences, so that it may use classes, probabilities or decision
-    values. A target of shape `(n_samples, n_timesteps, k)` becomes `(n_steps, k)`.
+    Any function of two arrays will do: `per_step(classification_report)` and
+    `per_step(confusion_matrix)` report on all steps. For metrics of whole entities,
+    such as names of several words, pass lists of lists to the package seqeval.
 
     Examples
     --------
@@ -52,19 +154,21 @@ def per_step(metric):
     >>> per_step("f1_macro")
     per_step('f1_macro')
     """
-    if isinstance(metric, str):
-        return _StepScorer(get_scorer(metric), repr(metric))
-    if hasattr(metric, "set_score_request"):  # scorers have it, functions do not
-        return _StepScorer(metric, repr(metric))
+    if isinstance(metric, str) or _is_scorer(metric):
+        return get_scorer(metric)
     if not callable(metric):
         raise TypeError(
             "metric must be a function of y_true and y_pred, a scorer or its name. Got "
-            f"{metric!r}. For the names, see sklearn.metrics.get_scorer_names."
+            f"{metric!r}. For the names, see skrnn.metrics.get_scorer_names."
         )
-    return _StepMetric(metric)
+    return StepMetric(metric)
 
 
-class _StepMetric:
+def _is_scorer(scoring):
+    return hasattr(scoring, "set_score_request") and callable(scoring)
+
+
+class StepMetric:
     """A metric of the concatenated steps of all sequences."""
 
     def __init__(self, metric):
@@ -88,8 +192,17 @@ class _StepMetric:
         return f"per_step({getattr(self.metric, '__name__', self.metric)})"
 
 
-class _StepScorer:
-    """A scorer of the concatenated steps of all sequences."""
+class StepScorer:
+    """A scorer of the concatenated steps of all sequences.
+
+    Parameters
+    ----------
+    scorer : scorer
+        Of single values. Requests of metadata are passed on to it.
+
+    name : str
+        For the representation.
+    """
 
     def __init__(self, scorer, name):
         self.scorer = scorer
@@ -100,13 +213,29 @@ class _StepScorer:
         options = {}
         if sample_weight is not None:
             options["sample_weight"] = step_weights(sample_weight, lengths)
-        return self.scorer(_FlatEstimator(estimator, lengths), X, true, **options)
+        scorer = self.scorer
+        if true.ndim == 1 and hasattr(estimator, "classes_"):
+            scorer = with_class_labels(scorer, estimator.classes_)
+        return scorer(FlatEstimator(estimator, lengths), X, true, **options)
+
+    def set_score_request(self, **requests):
+        """Request metadata, such as `sample_weight=True`."""
+        self.scorer.set_score_request(**requests)
+        return self
+
+    def get_metadata_routing(self):
+        """Return the requested metadata."""
+        return self.scorer.get_metadata_routing()
+
+    def _accept_sample_weight(self):
+        """Tell scikit-learn, from 1.8, whether searches may pass weights."""
+        return accepts_sample_weight(self.scorer)
 
     def __repr__(self):
         return f"per_step({self.name})"
 
 
-class _FlatEstimator:
+class FlatEstimator:
     """An estimator whose predictions are the concatenated steps of all sequences."""
 
     def __init__(self, estimator, lengths):
@@ -114,7 +243,7 @@ class _FlatEstimator:
         self._lengths = lengths
 
     def __getattr__(self, name):
-        if name.startswith("__") and name != "__sklearn_tags__":
+        if name.startswith("__"):
             raise AttributeError(name)
         attribute = getattr(self._estimator, name)
         if name not in (
@@ -134,7 +263,11 @@ class _FlatEstimator:
         return predict
 
     def __sklearn_tags__(self):
-        return self._estimator.__sklearn_tags__()
+        tags = self._estimator.__sklearn_tags__()
+        if hasattr(self._estimator, "classes_"):  # it classifies single steps
+            tags.estimator_type = "classifier"
+            tags.classifier_tags = tags.classifier_tags or ClassifierTags()
+        return tags
 
     def __sklearn_is_fitted__(self):
         return True
