@@ -119,6 +119,27 @@ def _check_frame(frame, name):
             )
 
 
+def read_array(values):
+    """Return values as an array, without turning numbers or NaN into text.
+
+    numpy reads `["a", 1, nan]` as the strings 'a', '1' and 'nan'. These become an array
+    of objects here.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind != "U" or hasattr(values, "dtype"):
+        return array
+    objects = np.asarray(values, dtype=object)
+    return array if all(isinstance(value, str) for value in objects.flat) else objects
+
+
+def concatenate(arrays):
+    """Return arrays one after the other, without turning numbers into text."""
+    is_text = [array.dtype.kind == "U" for array in arrays]
+    if any(is_text) and not all(is_text):
+        arrays = [array.astype(object) for array in arrays]
+    return np.concatenate(arrays)
+
+
 def read_numbers(values, name, remedy):
     """Return values that are not yet numbers as float64, and others as they are.
 

@@ -6,7 +6,7 @@ Legend of shapes: S valid steps of all sequences together, K outputs.
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from skrnn._data.containers import read_numbers
+from skrnn._data.containers import concatenate, read_array, read_numbers
 
 
 class StepValues:
@@ -171,6 +171,11 @@ or list or 1-D object array of arrays
                 f"{name} must hold one {what}, or one row of {what}s, for each time "
                 f"step. Got shape {piece.shape} for sequence {i}."
             )
+        if len(piece) == 0:
+            raise ValueError(
+                f"{name} must hold at least one {what} for every sequence. Got none for "
+                f"sequence {i}. Leave empty sequences out."
+            )
         if len(piece) not in (length, padded[i]):
             raise ValueError(
                 f"{name} must hold one {what} for each time step of {of}. Got "
@@ -187,12 +192,12 @@ or list or 1-D object array of arrays
         return StepValues(y.reshape(-1, *y.shape[2:]), lengths)
     # Values after the end of a sequence belong to its padding.
     valid = [piece[:length] for piece, length in zip(pieces, lengths, strict=True)]
-    return StepValues(np.concatenate(valid), lengths)
+    return StepValues(concatenate(valid), lengths)
 
 
 def _as_piece(piece, i, name, what):
     try:
-        return np.asarray(piece)
+        return read_array(piece)
     except ValueError as error:  # numpy's message would not name the sequence
         raise ValueError(
             f"{name} must hold as many {what}s for every time step. Got different "

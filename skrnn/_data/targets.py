@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
 from torch.nn import functional as F
 
-from skrnn._data.containers import read_numbers
+from skrnn._data.containers import read_array, read_numbers
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
 
@@ -479,6 +479,7 @@ def class_target(y, classes=None, *, owner):
 
 def check_labels(y, name="y"):
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
+    y = _read_labels(y, name)
     if getattr(y, "dtype", None) in (np.float64, np.float32):
         assert_all_finite(y, input_name=name)
     if _has_missing_labels(y):
@@ -486,6 +487,8 @@ def check_labels(y, name="y"):
             f"Input {name} contains NaN. Leave rows without a label out, or give them "
             "a label of their own."
         )
+    if is_object:
+        _check_one_type(np.ravel(y), name)
     kind = type_of_target(y, input_name=name)
     if kind == "multiclass-multioutput":
         raise ValueError(
@@ -506,6 +509,37 @@ def _has_missing_labels(y):
     if kind == "O" or isinstance(y, (list, tuple, pd.DataFrame)):
         return bool(pd.isna(np.asarray(y, dtype=object)).any())
     return False
+
+
+def _read_labels(y, name):
+    """Return lists as arrays; refuse several labels in a row, unless all have as many.
+
+    Such labels are those of time steps, most likely.
+    """
+    if isinstance(y, (list, tuple)):
+        try:
+            y = read_array(y)
+        except ValueError:  # numpy raises it for different numbers
+            y = pd.Series(y, dtype=object)
+    if getattr(y, "dtype", None) == object and y.ndim == 1:
+        several = [np.iterable(row) and not isinstance(row, (str, bytes)) for row in y]
+        if any(several):
+            raise ValueError(
+                f"{name} must hold one label for each sequence. Got several for "
+                f"sequence {several.index(True)}. Set return_sequences=True for one "
+                "label per time step."
+            )
+    return y
+
+
+def _check_one_type(labels, name):
+    texts = [isinstance(label, str) for label in labels]
+    if any(texts) and not all(texts):
+        text, other = labels[texts.index(True)], labels[texts.index(False)]
+        raise ValueError(
+            f"{name} must hold labels of one type, strings or numbers. Got {text!r} and "
+            f"{other!r}. Convert them, for example to strings."
+        )
 
 
 def check_real_targets(y, name="y"):

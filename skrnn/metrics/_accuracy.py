@@ -121,8 +121,18 @@ def _correct_steps(y_true, y_pred):
             f"step. Got shapes {true.shape} and {pred.shape} for the concatenated "
             "steps."
         )
+    if _is_text(true) != _is_text(pred):
+        kinds = ["strings" if _is_text(flat) else "numbers" for flat in (true, pred)]
+        raise ValueError(
+            "y_true and y_pred must both hold strings, or both numbers. Got "
+            f"{kinds[0]} and {kinds[1]}. Convert one of them."
+        )
     correct = true == pred
     return (correct.all(axis=1) if correct.ndim > 1 else correct), lengths
+
+
+def _is_text(flat):
+    return flat.dtype.kind == "U" or isinstance(flat.flat[0], str)
 
 
 def _weighted_sum(correct, weights, normalize):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skrnn._data.containers import concatenate, read_array
+
 
 def flatten_steps(y, name="y"):
     """Return the concatenated steps of all sequences, and the lengths of sequences.
@@ -30,7 +32,7 @@ or list or object array of arrays
     dense = isinstance(y, np.ndarray) and y.ndim > 1
     if not dense and (isinstance(y, str) or not np.iterable(y)):
         raise ValueError(_not_sequences_message(name, describe(y)))
-    pieces = y if dense else [np.asarray(piece) for piece in y]
+    pieces = y if dense else [read_array(piece) for piece in y]
     if len(pieces) == 0:
         raise ValueError(
             f"{name} must have at least one sequence. Got none. Omit empty parts."
@@ -58,7 +60,7 @@ or list or object array of arrays
             )
     if dense:
         return y.reshape(-1, *y.shape[2:]), np.full(len(y), y.shape[1])
-    return np.concatenate(pieces), np.array([len(piece) for piece in pieces])
+    return concatenate(pieces), np.array([len(piece) for piece in pieces])
 
 
 def _not_sequences_message(name, given):
