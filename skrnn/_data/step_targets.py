@@ -173,8 +173,8 @@ or list or 1-D object array of arrays
             )
         if len(piece) == 0:
             raise ValueError(
-                f"{name} must hold at least one {what} for every sequence. Got none for "
-                f"sequence {i}. Leave empty sequences out."
+                f"{name} must hold at least one {what} for every sequence. Got none "
+                f"for sequence {i}. Leave empty sequences out."
             )
         if len(piece) not in (length, padded[i]):
             raise ValueError(

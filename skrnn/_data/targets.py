@@ -480,15 +480,16 @@ def class_target(y, classes=None, *, owner):
 def check_labels(y, name="y"):
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
     y = _read_labels(y, name)
-    if getattr(y, "dtype", None) in (np.float64, np.float32):
-        assert_all_finite(y, input_name=name)
-    if _has_missing_labels(y):
+    values = np.asarray(y)
+    if pd.isna(values).any():
         raise ValueError(
             f"Input {name} contains NaN. Leave rows without a label out, or give them "
             "a label of their own."
         )
-    if is_object:
-        _check_one_type(np.ravel(y), name)
+    if values.dtype in (np.float64, np.float32):
+        assert_all_finite(values, input_name=name)
+    if _holds_objects(values):
+        _check_one_type(values.ravel(), name)
     kind = type_of_target(y, input_name=name)
     if kind == "multiclass-multioutput":
         raise ValueError(
@@ -503,14 +504,6 @@ def check_labels(y, name="y"):
     return column_or_1d(y, warn=True)
 
 
-def _has_missing_labels(y):
-    """Whether labels in an object array, a list or a frame have None or NaN."""
-    kind = getattr(getattr(y, "dtype", None), "kind", None)
-    if kind == "O" or isinstance(y, (list, tuple, pd.DataFrame)):
-        return bool(pd.isna(np.asarray(y, dtype=object)).any())
-    return False
-
-
 def _read_labels(y, name):
     """Return lists as arrays; refuse several labels in a row, unless all have as many.
 
@@ -521,7 +514,7 @@ def _read_labels(y, name):
             y = read_array(y)
         except ValueError:  # numpy raises it for different numbers
             y = pd.Series(y, dtype=object)
-    if getattr(y, "dtype", None) == object and y.ndim == 1:
+    if _holds_objects(y) and y.ndim == 1:
         several = [np.iterable(row) and not isinstance(row, (str, bytes)) for row in y]
         if any(several):
             raise ValueError(
@@ -532,13 +525,17 @@ def _read_labels(y, name):
     return y
 
 
+def _holds_objects(y):
+    return getattr(getattr(y, "dtype", None), "kind", None) == "O"
+
+
 def _check_one_type(labels, name):
     texts = [isinstance(label, str) for label in labels]
     if any(texts) and not all(texts):
         text, other = labels[texts.index(True)], labels[texts.index(False)]
         raise ValueError(
-            f"{name} must hold labels of one type, strings or numbers. Got {text!r} and "
-            f"{other!r}. Convert them, for example to strings."
+            f"{name} must hold labels of one type, strings or numbers. Got {text!r} "
+            f"and {other!r}. Convert them, for example to strings."
         )
 
 
