@@ -1,26 +1,36 @@
 """Metrics for a target per time step."""
 
 import pickle
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
+from clients import object_array
 from messages import raises
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
-    get_scorer,
     log_loss,
     make_scorer,
     mean_absolute_error,
     r2_score,
     roc_auc_score,
 )
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.utils.fixes import parse_version
 
-from skrnn import RNNClassifier
-from skrnn.metrics import per_step, sequence_accuracy_score, step_accuracy_score
+from skrnn import RNNClassifier, datasets, metrics
+from skrnn.metrics import (
+    get_scorer,
+    get_scorer_names,
+    per_step,
+    sequence_accuracy_score,
+    step_accuracy_score,
+)
 
 rng = np.random.default_rng(0)
 LENGTHS = [3, 1, 4, 2]
@@ -31,16 +41,21 @@ FLAT_TRUE, FLAT_PRED = np.concatenate(TRUE), np.concatenate(PRED)
 FLAT_WEIGHTS = np.repeat(WEIGHTS, LENGTHS)
 
 
-def to_object_array(pieces):
-    array = np.empty(len(pieces), dtype=object)
-    array[:] = pieces
-    return array
+@pytest.mark.parametrize("module", [metrics, datasets], ids=["metrics", "datasets"])
+def test_the_public_names_are_those_that_are_documented(module):
+    def is_public(name, value):
+        return not name.startswith("_") and not isinstance(value, ModuleType)
+
+    public = sorted(
+        name for name, value in vars(module).items() if is_public(name, value)
+    )
+    assert public == sorted(module.__all__)
 
 
 # Accuracy
 
 
-@pytest.mark.parametrize("form", [list, to_object_array, pd.Series])
+@pytest.mark.parametrize("form", [list, object_array, pd.Series])
 def test_step_accuracy_is_the_accuracy_of_all_steps(form):
     true, pred = form(TRUE), form(PRED)
     step_weights = [rng.uniform(size=n) for n in LENGTHS]
@@ -87,7 +102,7 @@ def test_a_step_is_correct_if_all_its_labels_are():
     assert score == pytest.approx(correct.all(axis=1).mean())
 
 
-# per_step
+# per_step and get_scorer
 
 
 @pytest.mark.parametrize("metric", [f1_score, mean_absolute_error])
@@ -111,11 +126,20 @@ class SignClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X):
-        return to_object_array([self.classes_[(x > 0).astype(int)] for x in X])
+        return object_array([self.classes_[(x > 0).astype(int)] for x in X])
 
     def predict_proba(self, X):
         probabilities = [1 / (1 + np.exp(-x)) for x in X]
-        return to_object_array([np.column_stack([1 - p, p]) for p in probabilities])
+        return object_array([np.column_stack([1 - p, p]) for p in probabilities])
+
+
+class SignTagger(SignClassifier):
+    """The same without the tags of a classifier, as the estimators of this library."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = tags.classifier_tags = None
+        return tags
 
 
 class HalfRegressor(RegressorMixin, BaseEstimator):
@@ -129,8 +153,8 @@ class HalfRegressor(RegressorMixin, BaseEstimator):
         return np.asarray(X) / 2
 
 
-X = to_object_array([rng.normal(size=n) for n in LENGTHS])
-LABELS = to_object_array([np.where(labels, "on", "off") for labels in TRUE])
+X = object_array([rng.normal(size=n) for n in LENGTHS])
+LABELS = object_array([np.where(labels, "on", "off") for labels in TRUE])
 FLAT_X, FLAT_LABELS = np.concatenate(list(X)), np.concatenate(list(LABELS))
 
 
@@ -142,14 +166,17 @@ FLAT_X, FLAT_LABELS = np.concatenate(list(X)), np.concatenate(list(LABELS))
         ("roc_auc", lambda y, label, p: roc_auc_score(y, p[:, 1])),
     ],
 )
-def test_an_adapted_scorer_is_that_of_all_steps(scorer, expected):
-    model = SignClassifier().fit(X, LABELS)
+@pytest.mark.parametrize("cls", [SignClassifier, SignTagger])
+def test_an_adapted_scorer_is_that_of_all_steps(cls, scorer, expected):
+    model = cls().fit(X, LABELS)
     p = 1 / (1 + np.exp(-FLAT_X))
     label = np.where(FLAT_X > 0, "on", "off")
     score = expected(FLAT_LABELS, label, np.column_stack([1 - p, p]))
 
-    for adapted in (per_step(scorer), per_step(get_scorer(scorer))):
-        adapted = pickle.loads(pickle.dumps(adapted))
+    of_sklearn = sklearn.metrics.get_scorer(scorer)
+    for form in (scorer, of_sklearn, get_scorer(scorer)):
+        assert get_scorer(form)(model, X, LABELS) == pytest.approx(score)
+        adapted = pickle.loads(pickle.dumps(per_step(form)))
         assert adapted(model, X, LABELS) == pytest.approx(score)
 
 
@@ -161,6 +188,45 @@ def test_an_adapted_scorer_takes_weights_of_sequences():
 
     expected = accuracy_score(FLAT_LABELS, label, sample_weight=FLAT_WEIGHTS)
     assert score == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("r2", r2_score),
+        ("neg_mean_absolute_error", lambda *flat: -mean_absolute_error(*flat)),
+    ],
+    ids=["r2", "neg_mean_absolute_error"],
+)
+def test_scorers_of_regressors_are_those_of_all_steps(name, metric):
+    y = [rng.normal(size=n) for n in LENGTHS]
+    model = HalfRegressor().fit(X, y)
+
+    score = get_scorer(name)(model, X, y)
+
+    assert score == pytest.approx(metric(np.concatenate(y), FLAT_X / 2))
+
+
+def test_every_name_of_scikit_learn_is_a_scorer_of_steps():
+    names = get_scorer_names()
+
+    assert names == sorted([*sklearn.metrics.get_scorer_names(), "sequence_accuracy"])
+    for name in set(names) - {"sequence_accuracy"}:
+        assert repr(get_scorer(name)) == f"per_step({name!r})"
+
+
+def test_sequence_accuracy_is_a_scorer():
+    model = SignClassifier().fit(X, LABELS)
+    true = object_array(LABELS)
+    true[0] = model.predict(X)[0]
+
+    scorer = get_scorer("sequence_accuracy")
+
+    score = sequence_accuracy_score(true, model.predict(X))
+    assert score > 0
+    assert scorer(model, X, true) == score
+    score = sequence_accuracy_score(true, model.predict(X), sample_weight=WEIGHTS)
+    assert scorer(model, X, true, sample_weight=WEIGHTS) == score
 
 
 def test_several_values_of_a_step_are_outputs():
@@ -175,7 +241,7 @@ def test_several_values_of_a_step_are_outputs():
 
 def test_adapted_scorers_cross_validate_a_network():
     X = [rng.normal(size=(n, 2)) for n in rng.integers(2, 6, size=12)]
-    y = to_object_array([(x[:, 0] > 0).astype(int) for x in X])
+    y = object_array([(x[:, 0] > 0).astype(int) for x in X])
     model = RNNClassifier(2, return_sequences=True, max_epochs=1, random_state=0)
 
     scores = cross_validate(
@@ -193,6 +259,84 @@ def test_adapted_scorers_cross_validate_a_network():
     expected = -log_loss(np.concatenate(y[test]), np.concatenate(list(probabilities)))
     assert scores["test_loss"][0] == pytest.approx(expected)
     assert np.isfinite(scores["test_f1"]).all()
+
+
+def test_scorers_of_probabilities_know_classes_that_a_fold_lacks():
+    X = [rng.normal(size=(n, 2)) for n in (3, 1, 2, 4, 2, 3)]
+    y = [["O"] * len(x) for x in X]
+    y[1], y[2], y[4] = ["B"], ["I", "O"], ["B", "I"]  # none of them in the last fold
+    y[3] = ["O", "B", "O", "I"]
+    model = RNNClassifier(2, return_sequences=True, max_epochs=1, random_state=0)
+    scoring = {"loss": get_scorer("neg_log_loss"), "top": get_scorer("top_k_accuracy")}
+
+    scores = cross_validate(
+        model,
+        X,
+        y,
+        scoring=scoring,
+        cv=[(np.arange(1, 6), [0])],
+        return_estimator=True,
+        error_score="raise",
+    )
+
+    (fitted,) = scores["estimator"]
+    assert fitted.classes_.tolist() == ["B", "I", "O"]
+    probabilities = fitted.predict_proba(X[:1])[0]
+    expected = np.log(probabilities[:, 2]).mean()
+    assert scores["test_loss"] == pytest.approx(expected)
+    second = np.sort(probabilities, axis=1)[:, 1]
+    assert scores["test_top"] == (probabilities[:, 2] >= second).mean()
+
+
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="searches of older versions pass no weights to scorers",
+)
+def test_searches_pass_weights_of_steps_to_scorers():
+    X = [rng.normal(size=(n, 2)) for n in rng.integers(2, 6, size=12)]
+    y = [(x[:, 0] > 0).astype(int).tolist() for x in X]
+    weights = [rng.uniform(size=len(x)) for x in X]
+    model = RNNClassifier(2, return_sequences=True, max_epochs=1, random_state=0)
+    scoring = {name: get_scorer(name) for name in ("f1_macro", "neg_log_loss")}
+
+    search = GridSearchCV(
+        model, {"lr": [0.1]}, scoring=scoring, refit="f1_macro", cv=KFold(2)
+    ).fit(X, y, sample_weight=weights)
+
+    for fold, (train, test) in enumerate(KFold(2).split(X)):
+        train, test = train.tolist(), test.tolist()
+        model.set_params(lr=0.1).fit(
+            *([given[i] for i in train] for given in (X, y, weights))
+        )
+        true, flat_weights = (
+            np.concatenate([given[i] for i in test]) for given in (y, weights)
+        )
+        label = np.concatenate(list(model.predict([X[i] for i in test])))
+        expected = f1_score(true, label, average="macro", sample_weight=flat_weights)
+        found = search.cv_results_[f"split{fold}_test_f1_macro"][0]
+        assert found == pytest.approx(expected)
+
+
+def test_requested_weights_reach_an_adapted_scorer():
+    model = SignClassifier().fit(X, LABELS)
+    weights = object_array([rng.uniform(size=n) for n in LENGTHS])
+    of_sklearn = sklearn.metrics.get_scorer("accuracy")
+    with config_context(enable_metadata_routing=True):
+        scorer = get_scorer(of_sklearn).set_score_request(sample_weight=True)
+        scores = cross_validate(
+            model, X, LABELS, scoring=scorer, cv=2, params={"sample_weight": weights}
+        )
+        requests = of_sklearn.get_metadata_routing().score.requests
+        assert requests.get("sample_weight") is None  # ours is a copy
+
+    for test, score in zip(([0, 1], [2, 3]), scores["test_score"], strict=True):
+        label = np.where(np.concatenate(X[test]) > 0, "on", "off")
+        expected = accuracy_score(
+            np.concatenate(LABELS[test]),
+            label,
+            sample_weight=np.concatenate(weights[test]),
+        )
+        assert score == pytest.approx(expected)
 
 
 def test_the_representation_of_an_adapted_scorer_shows_the_scorer():
@@ -314,6 +458,37 @@ def test_predictions_of_other_lengths_raise():
     model = SignClassifier().fit(X, LABELS)
     with raises(ValueError, message):
         per_step("accuracy")(model, X, [LABELS[0][:2], *LABELS[1:]])
+
+
+def test_unknown_names_of_scorers_raise():
+    message = (
+        "scoring must be the name of a scorer. Got 'f1_marco'. For the names, see "
+        "skrnn.metrics.get_scorer_names."
+    )
+    for function in (get_scorer, per_step):
+        with raises(ValueError, message):
+            function("f1_marco")
+
+
+@pytest.mark.parametrize("scoring", [None, f1_score, SignClassifier])
+def test_get_scorer_takes_no_functions(scoring):
+    message = (
+        f"scoring must be a scorer, or the name of one. Got {scoring!r}. For a "
+        "function of y_true and y_pred, apply sklearn.metrics.make_scorer first."
+    )
+    with raises(TypeError, message):
+        get_scorer(scoring)
+
+
+@pytest.mark.parametrize("metric", [step_accuracy_score, sequence_accuracy_score])
+@pytest.mark.parametrize("dtype", [None, object])
+def test_strings_are_not_compared_with_numbers(metric, dtype):
+    message = (
+        "y_true and y_pred must both hold strings, or both numbers. Got strings and "
+        "numbers. Convert one of them."
+    )
+    with raises(ValueError, message):
+        metric(np.array([["1"], ["0"]], dtype), np.array([[1], [0]], dtype))
 
 
 def test_only_functions_and_scorers_are_adapted():

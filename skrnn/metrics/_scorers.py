@@ -165,7 +165,8 @@ def per_step(metric):
 
 
 def _is_scorer(scoring):
-    return hasattr(scoring, "set_score_request") and callable(scoring)
+    is_class = isinstance(scoring, type)  # estimators have the same method
+    return callable(scoring) and not is_class and hasattr(scoring, "set_score_request")
 
 
 class StepMetric:
