@@ -91,6 +91,12 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             column holds the probability that its label is present. With
             `return_sequences`, one row per time step: `(n_samples, n_timesteps,
             n_classes)`, or a 1-D object array of arrays if X is a list.
+
+        Notes
+        -----
+        With `return_sequences`, scikit-learn's `cross_val_predict` cannot use this
+        method: it encodes the labels of each time step by themselves, and fails for
+        sequences of different lengths. Fit and predict fold by fold instead.
         """
         return self._predict(X, lambda target, output, _: target.probabilities(output))
 
@@ -242,7 +248,9 @@ class RNNClassifier(BaseClassifier):
         for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether to predict a target at each time step instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence. For
+        the `scoring` of searches and cross-validation, use
+        `skrnn.metrics.get_scorer`: scikit-learn's own scorers fail for sequences.
 
     standardize : bool, default=True
         Whether to standardise each feature of X to mean 0 and standard deviation 1 over
@@ -433,6 +441,10 @@ class RNNClassifier(BaseClassifier):
     If X has channels before time, as in aeon, sktime and tsai, pass
     `X.transpose(0, 2, 1)`. Pass float32 data for speed.
 
+    With `return_sequences=True`, the labels of a sequence are an array or a list, of
+    strings or numbers, and scikit-learn does not take the estimator for a classifier of
+    rows: `is_classifier` is False, and folds are those of `KFold`, not stratified.
+
     References
     ----------
     Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
@@ -593,7 +605,9 @@ class BiRNNClassifier(BaseClassifier):
         for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether to predict a target at each time step instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence. For
+        the `scoring` of searches and cross-validation, use
+        `skrnn.metrics.get_scorer`: scikit-learn's own scorers fail for sequences.
 
     standardize : bool, default=True
         Whether to standardise each feature of X to mean 0 and standard deviation 1 over
@@ -781,6 +795,10 @@ class BiRNNClassifier(BaseClassifier):
     -----
     If X has channels before time, as in aeon, sktime and tsai, pass
     `X.transpose(0, 2, 1)`. Pass float32 data for speed.
+
+    With `return_sequences=True`, the labels of a sequence are an array or a list, of
+    strings or numbers, and scikit-learn does not take the estimator for a classifier of
+    rows: `is_classifier` is False, and folds are those of `KFold`, not stratified.
 
     References
     ----------

@@ -137,8 +137,9 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             Targets: real numbers for a regressor; labels of any type, or a multilabel
             indicator matrix, for a classifier. With `return_sequences`, a target for
             each time step: `(n_samples, n_timesteps)`, `(n_samples, n_timesteps,
-            n_outputs)`, or a list or 1-D object array of arrays. Targets at padded
-            token ids are ignored.
+            n_outputs)`, or a list or 1-D object array of arrays or of lists, such as
+            the tags of the words of a sentence. Targets at padded token ids are
+            ignored.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative sample weights. Rows of weight zero are ignored. With

@@ -114,7 +114,9 @@ class RNNRegressor(RegressorMixin, BaseRecurrent):
         for unknown tokens. If None, X holds features.
 
     return_sequences : bool, default=False
-        Whether to predict a target at each time step instead of one per sequence.
+        Whether to predict a target at each time step instead of one per sequence. For
+        the `scoring` of searches and cross-validation, use
+        `skrnn.metrics.get_scorer`: scikit-learn's own scorers fail for sequences.
 
     standardize : bool, default=True
         Whether to standardise each feature of X to mean 0 and standard deviation 1 over

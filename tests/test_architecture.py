@@ -242,7 +242,9 @@ def public_names(module):
     return {name for name in vars(module) if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("module", [skrnn, skrnn.datasets], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [skrnn, skrnn.datasets, skrnn.metrics], ids=lambda m: m.__name__
+)
 def test_all_lists_the_public_names(module):
     assert len(set(module.__all__)) == len(module.__all__)
     assert set(module.__all__) == public_names(module)

@@ -1,7 +1,6 @@
 """Metrics for a target per time step."""
 
 import pickle
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.utils.fixes import parse_version
 
-from skrnn import RNNClassifier, datasets, metrics
+from skrnn import RNNClassifier
 from skrnn.metrics import (
     get_scorer,
     get_scorer_names,
@@ -39,17 +38,6 @@ PRED = [rng.integers(0, 2, size=n) for n in LENGTHS]
 WEIGHTS = rng.uniform(0.1, 2, size=4)
 FLAT_TRUE, FLAT_PRED = np.concatenate(TRUE), np.concatenate(PRED)
 FLAT_WEIGHTS = np.repeat(WEIGHTS, LENGTHS)
-
-
-@pytest.mark.parametrize("module", [metrics, datasets], ids=["metrics", "datasets"])
-def test_the_public_names_are_those_that_are_documented(module):
-    def is_public(name, value):
-        return not name.startswith("_") and not isinstance(value, ModuleType)
-
-    public = sorted(
-        name for name, value in vars(module).items() if is_public(name, value)
-    )
-    assert public == sorted(module.__all__)
 
 
 # Accuracy

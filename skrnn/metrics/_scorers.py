@@ -142,8 +142,15 @@ def per_step(metric):
     Notes
     -----
     Any function of two arrays will do: `per_step(classification_report)` and
-    `per_step(confusion_matrix)` report on all steps. For metrics of whole entities,
-    such as names of several words, pass lists of lists to the package seqeval.
+    `per_step(confusion_matrix)` report on all steps.
+
+    Where labels mark entities of several steps, such as names by B, I and O, the
+    package seqeval has metrics of whole entities. It takes lists of lists, and a scorer
+    is a function::
+
+        def entity_f1(model, X, y):
+            tags = [row.tolist() for row in model.predict(X)]
+            return seqeval.metrics.f1_score(y, tags)
 
     Examples
     --------
