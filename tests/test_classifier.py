@@ -241,6 +241,10 @@ ONE_CLASS = (
     "y must contain at least two classes for RNNClassifier. Got one class: ['only']."
 )
 NO_INFINITY = "Input y contains infinity or a value too large for dtype('float64')."
+NO_MISSING = (
+    "Input y contains NaN. Leave rows without a label out, or give them a label of "
+    "their own."
+)
 INVALID_LABELS = {
     "one label": (["only"] * N_ROWS, ONE_CLASS),
     "continuous": (CODES + 0.5, f"Unknown label type: continuous. {NOT_LABELS}"),
@@ -255,11 +259,11 @@ INVALID_LABELS = {
         "return_sequences=True for one label per time step, or use "
         "MultiOutputClassifier for several multi-class targets.",
     ),
-    "NaN": (np.where(CODES == 2, np.nan, CODES), "Input y contains NaN."),
+    "NaN": (np.where(CODES == 2, np.nan, CODES), NO_MISSING),
     "inf": (np.where(CODES == 2, np.inf, CODES), NO_INFINITY),
     "NaN in an indicator": (
         np.where(INDICATOR == 0, np.nan, INDICATOR),
-        "Input y contains NaN.",
+        NO_MISSING,
     ),
     "complex": (CODES + 1j, f"Complex data not supported\n{CODES + 1j}\n"),
     "too few": (
