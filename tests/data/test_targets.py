@@ -871,6 +871,54 @@ def test_an_ensemble_of_certain_members_stays_finite(target):
     assert_allclose(target.probabilities(combined).ravel()[-1], 0.5)
 
 
+# Numbers that cannot be targets
+
+TOO_LARGE = {"float64": 1e308, "float32": 3e38}
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            np.array(["1", "many"]),
+            "y_val must contain numbers only (could not convert string to float: "
+            "'many'). For labels, use RNNClassifier or BiRNNClassifier.",
+        ),
+        (
+            np.zeros((2, 3, 1)),
+            "y_val must have shape (n_samples,) or (n_samples, n_outputs). Got shape "
+            "(2, 3, 1).",
+        ),
+        (np.array([1.0, np.nan]), "Input y_val contains NaN."),
+        *(
+            (
+                np.array([0, -value], dtype=dtype),
+                f"Input y_val contains infinity or a value too large for "
+                f"dtype('{dtype}'). Remove it, or scale the data.",
+            )
+            for dtype, value in TOO_LARGE.items()
+        ),
+    ],
+    ids=["text", "3-D", "NaN", *TOO_LARGE],
+)
+def test_targets_that_are_no_finite_numbers_are_rejected(y, message):
+    with raises(ValueError, message):
+        fit_target(np.zeros(2)).encode(y, name="y_val")
+
+
+def test_the_largest_targets_with_room_for_their_mean_are_accepted():
+    y = np.array([0.9, -0.9]) * np.finfo(np.float64).max / 4
+    target = fit_target(y)
+
+    assert_allclose(target.encode(y), [[1.0], [-1.0]])
+
+
+def test_encoded_targets_of_float32_are_float64():
+    y = random(N_ROWS).astype(np.float32)
+
+    assert fit_target(y).encode(y).dtype == np.float64
+
+
 # The weights of rows
 
 
@@ -918,6 +966,17 @@ def test_a_scalar_weight_is_that_of_every_row():
 def test_invalid_weights_are_rejected(given, message):
     with raises(ValueError, message):
         check_weights(given, 3)
+
+
+@pytest.mark.parametrize("peak", [1e-308, 1e-301, 1e301, 1.7e308])
+def test_extreme_weights_are_divided_by_the_largest(peak):
+    weights = check_weights([peak, peak / 4, 0.0], 3)
+    assert_allclose(weights, [1.0, 0.25, 0.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("peak", [1e-299, 0.5, 3.0, 1e299])
+def test_ordinary_weights_stay_as_they_are(peak):
+    assert_array_equal(check_weights([peak, peak / 4], 2), [peak, peak / 4])
 
 
 # Plain data
