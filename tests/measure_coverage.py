@@ -16,8 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TORCH_TESTS = ["tests/nn", "tests/training", "tests/inference"]
 KERNEL_TESTS = ["tests/kernels", "tests/nn", "tests/training/test_compiled.py"]
-# Of the kernels' tests, these take minutes in Python and cover nothing more.
-SLOW_IN_PYTHON = "changed_between or place_in_the_batch or arguments_are_not"
+# Of the kernels' tests, these take minutes in Python and cover nothing more, or are of
+# compiled code only.
+NOT_IN_PYTHON = (
+    "changed_between or place_in_the_batch or arguments_are_not or keeps_the_mean or "
+    "cache_of_each_kernel or no_python_runs"
+)
 AT_LEAST = 98
 
 
@@ -50,7 +54,7 @@ def main(folder):
 
     cache = {"NUMBA_CACHE_DIR": str(folder / "numba")}
     run_tests(**cache)
-    selection = [*KERNEL_TESTS, "-k", f"not ({SLOW_IN_PYTHON})"]
+    selection = [*KERNEL_TESTS, "-k", f"not ({NOT_IN_PYTHON})"]
     run_tests("-p", "uncompiled", *selection, PYTHONPATH=str(ROOT / "tests"))
     run_tests(*TORCH_TESTS, NUMBA_DISABLE_JIT="1")
     coverage("combine", "--quiet")
