@@ -3,6 +3,7 @@
 from skrnn import datasets, metrics
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._displays import ForecastDisplay, LossCurveDisplay, TimeStepDisplay
+from skrnn._model_selection import PanelSplit
 from skrnn._persistence import TRUSTED_TYPES, load_model
 from skrnn._preprocessing.each_step import EachStep
 from skrnn._preprocessing.frames import sequences_from_frame
@@ -20,6 +21,7 @@ __all__ = [
     "EachStep",
     "ForecastDisplay",
     "LossCurveDisplay",
+    "PanelSplit",
     "RNNClassifier",
     "RNNRegressor",
     "SlidingWindow",

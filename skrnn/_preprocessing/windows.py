@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skrnn._compat import Interval, StrOptions
 from skrnn._documentation import DocumentationLinkMixin
+from skrnn._preprocessing.times import TimeAxis, check_times, read_times
 
 
 class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
@@ -180,8 +181,21 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
-    """Split a time series into windows and the targets that follow them.
+def make_windows(
+    X,
+    y=None,
+    *,
+    window_size,
+    horizon=1,
+    stride=1,
+    groups=None,
+    times=None,
+    freq="infer",
+    known=None,
+    latest=False,
+    return_index=False,
+):
+    """Split one or several time series into windows and the targets that follow them.
 
     A window does not contain its target, unless `horizon=0`, so that the pairs can be
     split by time and fitted without a pipeline. For one window per row in a
@@ -204,30 +218,69 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
         yield one column each. 0, the last row itself, is valid only if y is given.
 
     stride : int, default=1
-        Number of rows from the start of a window to the start of the next.
+        Number of rows from the start of a window to the start of the next, counted from
+        the first row of a group.
 
     groups : array-like of shape (n_rows,), default=None
         The series of each row; rows of the same series must be adjacent. A window and
         its target belong to the same series. With `y=groups`, the targets are the
         series of the windows, for the `groups` of a splitter or of `fit`.
 
+    times : array-like of shape (n_rows,), default=None
+        The time of each row: dates, with or without a time zone, periods, durations or
+        numbers, which must increase within each group. None stands for the number of
+        the row within its group, from 0.
+
+    freq : str, pandas offset, number, 'infer' or None, default='infer'
+        The frequency of `times`, from which no time may be missing between the first
+        and the last row of a group, since horizons count rows. 'infer' finds it in the
+        times of all groups together. None allows gaps, for example of holidays and of
+        groups with times of their own.
+
+    known : column name or index, or list of them, default=None
+        Columns of X whose values are known in advance, such as promotions, prices and
+        the calendar. Each time step of a window then has, after the columns of X, the
+        values of these columns at each horizon above 0 from that step, one horizon
+        after the other. The last step has those at the times of the targets.
+
+    latest : bool, default=False
+        Whether to return the latest window of each group only, from which to forecast
+        what follows the rows of X. With `known`, the last `max(horizon)` rows of each
+        group are those to forecast: the known columns of these rows are read; of the
+        others, at least one must be NaN. There are no targets, y is not read, and
+        `stride` has no effect.
+
+    return_index : bool, default=False
+        Whether to return the group and the times of each window too.
+
     Returns
     -------
     windows : ndarray of shape (n_windows, window_size[, n_features])
-        One dimension more than X. Without groups, a read-only view of X.
+        One dimension more than X. With `known`, n_features is the number of columns of
+        X plus those of `known` for each horizon. Without groups, a read-only view: of
+        X, or with `known`, of a series with these columns.
 
-    targets : ndarray of shape (n_windows,) or (n_windows, k)
-        k is the number of horizons or outputs.
+    targets : ndarray of shape (n_windows,) or (n_windows, k), or None
+        k is the number of horizons or outputs. None with `latest`.
+
+    index : DataFrame of shape (n_windows, n_horizons)
+        Only with `return_index`: the time of each target, in a column for each horizon.
+        The rows are labelled by the group, if there are any, and by the `cutoff`, the
+        time of the last row of the window. With `latest`, times after the last row
+        continue at the frequency; they are missing with `freq=None`.
 
     Raises
     ------
     ValueError
-        If the series is too short for one window and its target, or if the shapes of
-        X, y, `horizon` and `groups` do not match.
+        If no series is long enough for one window and its target, if the times of a
+        group do not increase or have a gap, or if the shapes of X, y, `horizon`,
+        `groups` and `times` do not match.
 
     See Also
     --------
+    PanelSplit : Splits windows by time, over all groups.
     SlidingWindow : Transformer to the window that ends with each row.
+    sequences_from_frame : Returns the whole series of each group.
 
     Examples
     --------
@@ -241,49 +294,89 @@ def make_windows(X, y=None, *, window_size, horizon=1, stride=1, groups=None):
     >>> make_windows([1, 2, 3, 4, 5], window_size=2, horizon=[1, 2])[1]
     array([[3, 4],
            [4, 5]])
+
+    Two stores, whose promotions are known in advance:
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "store": ["a"] * 4 + ["b"] * 3,
+    ...         "date": pd.to_datetime(
+    ...             [f"2024-05-0{day}" for day in (1, 2, 3, 4, 2, 3, 4)]
+    ...         ),
+    ...         "sales": [5.0, 6.0, 9.0, 8.0, 1.0, 2.0, 5.0],
+    ...         "promotion": [0, 0, 1, 1, 0, 0, 1],
+    ...     }
+    ... )
+    >>> X, y, index = make_windows(
+    ...     frame[["sales", "promotion"]],
+    ...     frame["sales"],
+    ...     window_size=2,
+    ...     groups=frame["store"],
+    ...     times=frame["date"],
+    ...     known="promotion",
+    ...     return_index=True,
+    ... )
+    >>> X[0]  # sales, promotion, promotion of the next day
+    array([[5., 0., 0.],
+           [6., 0., 1.]])
+    >>> y
+    array([9., 8., 5.])
+    >>> index
+    horizon                   1
+    store cutoff
+    a     2024-05-02 2024-05-03
+          2024-05-03 2024-05-04
+    b     2024-05-03 2024-05-04
     """
-    X = _check_series(X, "X")
+    names = list(X.columns) if hasattr(X, "columns") else None
+    X = _check_series(X, "X", allow_nan=latest and known is not None)
     horizons, several = _check_horizon(horizon, y)
     for name, value in (("window_size", window_size), ("stride", stride)):
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")
-    if y is None:
-        if X.ndim == 2 and X.shape[1] > 1:
-            raise ValueError(
-                "y must be given when X has several columns. Got X of shape "
-                f"{X.shape}. Pass the column to predict, for example y=X[:, 0]."
-            )
-        y = X.reshape(len(X))
+    if not latest:
+        y = _check_targets(X, y, several)
+    columns = None if known is None else _known_columns(known, X, names, horizons)
+    rows = GroupedRows(groups, len(X))
+    axis = None
+    if times is not None:
+        times = read_times(times, len(X))
+        axis = check_times(times, rows.starts, rows.groups, freq)
+    elif return_index:
+        axis = TimeAxis(pd.Index(rows.numbers()), freq=1)
+
+    is_open = latest and known is None  # windows that no rows need to follow
+    n_needed = window_size + (0 if is_open else max(horizons))
+    if latest:
+        firsts = rows.last_starts(n_needed)
+    elif groups is None:
+        firsts = np.arange(0, len(X) - n_needed + 1, stride)
     else:
-        y = _check_series(y, "y")
-    if len(y) != len(X):
-        raise ValueError(
-            f"y must have a value for each row of X. Got {len(y)} for {len(X)} rows."
-        )
-    if several and y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if several and y.ndim == 2:
-        raise ValueError(
-            "y must have one column if there are several horizons. Got shape "
-            f"{y.shape}. Call make_windows for each column."
-        )
-    last = window_size - 1 + max(horizons)  # from the first row to the last target
-    if len(X) <= last:
-        raise ValueError(
-            f"X must have at least window_size + horizon = {last + 1} rows. Got "
-            f"{len(X)}. Lower window_size or horizon."
-        )
-    starts = np.arange(0, len(X) - last, stride)
+        firsts = rows.all_starts(n_needed, stride)
+    if not len(firsts):
+        raise ValueError(_too_short(rows, n_needed, is_open))
+    if columns is not None:
+        n_columns = X.shape[1]
+        X = _with_known(X, columns, horizons)
     windows = window_view(X, window_size)
-    if groups is None:
-        windows = windows[: len(X) - last : stride]
+    if latest:
+        windows = windows[firsts]
+        if columns is not None:
+            _check_future(windows, X[:, :n_columns], columns, firsts, n_needed)
+    elif groups is None:
+        windows = windows[: len(X) - n_needed + 1 : stride]
     else:
-        starts = _starts_within_groups(groups, len(X), last, stride)
-        windows = windows[starts]
-    ends = starts + window_size - 1
-    if not several:
-        return windows, y[ends + horizons[0]]
-    return windows, np.stack([y[ends + h] for h in horizons], axis=1)
+        windows = windows[firsts]
+    ends = firsts + window_size - 1
+    targets = None
+    if not latest:
+        targets = y[ends + horizons[0]]
+        if several:
+            targets = np.stack([y[ends + h] for h in horizons], axis=1)
+    if not return_index:
+        return windows, targets
+    return windows, targets, _index(rows, axis, ends, horizons, is_open)
 
 
 def window_view(series, window_size):
@@ -300,14 +393,125 @@ def fingerprint(X):
     return digest.digest()
 
 
-def _check_series(X, name):
-    X = check_array(X, ensure_2d=False, allow_nd=True, dtype=None, input_name=name)
+class GroupedRows:
+    """Rows that belong to one or several series, each in adjacent rows.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,) or None
+        The series of each row.
+
+    n_rows : int
+
+    Attributes
+    ----------
+    groups : pandas Index or None
+        The series of each row.
+
+    starts, stops : ndarray of int
+        The first row of each series, and the one after its last.
+    """
+
+    def __init__(self, groups, n_rows):
+        if groups is None:
+            self.groups, self.starts = None, np.zeros(1, dtype=np.intp)
+            self.stops = np.array([n_rows])
+            return
+        labels = np.asarray(groups)
+        if labels.shape != (n_rows,):
+            raise ValueError(
+                f"groups must have shape ({n_rows},), one entry for each row of X. Got "
+                f"shape {labels.shape}."
+            )
+        missing = pd.isna(labels)
+        if missing.any():
+            raise ValueError(
+                "groups must not contain missing values. Got one for row "
+                f"{missing.argmax()}."
+            )
+        borders = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+        self.starts = np.concatenate([[0], borders])
+        self.stops = np.concatenate([borders, [n_rows]])
+        if len(np.unique(labels)) < len(self.starts):
+            raise ValueError(
+                "groups must have adjacent rows for each group. Got a group in several "
+                "pieces. Sort the rows by group and time."
+            )
+        is_pandas = isinstance(groups, (pd.Series, pd.Index))
+        self.groups = pd.Index(groups if is_pandas else labels, tupleize_cols=False)
+        self.groups.name = getattr(groups, "name", None) or "group"
+
+    def numbers(self):
+        """Return the number of each row within its group."""
+        sizes = self.stops - self.starts
+        return np.arange(self.stops[-1]) - np.repeat(self.starts, sizes)
+
+    def all_starts(self, n_needed, stride):
+        """Return the first rows of windows that, with their targets, are in a group."""
+        bounds = zip(self.starts, self.stops, strict=True)
+        return np.concatenate(
+            [np.arange(start, stop - n_needed + 1, stride) for start, stop in bounds]
+        )
+
+    def last_starts(self, n_needed):
+        """Return the first row of the last of these windows of each group."""
+        return (self.stops - n_needed)[self.stops - self.starts >= n_needed]
+
+
+def _too_short(rows, n_needed, is_open):
+    """Return the message of an error for series that are too short for a window."""
+    words = "window_size" if is_open else "window_size + horizon"
+    largest = int((rows.stops - rows.starts).max())
+    if rows.groups is None:
+        return (
+            f"X must have at least {words} = {n_needed} rows. Got {largest}. Lower "
+            "window_size or horizon."
+        )
+    return (
+        f"groups must have at least {words} = {n_needed} rows in one group. Got "
+        f"{largest} in the largest. Lower window_size or horizon."
+    )
+
+
+def _check_series(X, name, allow_nan=False):
+    X = check_array(
+        X,
+        ensure_2d=False,
+        allow_nd=True,
+        dtype=None,
+        input_name=name,
+        ensure_all_finite="allow-nan" if allow_nan else True,
+    )
     if X.ndim not in (1, 2):
         raise ValueError(
             f"{name} must have shape (n_rows,) or (n_rows, n_columns). Got shape "
             f"{X.shape}."
         )
     return X
+
+
+def _check_targets(X, y, several):
+    """Return the value to predict of each row."""
+    if y is None:
+        if X.ndim == 2 and X.shape[1] > 1:
+            raise ValueError(
+                "y must be given when X has several columns. Got X of shape "
+                f"{X.shape}. Pass the column to predict, for example y=X[:, 0]."
+            )
+        return X.reshape(len(X))
+    y = _check_series(y, "y")
+    if len(y) != len(X):
+        raise ValueError(
+            f"y must have a value for each row of X. Got {len(y)} for {len(X)} rows."
+        )
+    if several and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if several and y.ndim == 2:
+        raise ValueError(
+            "y must have one column if there are several horizons. Got shape "
+            f"{y.shape}. Call make_windows for each column."
+        )
+    return y
 
 
 def _check_horizon(horizon, y):
@@ -324,34 +528,100 @@ def _check_horizon(horizon, y):
     return [int(h) for h in horizons], several
 
 
-def _starts_within_groups(groups, n_rows, last, stride):
-    """Return the starts of windows that, with their targets, are in one group."""
-    groups = np.asarray(groups)
-    if groups.shape != (n_rows,):
+def _known_columns(known, X, names, horizons):
+    """Return the indices of the columns of X that are known in advance."""
+    if max(horizons) == 0:
         raise ValueError(
-            f"groups must have shape ({n_rows},), one entry for each row of X. Got "
-            f"shape {groups.shape}."
+            "known must be None if no horizon is above 0. Got "
+            f"{known!r} for horizon=0. Make the columns part of X only."
         )
-    missing = pd.isna(groups)
-    if missing.any():
+    if X.ndim == 1:
         raise ValueError(
-            "groups must not contain missing values. Got one for row "
-            f"{missing.argmax()}."
+            "X must have columns if some are known in advance. Got X of shape "
+            f"{X.shape} and known={known!r}. Pass a frame, or an array with a column "
+            "for each."
         )
-    borders = np.flatnonzero(groups[1:] != groups[:-1]) + 1
-    firsts = np.concatenate([[0], borders])
-    ends = np.concatenate([borders, [n_rows]])
-    if len(np.unique(groups)) < len(firsts):
+    wanted = [known] if isinstance(known, (str, Integral)) else list(known)
+    if not wanted:
+        raise ValueError("known must name at least one column of X. Got none.")
+    columns = []
+    for column in wanted:
+        if names is not None and column in names:
+            columns.append(names.index(column))
+        elif isinstance(column, Integral) and 0 <= column < X.shape[1]:
+            columns.append(int(column))
+        else:
+            raise ValueError(
+                f"known must name columns of X. Got {column!r}, but X has "
+                f"{names if names is not None else X.shape[1]}"
+                f"{'' if names is not None else ' columns without names'}. Add it to X."
+            )
+    return columns
+
+
+def _with_known(X, columns, horizons):
+    """Return the series with further columns: known ones at each horizon above 0.
+
+    The last rows have no such values, and are in no window.
+    """
+    ahead = [h for h in horizons if h > 0]
+    n, n_own, n_known = len(X), X.shape[1], len(columns)
+    series = np.empty((n, n_own + len(ahead) * n_known), dtype=X.dtype)
+    series[:, :n_own] = X
+    for i, h in enumerate(ahead):
+        part = series[:, n_own + i * n_known : n_own + (i + 1) * n_known]
+        part[: n - h] = X[h:, columns]
+        part[n - h :] = X[-1, columns]
+    return series
+
+
+def _check_future(windows, X, columns, firsts, n_needed):
+    """Raise an error unless the latest windows end with the last rows that are known.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_windows, window_size, n_features)
+        The latest windows, with the known columns at each horizon.
+
+    X : ndarray of shape (n_rows, n_columns)
+
+    columns : list of int
+        Those of X that are known in advance.
+
+    firsts : ndarray of int
+        The first row of each window.
+
+    n_needed : int
+        Number of rows of a window and of those to forecast.
+    """
+    n_future = n_needed - windows.shape[1]
+    if len(set(columns)) < X.shape[1]:
+        missing = pd.isna(np.delete(X, columns, axis=1)).any(axis=1)
+        future = firsts[:, None] + np.arange(windows.shape[1], n_needed)
+        given = np.flatnonzero(~missing[future].ravel())
+        if len(given):
+            raise ValueError(
+                "X must end, in each group, with the max(horizon) = "
+                f"{n_future} rows to forecast if latest=True and some columns are "
+                "known, with NaN in columns that are not. Got values of all columns "
+                f"in row {future.ravel()[given[0]]}. Append such rows."
+            )
+    wrong = pd.isna(windows).any(axis=(1, 2))
+    if wrong.any():
+        row = firsts[wrong.argmax()]
         raise ValueError(
-            "groups must have adjacent rows for each group. Got a group in several "
-            "pieces. Sort the rows by group and time."
+            "X must have no NaN in the latest window of a group, nor in known columns "
+            f"after it. Got one in rows {row} to {row + n_needed - 1}. Impute the "
+            f"values; drop rows after the {n_future} rows to forecast."
         )
-    starts = [np.arange(a, b - last, stride) for a, b in zip(firsts, ends, strict=True)]
-    starts = np.concatenate(starts)
-    if not len(starts):
-        raise ValueError(
-            f"groups must have at least window_size + horizon = {last + 1} rows in one "
-            f"group. Got {int((ends - firsts).max())} in the largest. Lower "
-            "window_size or horizon."
-        )
-    return starts
+
+
+def _index(rows, axis, ends, horizons, is_open):
+    """Return the times of targets, labelled by groups and the times of the ends."""
+    times = [axis.after(ends, h) if is_open else axis.at(ends + h) for h in horizons]
+    cutoffs = axis.at(ends).rename("cutoff")
+    if rows.groups is not None:
+        cutoffs = pd.MultiIndex.from_arrays([rows.groups.take(ends), cutoffs])
+    index = pd.DataFrame(dict(enumerate(times)), copy=False)
+    index.index, index.columns = cutoffs, pd.Index(horizons, name="horizon")
+    return index

@@ -6,10 +6,12 @@ from skrnn.datasets._generated import (
     make_order_sentences,
     make_sine_waves,
 )
+from skrnn.datasets._stores import make_store_sales
 
 __all__ = [
     "load_airline_passengers",
     "make_binary_addition",
     "make_order_sentences",
     "make_sine_waves",
+    "make_store_sales",
 ]

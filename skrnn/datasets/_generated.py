@@ -75,8 +75,8 @@ def make_sine_waves(
     >>> bool((X[:, 1:, 0] == y[:, :-1]).all())
     True
     """
-    _check_count(n_samples, "n_samples")
-    _check_count(n_timesteps, "n_timesteps")
+    check_count(n_samples, "n_samples")
+    check_count(n_timesteps, "n_timesteps")
     bounds = period if isinstance(period, tuple) else (period, period)
     if (
         len(bounds) != 2
@@ -151,8 +151,8 @@ def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
     (array([[0, 1, 1, 0],
            [1, 0, 1, 0]]), array([1, 1, 0, 1]))
     """
-    _check_count(n_samples, "n_samples")
-    _check_count(n_bits, "n_bits")
+    check_count(n_samples, "n_samples")
+    check_count(n_bits, "n_bits")
     rng = check_random_state(random_state)
     bits = np.zeros((n_samples, n_bits + 1, 2), dtype=np.int64)
     bits[:, :n_bits] = rng.randint(0, 2, size=(n_samples, n_bits, 2))
@@ -213,7 +213,7 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     better: the food is wonderful after it was bad to us
     worse: the food is bad to us after it was wonderful
     """
-    _check_count(n_samples, "n_samples")
+    check_count(n_samples, "n_samples")
     if n_samples % 2:
         raise ValueError(
             "n_samples must be even, since sentences are generated in pairs. Got "
@@ -243,6 +243,6 @@ def _is_finite(value):
     return is_number and bool(np.isfinite(value))
 
 
-def _check_count(value, name):
+def check_count(value, name):
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")
