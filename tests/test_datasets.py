@@ -17,9 +17,16 @@ from skrnn.datasets import (
     make_binary_addition,
     make_order_sentences,
     make_sine_waves,
+    make_store_sales,
 )
+from skrnn.datasets._stores import promotion_effect
 
-GENERATORS = [make_sine_waves, make_binary_addition, make_order_sentences]
+GENERATORS = [
+    make_sine_waves,
+    make_binary_addition,
+    make_order_sentences,
+    make_store_sales,
+]
 
 
 def test_airline_passengers_are_those_published():
@@ -47,6 +54,10 @@ def test_airline_passengers_are_a_new_frame_in_each_call():
 def test_generated_data_depend_only_on_the_seed(make):
     first, again, other = (make(20, random_state=seed) for seed in (0, 0, 1))
 
+    if make is make_store_sales:
+        pd.testing.assert_frame_equal(first, again)
+        assert not first["sales"].equals(other["sales"])
+        return
     assert_array_equal(first[0], again[0])
     assert_array_equal(first[1], again[1])
     assert not np.array_equal(first[0], other[0])
@@ -55,14 +66,19 @@ def test_generated_data_depend_only_on_the_seed(make):
 @pytest.mark.parametrize("make", GENERATORS)
 @pytest.mark.parametrize("n_samples", [0, 2.0, True])
 def test_a_wrong_n_samples_raises(make, n_samples):
-    message = f"n_samples must be an int >= 1. Got {n_samples!r}."
+    name = "n_stores" if make is make_store_sales else "n_samples"
+    message = f"{name} must be an int >= 1. Got {n_samples!r}."
     with raises(ValueError, message):
         make(n_samples)
 
 
 @pytest.mark.parametrize(
     ("make", "name"),
-    [(make_sine_waves, "n_timesteps"), (make_binary_addition, "n_bits")],
+    [
+        (make_sine_waves, "n_timesteps"),
+        (make_binary_addition, "n_bits"),
+        (make_store_sales, "n_days"),
+    ],
 )
 def test_a_wrong_number_of_steps_raises(make, name):
     with raises(ValueError, f"{name} must be an int >= 1. Got 0."):
@@ -175,3 +191,51 @@ def test_an_odd_number_of_sentences_raises():
     )
     with raises(ValueError, message):
         make_order_sentences(3)
+
+
+# make_store_sales
+
+
+def test_stores_have_a_row_for_each_day_since_they_opened():
+    frame = make_store_sales(6, n_days=300, random_state=0)
+
+    assert list(frame.columns) == ["store", "date", "sales", "promotion"]
+    last = pd.Timestamp("2022-01-03") + pd.Timedelta(days=299)
+    for name, rows in frame.groupby("store", sort=False):
+        dates = pd.date_range(rows["date"].iloc[0], last, freq="D")
+        assert rows["date"].tolist() == dates.tolist()
+        assert len(rows) == 300 if name in ("store 1", "store 2") else len(rows) >= 200
+    assert frame["store"].unique().tolist() == [f"store {i}" for i in range(1, 7)]
+    assert frame["sales"].dtype == frame["promotion"].dtype == np.int64
+
+
+def test_promotions_raise_sales_and_lower_them_afterwards():
+    frame = make_store_sales(40, random_state=0)
+    # The mean level of each weekday of a store is taken off.
+    weekday = frame["date"].dt.day_of_week
+    logs = np.log(frame["sales"] + 1.0)
+    logs -= logs.groupby([frame["store"], weekday]).transform("mean")
+    before = frame.groupby("store")["promotion"].shift(1)
+    first_day = (frame["promotion"] == 1) & (before == 0)
+    first_after = (frame["promotion"] == 0) & (before == 1)
+    usual = (frame["promotion"] == 0) & (before == 0)
+
+    gain = np.exp(logs[first_day].mean() - logs[usual].mean())
+    dip = np.exp(logs[first_after].mean() - logs[usual].mean())
+
+    # The mean gain of a store is 0.7; days long after a promotion count as usual.
+    assert 1.6 < gain < 1.9
+    assert 0.7 < dip < 0.9
+
+
+def test_the_effect_of_a_promotion_is_the_documented_one():
+    effect = promotion_effect(np.array([0, 1, 1, 1, 0, 0, 0, 1, 0]), 0.5)
+
+    dip = 0.35 * 0.5
+    expected = [1, 1.5, 1 + 0.93 * 0.5, 1 + 0.93**2 * 0.5]
+    expected += [1 - dip, 1 - 0.6 * dip, 1 - 0.36 * dip, 1.5, 1 - dip]
+    assert_allclose(effect, expected, rtol=1e-12)
+
+
+def test_a_single_day_of_many_stores_is_a_frame():
+    assert len(make_store_sales(4, n_days=1, random_state=0)) == 4

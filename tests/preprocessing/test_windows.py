@@ -1,6 +1,7 @@
 """SlidingWindow and make_windows."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -430,3 +431,298 @@ INVALID_CALLS = {
 def test_invalid_calls_of_make_windows_raise(arguments, message):
     with raises(ValueError, message):
         make_windows(**{"X": np.arange(10.0), "window_size": 3, **arguments})
+
+
+# make_windows of panels: index, known columns, latest windows
+
+
+def make_panel(sizes=(7, 4, 9), starts=(0, 3, 1)):
+    """Return a frame of stores whose dates differ, with distinct values."""
+    days = np.concatenate(
+        [np.arange(a, a + n) for a, n in zip(starts, sizes, strict=True)]
+    )
+    frame = pd.DataFrame(
+        {
+            "store": np.repeat(["b", "a", "c"][: len(sizes)], sizes),
+            "date": pd.Timestamp("2024-02-26") + pd.to_timedelta(days, unit="D"),
+        }
+    )
+    frame["sales"] = 100.0 + np.arange(len(frame))
+    frame["promotion"] = -1.0 - np.arange(len(frame))
+    frame["price"] = 1000.0 + np.arange(len(frame))
+    return frame
+
+
+COLUMNS = ["sales", "promotion", "price"]
+
+
+def cut_panel(frame, columns=COLUMNS, **params):
+    params = {"groups": frame["store"], "times": frame["date"], **params}
+    return make_windows(
+        frame[columns], frame["sales"], return_index=True, window_size=2, **params
+    )
+
+
+def panel_in_a_loop(frame, horizons, known, stride=1):
+    """Yield the store, the cutoff, the steps and the targets of each window.
+
+    By looking up each value by its store and date.
+    """
+    day = pd.Timedelta(days=1)
+    rows = {(row.store, row.date): row for row in frame.itertuples()}
+    opened = frame.groupby("store")["date"].min()
+    for row in frame.itertuples():
+        dates = [row.date - day, row.date]
+        targets = [row.date + h * day for h in horizons]
+        if not all((row.store, date) in rows for date in dates + targets):
+            continue
+        if (dates[0] - opened[row.store]).days % stride:
+            continue
+        steps = []
+        for date in dates:
+            steps.append([getattr(rows[row.store, date], name) for name in COLUMNS])
+            for h in horizons:
+                if h > 0:
+                    later = rows[row.store, date + h * day]
+                    steps[-1] += [getattr(later, name) for name in known]
+        yield row.store, row.date, steps, targets
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("known", [[], ["promotion"], ["price", "promotion"]])
+@pytest.mark.parametrize("horizons", [[1], [1, 2, 3], [0, 2], [3]], ids=str)
+def test_windows_of_a_panel_are_equal_to_a_loop(horizons, known, stride):
+    frame = make_panel()
+    X, y, index = cut_panel(frame, horizon=horizons, known=known or None, stride=stride)
+
+    expected = list(panel_in_a_loop(frame, horizons, known, stride))
+    sales = frame.set_index(["store", "date"])["sales"]
+    assert len(expected) > 2
+    assert_array_equal(X, [steps for _, _, steps, _ in expected])
+    assert index.index.tolist() == [(store, end) for store, end, _, _ in expected]
+    assert (
+        index.to_numpy().tolist()
+        == pd.DataFrame([targets for *_, targets in expected]).to_numpy().tolist()
+    )
+    assert_array_equal(
+        y, [[sales[store, t] for t in targets] for store, _, _, targets in expected]
+    )
+
+
+def test_the_index_is_named_after_groups_and_horizons():
+    index = cut_panel(make_panel(), horizon=range(1, 3))[2]
+
+    assert index.index.names == ["store", "cutoff"]
+    assert index.columns.tolist() == [1, 2]
+    assert index.columns.name == "horizon"
+    assert (index.dtypes == make_panel()["date"].dtype).all()
+
+
+def test_unnamed_groups_are_called_group_in_the_index():
+    frame = make_panel()
+
+    index = cut_panel(frame, groups=frame["store"].to_numpy())[2]
+
+    assert index.index.names == ["group", "cutoff"]
+
+
+def test_categories_stay_categories_in_the_index():
+    frame = make_panel()
+    stores = pd.Categorical(frame["store"], ["c", "b", "a", "unused"])
+
+    index = cut_panel(frame, groups=pd.Series(stores, name="store"))[2]
+
+    expected = cut_panel(frame)[2].index.get_level_values("store")
+    assert isinstance(index.index.levels[0].dtype, pd.CategoricalDtype)
+    assert index.index.get_level_values("store").tolist() == expected.tolist()
+
+
+def test_answers_join_the_frame_in_one_line():
+    frame = make_panel()
+    _, y, index = cut_panel(frame, horizon=[1, 2])
+
+    long = index.stack().rename("date").to_frame().assign(forecast=y.ravel())
+    joined = long.reset_index().merge(frame, on=["store", "date"])
+
+    assert joined.columns.tolist()[:5] == [
+        "store",
+        "cutoff",
+        "horizon",
+        "date",
+        "forecast",
+    ]
+    assert len(joined) == y.size
+    assert_array_equal(joined["forecast"], joined["sales"])
+    assert ((joined["date"] - joined["cutoff"]).dt.days == joined["horizon"]).all()
+
+
+def test_without_groups_the_index_has_the_cutoffs_only():
+    dates = pd.period_range("2024-01", periods=6, freq="M")
+
+    index = make_windows(
+        np.arange(6), window_size=3, horizon=2, times=dates, return_index=True
+    )[2]
+
+    assert index.index.name == "cutoff"
+    assert index.index.astype(str).tolist() == ["2024-03", "2024-04"]
+    assert index[2].astype(str).tolist() == ["2024-05", "2024-06"]
+
+
+def test_without_times_rows_are_numbered_within_their_group():
+    index = cut_panel(make_panel((4, 5), (0, 0)), times=None, horizon=[1, 2])[2]
+
+    assert index.index.tolist() == [("b", 1), ("a", 1), ("a", 2)]
+    assert index.to_numpy().tolist() == [[2, 3], [2, 3], [3, 4]]
+
+
+def test_the_index_does_not_change_windows_and_targets():
+    frame = make_panel()
+    arguments = (frame[COLUMNS], frame["sales"])
+    params = {"window_size": 2, "groups": frame["store"], "horizon": [1, 2]}
+
+    plain = make_windows(*arguments, **params)
+    indexed = make_windows(*arguments, **params, times=frame["date"], return_index=True)
+
+    assert len(plain) == 2
+    assert_array_equal(indexed[0], plain[0], strict=True)
+    assert_array_equal(indexed[1], plain[1], strict=True)
+
+
+@pytest.mark.parametrize("known", [1, [1], np.array([1])], ids=["int", "list", "array"])
+def test_known_columns_of_arrays_are_given_by_index(known):
+    frame = make_panel()
+
+    X = cut_panel(frame, known="promotion", horizon=[1, 2])[0]
+    same = make_windows(
+        frame[COLUMNS].to_numpy(),
+        frame["sales"],
+        window_size=2,
+        horizon=[1, 2],
+        groups=frame["store"],
+        known=known,
+    )[0]
+
+    assert_array_equal(same, X, strict=True)
+
+
+def test_windows_with_known_columns_are_a_view_if_there_is_one_series():
+    X = make_series(500, 3)
+
+    windows, _ = make_windows(X, X[:, 0], window_size=50, horizon=[1, 2, 3], known=[2])
+
+    low, high = np.lib.array_utils.byte_bounds(windows)
+    assert windows.shape == (448, 50, 6)
+    assert high - low <= 500 * 6 * X.itemsize
+    assert not windows.flags.writeable
+
+
+def with_future(frame, n):
+    """Return the frame with the values of the last n rows of each group unknown."""
+    is_future = frame.groupby("store").cumcount(ascending=False) < n
+    unknown = ["sales", "price"]
+    return frame.assign(**{name: frame[name].mask(is_future) for name in unknown})
+
+
+def test_the_latest_windows_are_those_before_the_rows_to_forecast():
+    frame = make_panel()
+    X, _, index = cut_panel(frame, horizon=[1, 3], known=["promotion"])
+    last = index.groupby("store", sort=False).cumcount(ascending=False) == 0
+
+    latest, y, index_latest = cut_panel(
+        with_future(frame, 3), horizon=[1, 3], known=["promotion"], latest=True
+    )
+
+    # Store a has four rows, which is too few.
+    assert y is None
+    assert index_latest.index.get_level_values("store").tolist() == ["b", "c"]
+    assert_array_equal(latest, X[last], strict=True)
+    pd.testing.assert_frame_equal(index_latest, index[last])
+
+
+def test_without_known_columns_the_latest_windows_end_with_the_last_rows():
+    frame = make_panel()
+    short = frame[frame.groupby("store").cumcount(ascending=False) >= 3]
+
+    X, y, index = cut_panel(short, horizon=[1, 3], latest=True)
+
+    assert y is None
+    assert_array_equal(X[0], short[short["store"] == "b"][COLUMNS].tail(2))
+    assert_array_equal(X[1], short[short["store"] == "c"][COLUMNS].tail(2))
+    # The times of the targets continue those of the rows.
+    expected = cut_panel(
+        with_future(frame, 3), horizon=[1, 3], known="promotion", latest=True
+    )[2]
+    pd.testing.assert_frame_equal(index, expected)
+
+
+def test_forecasts_of_new_days_are_those_of_the_same_windows():
+    frame = make_panel((30, 20, 25), (0, 10, 5))
+    cut = partial(cut_panel, horizon=[1, 2], known=["promotion"])
+    X, y, _ = cut(frame)
+    model = tiny_regressor().set_params(target_feature=0).fit(X, y)
+
+    forecast = model.predict(cut(with_future(frame, 2), latest=True)[0])
+
+    ends = np.cumsum([30, 20, 25]) - 3 * np.arange(1, 4) - 1
+    assert_array_equal(forecast, model.predict(X)[ends])
+
+
+LATEST = {"latest": True, "known": "promotion", "horizon": 2}
+INVALID_PANELS = {
+    "unknown name": (
+        {"known": "promo"},
+        "known must name columns of X. Got 'promo', but X has ['sales', 'promotion', "
+        "'price']. Add it to X.",
+    ),
+    "too high an index": (
+        {"known": 3},
+        "known must name columns of X. Got 3, but X has ['sales', 'promotion', "
+        "'price']. Add it to X.",
+    ),
+    "name in an array": (
+        {"X": np.ones((7, 3)), "known": ["price"]},
+        "known must name columns of X. Got 'price', but X has 3 columns without names. "
+        "Add it to X.",
+    ),
+    "no names": (
+        {"known": []},
+        "known must name at least one column of X. Got none.",
+    ),
+    "1-D X": (
+        {"X": np.ones(7), "known": 0},
+        "X must have columns if some are known in advance. Got X of shape (7,) and "
+        "known=0. Pass a frame, or an array with a column for each.",
+    ),
+    "known at horizon 0": (
+        {"known": "price", "horizon": 0},
+        "known must be None if no horizon is above 0. Got 'price' for horizon=0. Make "
+        "the columns part of X only.",
+    ),
+    "no rows to forecast": (
+        LATEST,
+        "X must end, in each group, with the max(horizon) = 2 rows to forecast if "
+        "latest=True and some columns are known, with NaN in columns that are not. Got "
+        "values of all columns in row 5. Append such rows.",
+    ),
+    "too many rows to forecast": (
+        {"X": with_future(make_panel((7,), (0,)), 3)[COLUMNS], **LATEST},
+        "X must have no NaN in the latest window of a group, nor in known columns after "
+        "it. Got one in rows 3 to 6. Impute the values; drop rows after the 2 rows to "
+        "forecast.",
+    ),
+    "latest of short series": (
+        {"window_size": 8, "latest": True},
+        "groups must have at least window_size = 8 rows in one group. Got 7 in the "
+        "largest. Lower window_size or horizon.",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"), INVALID_PANELS.values(), ids=INVALID_PANELS
+)
+def test_invalid_panels_raise(params, message):
+    frame = make_panel((7,), (0,))
+    arguments = {"X": frame[COLUMNS], "y": frame["sales"], "window_size": 2}
+    with raises(ValueError, message):
+        make_windows(**{**arguments, "groups": frame["store"], **params})
