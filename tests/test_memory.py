@@ -104,6 +104,17 @@ def fit_windows_with_targets():
     model().fit(X, target)
 
 
+def fit_windows_with_known_columns():
+    X, target = make_windows(
+        series, y, window_size=100, stride=100, horizon=[1, 2], known=[1]
+    )
+    model().fit(X, target)
+
+
+def cut_all_windows_with_known_columns():
+    make_windows(series, y, window_size=100, horizon=[1, 2], known=[1])
+
+
 def hold_out_the_last_rows():
     X = windows_of(wide)
     model(early_stopping=True, validation_fraction=0.5).fit(X, y[:10_000])
@@ -152,6 +163,8 @@ scenarios = [
     fit_every_hundredth_row,
     fit_with_mostly_zero_weights,
     fit_windows_with_targets,
+    fit_windows_with_known_columns,
+    cut_all_windows_with_known_columns,
     hold_out_random_rows,
     continue_training,
     predict,
@@ -249,6 +262,8 @@ def test_a_copy_of_windows_is_noticed(peaks):
         "fit_every_hundredth_row",
         "fit_with_mostly_zero_weights",
         "fit_windows_with_targets",
+        "fit_windows_with_known_columns",
+        "cut_all_windows_with_known_columns",
         "hold_out_random_rows",
         "continue_training",
         "predict",

@@ -51,7 +51,7 @@ def parts(index, **params):
 def test_no_target_of_training_is_later_than_the_first_test_window(
     horizon, stride, gap, test_size, max_train_size
 ):
-    X, _, index = make_index((30, 9, 20), horizon=horizon, stride=stride)
+    X, _, index = make_index((50, 9, 20), horizon=horizon, stride=stride)
     all_cutoffs = sorted({cutoff for _, cutoff in index.index})
     splitter = PanelSplit(
         index, 3, test_size=test_size, gap=gap, max_train_size=max_train_size
@@ -164,7 +164,7 @@ def test_rows_of_the_index_can_be_split():
 
 def test_its_repr_does_not_show_the_index():
     assert repr(PanelSplit(make_index()[2], 3, gap=2)) == (
-        "PanelSplit(<index of shape (32, 2)>, n_splits=3, test_size=None, gap=2, "
+        "PanelSplit(<index of shape (29, 2)>, n_splits=3, test_size=None, gap=2, "
         "max_train_size=None, cutoffs=None)"
     )
 
@@ -178,8 +178,8 @@ FEW = (
     "and test_size={}. Lower n_splits or test_size."
 )
 ORDER = (
-    "cutoffs must increase, with windows that end at or after each and before the next. "
-    "Got {} for windows that end from 2 to 19."
+    "cutoffs must increase, with windows that end at or after each and before the "
+    "next. Got {} for windows that end from 2 to 19."
 )
 INVALID = {
     "n_splits": ({"n_splits": 0}, "n_splits must be an int >= 1. Got 0."),
@@ -217,7 +217,7 @@ def test_invalid_splits_raise(params, message):
 
 def test_windows_that_are_not_of_the_index_raise():
     message = (
-        "X must have the 32 windows of the index. Got 31. Pass the rows of the index "
+        "X must have the 29 windows of the index. Got 28. Pass the rows of the index "
         "that belong to these windows."
     )
     X, _, index = make_index()
@@ -226,7 +226,7 @@ def test_windows_that_are_not_of_the_index_raise():
 
 
 @pytest.mark.parametrize(
-    "index", [np.arange(32), pd.DataFrame({"cutoff": np.arange(32)})], ids=type
+    "index", [np.arange(29), pd.DataFrame({"cutoff": np.arange(29)})], ids=type
 )
 def test_another_index_raises(index):
     message = (

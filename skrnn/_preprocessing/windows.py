@@ -282,6 +282,18 @@ def make_windows(
     SlidingWindow : Transformer to the window that ends with each row.
     sequences_from_frame : Returns the whole series of each group.
 
+    Notes
+    -----
+    A frame of several series is sorted by group and time first:
+    `frame.sort_values(["store", "date"])`. In a forecast of `y`, which continues the
+    first column of X, `target_feature=0` tells a regressor so. Values known in advance
+    are features of every step, so that its linear model, which reads the last step, has
+    those of all horizons.
+
+    Answers of shape (n_windows, n_horizons) become a long frame, which can be merged
+    with the rows by group and time, by
+    `index.stack().rename("date").to_frame().assign(forecast=answers.ravel())`.
+
     Examples
     --------
     >>> from skrnn import make_windows

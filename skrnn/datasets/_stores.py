@@ -7,7 +7,9 @@ from sklearn.utils import check_random_state
 from skrnn.datasets._generated import check_count
 
 FIRST_DAY = "2022-01-03"  # a Monday
-WEEK = np.array([0.85, 0.85, 0.9, 1.0, 1.25, 1.5, 0.65])  # from Monday to Sunday
+# From Monday to Sunday: the sales, and the gain of a promotion.
+WEEK = np.array([0.85, 0.85, 0.9, 1.0, 1.25, 1.5, 0.65])
+SHOPPERS = np.array([0.6, 0.6, 0.6, 0.8, 1.4, 1.8, 1.2])
 
 # The gain of a promotion fades from day to day; after it, a part of the gain is
 # missing, as customers have stocked up, and that recovers from day to day.
@@ -50,10 +52,11 @@ def make_store_sales(n_stores=5, *, n_days=730, random_state=None):
     most sales on Saturday; a common season, with a peak before Christmas; a level, the
     exponential of a first-order autoregressive process; and the effect of promotions.
     On the :math:`k`-th day of a promotion, counted from 0, that is
-    :math:`1 + 0.93^k u`, where the gain :math:`u` of a store is from 0.4 to 1. On the
-    :math:`k`-th day after it, it is :math:`1 - 0.6^k \cdot 0.35 u`, as customers have
-    stocked up. The sales have a negative binomial distribution, whose deviation is
-    about 13 % of the mean in addition to that of a Poisson distribution.
+    :math:`1 + 0.93^k u`, and on the :math:`k`-th day after it
+    :math:`1 - 0.6^k \cdot 0.35 u`, as customers have stocked up. The gain :math:`u` is
+    a number of each store, from 0.4 to 1, times one of the weekday: 0.6 from Monday to
+    Wednesday, 0.8, 1.4, 1.8 and 1.2 on the days after. The sales have a negative
+    binomial distribution: a Poisson distribution whose mean varies by 13 %.
 
     Examples
     --------
@@ -65,7 +68,7 @@ def make_store_sales(n_stores=5, *, n_days=730, random_state=None):
     1  store 1 2022-01-04    166          0
     2  store 1 2022-01-05    104          0
     >>> frame.groupby("store").size().tolist()
-    [365, 365, 313, 298, 340]
+    [365, 365, 347, 267, 301]
     """
     check_count(n_stores, "n_stores")
     check_count(n_days, "n_days")
@@ -82,7 +85,8 @@ def make_store_sales(n_stores=5, *, n_days=730, random_state=None):
         mean = rng.lognormal(np.log(200), 0.5) * week[day % 7] * season
         mean *= np.exp(autoregressive_process(rng, n_days))
         promotion = draw_promotions(rng, n_days)
-        mean *= promotion_effect(promotion, rng.uniform(0.4, 1.0))
+        gain = rng.uniform(0.4, 1.0) * SHOPPERS[day % 7]
+        mean *= promotion_effect(promotion, gain)
         columns = {
             "store": f"store {store + 1}",
             "date": dates,
@@ -113,13 +117,13 @@ def draw_promotions(rng, n_days):
 
 
 def promotion_effect(promotion, gain):
-    """Return the factor of the sales of each day."""
-    effect, now = np.ones(len(promotion)), 0.0
+    """Return the factor of the sales of each day, for the gain of each day."""
+    effect, rest = np.ones(len(promotion)), 0.0
     for i, is_on in enumerate(promotion):
         changes = i > 0 and is_on != promotion[i - 1]
         if is_on:
-            now = now * FADING if i and not changes else gain
+            rest = rest * FADING if i and not changes else 1.0
         else:
-            now = -DIP * gain if changes else now * RECOVERY
-        effect[i] += now
+            rest = -DIP if changes else rest * RECOVERY
+        effect[i] += rest * gain[i]
     return effect

@@ -25,7 +25,6 @@ FORMS = {
     "Series": pd.Series(DAYS, index=np.arange(6)[::-1]),
     "polars": pl.Series("date", DAYS.to_numpy()),
     "numpy": DAYS.to_numpy(),
-    "list of dates": [day.date() for day in DAYS],
     "list of datetimes": [day.to_pydatetime() for day in DAYS],
     "time zone": IN_BERLIN,
     "hours of a time zone": HOURS,
@@ -65,13 +64,23 @@ def test_times_after_the_last_row_continue_at_the_frequency(name):
     assert index.to_numpy().ravel().tolist() == list(pd.Index(times[4:6]).to_numpy())
 
 
+def test_dates_of_python_become_timestamps():
+    pd.testing.assert_frame_equal(
+        index_of([day.date() for day in DAYS]),
+        index_of(DAYS),
+        check_freq=False,
+        check_dtype=False,  # the resolution depends on the version of pandas
+        check_index_type=False,
+    )
+
+
 def test_small_ints_do_not_overflow():
     times = FORMS["small ints"]
 
     assert index_of(times, latest=True, horizon=9).iloc[0, 0] == 136
 
 
-@pytest.mark.parametrize("freq", ["D", pd.offsets.Day(), pd.Timedelta(days=1)])
+@pytest.mark.parametrize("freq", ["D", pd.offsets.Day()], ids=["name", "offset"])
 def test_a_frequency_can_be_given(freq):
     assert index_of(IN_BERLIN[:4], freq=freq, latest=True).iloc[0, 0] == IN_BERLIN[4]
 
@@ -143,8 +152,8 @@ INVALID_TIMES = {
     ),
     "gap in a group": (
         {"times": DAYS[[0, 1, 2, 3, 0, 2]], "groups": list("aaaabb")},
-        "times must not skip any within each group. Got 2024-03-30 00:00:00 right after "
-        "2024-03-28 00:00:00 in group b, at the frequency D. Insert the missing rows "
+        "times must not skip any within each group. Got 2024-03-30 00:00:00 right "
+        "after 2024-03-28 00:00:00 in group b, at the frequency D. Insert the missing rows "
         f"and impute their values, {REGULAR}",
     ),
     "gap in numbers": (
@@ -154,8 +163,8 @@ INVALID_TIMES = {
     ),
     "gap in periods": (
         {"times": pd.period_range("2024", periods=7, freq="Y").delete(2)},
-        "times must not skip any. Got 2027 right after 2025, at the frequency 1. Insert "
-        f"the missing rows and impute their values, {REGULAR}",
+        "times must not skip any. Got 2027 right after 2025, at the frequency 1. "
+        f"Insert the missing rows and impute their values, {REGULAR}",
     ),
     "irregular": (
         {"times": pd.date_range("2024-03-28", periods=7).delete(2)},
@@ -209,8 +218,8 @@ def test_invalid_times_raise(params, message):
 def test_strings_are_no_times():
     with pytest.raises(
         ValueError,
-        match=r"^times must be dates, periods or numbers\. Got dtype (str|object), such "
-        r"as '2024-03-28'\. Convert them, for example by pd\.to_datetime\(times\)\.$",
+        match=r"^times must be dates, periods or numbers\. Got dtype (str|object), "
+        r"such as '2024-03-28'\. Convert them, for example by pd\.to_datetime\(times\)\.$",
     ):
         index_of(DAYS.strftime("%Y-%m-%d"))
 
