@@ -72,8 +72,8 @@ def read_times(times, n_rows):
     is_text = isinstance(index[0], str) or types.is_bool_dtype(index.dtype)
     if is_text or isinstance(index.dtype, pd.CategoricalDtype):
         raise ValueError(
-            f"times must be dates, periods or numbers. Got dtype {index.dtype}, such as "
-            f"{index.tolist()[0]!r}. Convert them, for example by "
+            f"times must be dates, periods or numbers. Got dtype {index.dtype}, such "
+            f"as {index.tolist()[0]!r}. Convert them, for example by "
             "pd.to_datetime(times)."
         )
     try:  # dates of Python or Arrow

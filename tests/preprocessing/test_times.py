@@ -153,8 +153,8 @@ INVALID_TIMES = {
     "gap in a group": (
         {"times": DAYS[[0, 1, 2, 3, 0, 2]], "groups": list("aaaabb")},
         "times must not skip any within each group. Got 2024-03-30 00:00:00 right "
-        "after 2024-03-28 00:00:00 in group b, at the frequency D. Insert the missing rows "
-        f"and impute their values, {REGULAR}",
+        "after 2024-03-28 00:00:00 in group b, at the frequency D. Insert the "
+        f"missing rows and impute their values, {REGULAR}",
     ),
     "gap in numbers": (
         {"times": [1, 2, 3, 5, 6, 7]},
@@ -219,7 +219,8 @@ def test_strings_are_no_times():
     with pytest.raises(
         ValueError,
         match=r"^times must be dates, periods or numbers\. Got dtype (str|object), "
-        r"such as '2024-03-28'\. Convert them, for example by pd\.to_datetime\(times\)\.$",
+        r"such as '2024-03-28'\. Convert them, for example by "
+        r"pd\.to_datetime\(times\)\.$",
     ):
         index_of(DAYS.strftime("%Y-%m-%d"))
 

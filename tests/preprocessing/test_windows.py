@@ -707,8 +707,8 @@ INVALID_PANELS = {
     "too many rows to forecast": (
         {"X": with_future(make_panel((7,), (0,)), 3)[COLUMNS], **LATEST},
         "X must have no NaN in the latest window of a group, nor in known columns "
-        "after it. Got one in rows 3 to 6. Impute the values; drop rows after the 2 rows to "
-        "forecast.",
+        "after it. Got one in rows 3 to 6. Impute the values; drop rows after the 2 "
+        "rows to forecast.",
     ),
     "latest of short series": (
         {"window_size": 8, "latest": True},
