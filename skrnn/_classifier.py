@@ -320,14 +320,15 @@ class RNNClassifier(BaseClassifier):
         Minimum decrease of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        skorch callbacks. `fit` copies them, so that the parameter is not modified; they
-        receive encoded targets. A callback that sets the learning rate requires
+        skorch callbacks. `fit` copies them and the containers and arrays that they
+        hold, so that the parameter is not modified; other objects, such as a trial of
+        Optuna or the writer of skorch's `TensorBoard`, receive what they report. They
+        see encoded targets. A callback that sets the learning rate requires
         `lr_schedule=None`. With a `Checkpoint`, a fit that was killed can be resumed.
-        What they hold that cannot be copied, such as the writer of skorch's
-        `TensorBoard`, is shared by the copies. From scikit-learn 1.9 on,
-        `set_callbacks` sets callbacks of scikit-learn, which receive each epoch of
-        `fit`: `sklearn.callback.ProgressBar` and `ScoringMonitor`, for example. The
-        fitted estimator that they receive has the weights of that epoch.
+        From scikit-learn 1.9 on, `set_callbacks` sets callbacks of scikit-learn, which
+        receive each epoch of `fit`: `sklearn.callback.ProgressBar` and
+        `ScoringMonitor`, for example. The fitted estimator that they receive has the
+        weights of that epoch.
 
     early_stopping : bool, default=False
         Whether to stop training when the validation loss no longer improves, and to
@@ -677,14 +678,15 @@ class BiRNNClassifier(BaseClassifier):
         Minimum decrease of the validation loss that counts as an improvement.
 
     callbacks : list of skorch callbacks or None, default=None
-        skorch callbacks. `fit` copies them, so that the parameter is not modified; they
-        receive encoded targets. A callback that sets the learning rate requires
+        skorch callbacks. `fit` copies them and the containers and arrays that they
+        hold, so that the parameter is not modified; other objects, such as a trial of
+        Optuna or the writer of skorch's `TensorBoard`, receive what they report. They
+        see encoded targets. A callback that sets the learning rate requires
         `lr_schedule=None`. With a `Checkpoint`, a fit that was killed can be resumed.
-        What they hold that cannot be copied, such as the writer of skorch's
-        `TensorBoard`, is shared by the copies. From scikit-learn 1.9 on,
-        `set_callbacks` sets callbacks of scikit-learn, which receive each epoch of
-        `fit`: `sklearn.callback.ProgressBar` and `ScoringMonitor`, for example. The
-        fitted estimator that they receive has the weights of that epoch.
+        From scikit-learn 1.9 on, `set_callbacks` sets callbacks of scikit-learn, which
+        receive each epoch of `fit`: `sklearn.callback.ProgressBar` and
+        `ScoringMonitor`, for example. The fitted estimator that they receive has the
+        weights of that epoch.
 
     early_stopping : bool, default=False
         Whether to stop training when the validation loss no longer improves, and to

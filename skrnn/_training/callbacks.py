@@ -2,11 +2,17 @@
 
 import math
 import signal
-from copy import copy, deepcopy
+from collections import deque
+from copy import deepcopy
 from opcode import opname
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback, PassthroughScoring, TensorBoard
+
+# What a callback may hold as its own state. Anything else belongs to someone else.
+CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+VALUES = (np.ndarray, np.random.Generator, np.random.RandomState, torch.Tensor)
 
 
 class StopTraining(Exception):
@@ -150,39 +156,42 @@ class ProgressBar(Callback):
 
 
 def copy_callbacks(callbacks):
-    """Return copies of callbacks, which a fit may change.
+    """Copy callbacks and their state, but share the objects that they report to.
 
-    What cannot be copied, such as the open file of a logger, is shared.
+    A callback must receive the trial of Optuna, the run of a tracking server or the
+    function that it was made with, since a report to a copy of these is lost.
 
     Parameters
     ----------
-    callbacks : list
-        Callbacks, classes, or (name, callback) tuples.
+    callbacks : list of callbacks or (name, callback) tuples
+        Not changed.
 
     Returns
     -------
-    callbacks : list
+    callbacks : list of callbacks or (name, callback) tuples
+        Copies, with copies of the containers, arrays and callbacks that they hold.
     """
-    return [
-        (each[0], _copy_callback(each[1]))
-        if isinstance(each, tuple)
-        else _copy_callback(each)
-        for each in callbacks
-    ]
+    # `deepcopy` returns for an object what its memo has.
+    return deepcopy(callbacks, {id(item): item for item in _shared_objects(callbacks)})
 
 
-def _copy_callback(callback):
-    try:
-        return deepcopy(callback)
-    except TypeError:  # such as a lock in it
-        copied = copy(callback)
-    for name, value in vars(callback).items():
-        try:
-            value = deepcopy(value)
-        except TypeError:
+def _shared_objects(root):
+    """Return the objects in containers and callbacks that are neither, nor values."""
+    shared, seen, stack = [], set(), [root]
+    while stack:
+        item = stack.pop()
+        if id(item) in seen or isinstance(item, VALUES):
             continue
-        setattr(copied, name, value)
-    return copied
+        seen.add(id(item))
+        if isinstance(item, Callback):
+            stack.append(vars(item))
+        elif isinstance(item, dict):
+            stack += [*item.keys(), *item.values()]
+        elif isinstance(item, CONTAINERS):
+            stack += item
+        else:
+            shared.append(item)
+    return shared
 
 
 def has_batch_hooks(callback):

@@ -301,6 +301,78 @@ def test_callbacks_are_copied_and_not_changed():
     assert not any(used in stripped for _, used in model.net_.callbacks_)
 
 
+class Keeper(Callback):
+    """Holds containers and an array as its state, all nested, and changes them."""
+
+    def __init__(self):
+        self.state = {"losses": [], "counts": (np.zeros(1),), "inner": EpochTimer()}
+
+    def on_epoch_end(self, net, **kwargs):
+        self.state["losses"].append(net.history[-1]["train_loss"])
+        self.state["counts"][0][:] += 1
+        self.state["inner"].epoch = len(net.history)
+
+
+def test_state_of_callbacks_is_copied():
+    callback = Keeper()
+    model = RNNRegressor(**TINY, callbacks=[callback]).fit(X, y)
+
+    used = callback_of(model, Keeper)
+    assert used.state["losses"] == model.loss_curve_
+    assert used.state["counts"][0] == [model.n_iter_]
+    assert used.state["inner"].epoch == model.n_iter_
+    assert callback.state["losses"] == []
+    assert callback.state["counts"][0] == [0.0]
+    assert not hasattr(callback.state["inner"], "epoch")
+
+
+class Receiver:
+    """What a callback reports to: a trial of a study, or the run of a tracking server.
+
+    It cannot be copied, as is often the case with objects that hold a connection.
+    """
+
+    def __init__(self):
+        self.losses = []
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a connection cannot be copied")
+
+    def report(self, loss):
+        self.losses.append(loss)
+
+
+class Reporter(Callback):
+    def __init__(self, *receivers):
+        self.receivers = receivers
+
+    def on_epoch_end(self, net, **kwargs):
+        for receiver in self.receivers:
+            report = getattr(receiver, "report", receiver)
+            report(net.history[-1]["train_loss"])
+
+
+def test_objects_that_callbacks_report_to_are_shared():
+    receiver, other, method = Receiver(), Receiver(), Receiver()
+    callbacks = [Reporter(receiver, method.report), ("named", Reporter(other))]
+
+    model = RNNRegressor(**TINY, callbacks=callbacks).fit(X, y)
+
+    assert model.n_iter_ == 3
+    for shared in (receiver, other, method):
+        assert shared.losses == model.loss_curve_
+
+
+def test_members_report_to_the_same_object():
+    receiver = Receiver()
+    model = RNNRegressor(**TINY, n_members=2, callbacks=[Reporter(receiver)])
+
+    model.fit(X, y)
+
+    losses = [loss for member in model.members_ for loss in member.loss_curve_]
+    assert sorted(receiver.losses) == sorted(losses)
+
+
 def test_estimator_with_callbacks_can_be_cloned_after_fit():
     model = RNNRegressor(**TINY, callbacks=[Recorder(), ("stop", StopAt("never"))])
     model.fit(X, y)
