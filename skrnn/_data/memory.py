@@ -5,6 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from skrnn._data.sequences import CHUNK_BYTES, Sequences
+
+# Sequences of another dtype are converted as a whole up to this size, and otherwise a
+# few rows at a time, since data that is mapped from a file may not fit in memory.
+CONVERTED_BYTES = 2**26
+
 
 @dataclass(frozen=True)
 class WindowNormalization:
@@ -67,11 +73,6 @@ class FlatSequences:
         """Return some of the rows."""
         return replace(self, start=self.start[rows], n_steps=self.n_steps[rows])
 
-    def without_rows(self):
-        """Return no rows, and no values, that are normalised in the same way."""
-        none = np.empty(0, np.int64)
-        return replace(self, values=self.values[:0].copy(), start=none, n_steps=none)
-
     @property
     def n_batch_steps(self):
         """The number of steps of each row in a batch."""
@@ -79,6 +80,119 @@ class FlatSequences:
         return self.n_steps - (
             normalization is not None and normalization.drops_first_step
         )
+
+
+class RowsInPlace:
+    """Rows that compiled functions read where they lie.
+
+    Parameters
+    ----------
+    flat : FlatSequences
+
+    Attributes
+    ----------
+    most_rows : None
+        There is no limit to the rows of a call.
+    """
+
+    most_rows = None
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def load(self, positions):
+        """Do nothing: all rows are there."""
+
+
+class ConvertedRows:
+    """Rows that are copied into a buffer of another dtype, those of one call at a time.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        X.
+
+    rows : ndarray of int of shape (n,)
+        The rows of `flat`.
+
+    dtype : numpy dtype
+        Of the buffer.
+
+    n_rows : int
+        Rows of a batch.
+
+    Attributes
+    ----------
+    flat : FlatSequences
+        The buffer. `flat.start` is valid for the rows that were loaded last.
+
+    most_rows : int
+        How many rows may be loaded at a time, at least `n_rows`.
+    """
+
+    def __init__(self, sequences, rows, dtype, n_rows):
+        # Before normalisation, which compiled functions do.
+        self.sequences = Sequences(sequences.values, sequences.lengths)
+        self.rows = rows
+        n_steps = sequences.n_steps()[rows].astype(np.int64)
+        n_features = sequences.n_features
+        self.row_size = int(n_steps.max()) * n_features
+        row_bytes = self.row_size * np.dtype(dtype).itemsize
+        self.most_rows = min(max(n_rows, CHUNK_BYTES // row_bytes), len(rows))
+        self.flat = FlatSequences(
+            np.zeros(self.most_rows * self.row_size, dtype),
+            np.zeros(len(rows), np.int64),
+            n_features,
+            1,
+            n_steps,
+            window_normalization(sequences),
+        )
+
+    def load(self, positions):
+        """Fill the buffer with the rows at some positions in `rows`."""
+        batch, _ = self.sequences.take(self.rows[positions], self.flat.values.dtype)
+        size = batch[0].size  # less than `row_size` if these rows are shorter
+        self.flat.values[: batch.size] = batch.reshape(-1)
+        self.flat.start[positions] = size * np.arange(len(batch))
+
+
+def read_rows(sequences, dtype, n_rows, rows=None):
+    """Return rows for compiled functions, converted to a dtype.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        X.
+
+    dtype : numpy dtype
+        Of the result.
+
+    n_rows : int
+        Rows of a batch.
+
+    rows : ndarray of int of shape (n,), default=None
+        Which sequences; None for all.
+
+    Returns
+    -------
+    reader : RowsInPlace or ConvertedRows
+    """
+    if copied_bytes(sequences.values, dtype) > CONVERTED_BYTES:
+        rows = np.arange(len(sequences)) if rows is None else rows
+        return ConvertedRows(sequences, rows, dtype, n_rows)
+    flat = flatten_sequences(sequences, dtype)
+    return RowsInPlace(flat if rows is None else flat.select(rows))
+
+
+def window_normalization(sequences):
+    """Return how batches of sequences are normalised, or None."""
+    if sequences.window_norm is None:
+        return None
+    return WindowNormalization(
+        "difference of steps" if sequences.per_step else sequences.window_norm,
+        np.array(sequences.columns, dtype=np.int64),
+        np.asarray(sequences.min_std, dtype=np.float64),
+    )
 
 
 def flatten_sequences(sequences, dtype):
@@ -104,15 +218,32 @@ def flatten_sequences(sequences, dtype):
         start = first + strides[0] * np.arange(len(values), dtype=np.int64)
     else:
         start = first + strides[0] * sequences.starts.astype(np.int64)
-    normalization = None
-    if sequences.window_norm is not None:
-        kind = "difference of steps" if sequences.per_step else sequences.window_norm
-        normalization = WindowNormalization(
-            kind,
-            np.array(sequences.columns, dtype=np.int64),
-            np.asarray(sequences.min_std, dtype=np.float64),
-        )
+    normalization = window_normalization(sequences)
     return FlatSequences(flat, start, *strides[-2:], n_steps, normalization)
+
+
+def copied_bytes(values, dtype):
+    """Return the size of the copy that `flatten_array` makes, 0 if it makes none."""
+    if values.size == 0 or (values.dtype == dtype and _is_regular(values)):
+        return 0
+    n_elements = values.size
+    if _is_regular(values):
+        n_elements = min(n_elements, sum(_reach(values)) + 1)
+    return n_elements * np.dtype(dtype).itemsize
+
+
+def _is_regular(values):
+    """Whether all elements are a multiple of their size apart, and aligned."""
+    is_multiple = all(s % values.itemsize == 0 for s in values.strides)
+    return values.flags.aligned and is_multiple
+
+
+def _reach(values):
+    """Return the distance between the ends of each axis, in elements."""
+    return [
+        (n - 1) * abs(stride) // values.itemsize
+        for n, stride in zip(values.shape, values.strides, strict=True)
+    ]
 
 
 def flatten_array(values, dtype):
@@ -130,17 +261,13 @@ def flatten_array(values, dtype):
         Between its elements along each axis, in elements.
     """
     dtype, size = np.dtype(dtype), values.itemsize
-    regular = values.flags.aligned and not any(s % size for s in values.strides)
-    if values.size == 0 or not regular:
+    if values.size == 0 or not _is_regular(values):
         values = np.array(values, dtype=dtype, order="C")
         size = values.itemsize
     backwards = [stride < 0 for stride in values.strides]
     # The element at the lowest address, and the number of elements up to the highest.
     lowest = values[tuple(slice(-1, None) if b else slice(1) for b in backwards)]
-    reach = [
-        (n - 1) * abs(stride) // size
-        for n, stride in zip(values.shape, values.strides, strict=True)
-    ]
+    reach = _reach(values)
     n_elements = sum(reach) + 1
     if values.dtype != dtype and n_elements > values.size:
         # Not what lies between the elements: it may be much more, and may overflow.

@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from skrnn._data.memory import flatten_sequences
+from skrnn._data.memory import FlatSequences, read_rows, window_normalization
 from skrnn._devices import numpy_dtype
 from skrnn._kernels.calls import CallSplitter
 from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
@@ -66,12 +66,19 @@ class CompiledPredictor:
     def __init__(self, module, sequences):
         self.dtype = numpy_dtype(module.head.weight.dtype)
         self.normalization = normalization_of(sequences)
-        flat = flatten_sequences(sequences, self.dtype)
-        self.n_steps = int(flat.n_batch_steps.max())
+        self.n_steps = int(sequences.n_batch_steps().max())
         self.n_rows = min(len(sequences), max(1, MAX_STEPS // self.n_steps), MAX_ROWS)
         # `predict` sets the addresses of its data; the program keeps none of it alive.
-        none = flat.without_rows()
-        network = CompiledNetwork(module, none, self.n_steps, self.n_rows)
+        no_rows = np.empty(0, np.int64)
+        flat = FlatSequences(
+            np.empty(0, self.dtype),
+            no_rows,
+            0,
+            0,
+            no_rows,
+            window_normalization(sequences),
+        )
+        network = CompiledNetwork(module, flat, self.n_steps, self.n_rows)
         program = network.forward()
         self.per_step, self.n_outputs = network.per_step, network.n_outputs
         program.add(
@@ -98,9 +105,10 @@ class CompiledPredictor:
 
     def predict(self, sequences):
         """Return the raw outputs, as `predict_outputs` does."""
-        flat = flatten_sequences(sequences, self.dtype)
         n = len(sequences)
         order = np.arange(n)
+        reader = read_rows(sequences, self.dtype, self.n_rows)
+        flat = reader.flat
         if sequences.lengths is not None:  # batches of similar length: little padding
             order = np.argsort(sequences.lengths, kind="stable")
         bounds = np.arange(0, n + self.n_rows, self.n_rows)
@@ -120,8 +128,9 @@ class CompiledPredictor:
             target_start=target_start,
             predictions=out,
         )
-        for first, last in self.calls.split(bounds):
+        for first, last in self.calls.split(bounds, reader.most_rows):
             rows = order[bounds[first] : bounds[last]]
+            reader.load(rows)
             self.program.run(rows, bounds[first : last + 1] - bounds[first])
         if self.per_step and sequences.lengths is None:
             return out.reshape(n, -1, self.n_outputs)

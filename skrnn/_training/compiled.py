@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 
-from skrnn._data.memory import flatten_sequences
+from skrnn._data.memory import read_rows
 from skrnn._data.step_targets import unwrap_target
 from skrnn._kernels.availability import compiled_kernels
 from skrnn._kernels.calls import CallSplitter
@@ -104,9 +104,10 @@ class CompiledEngine:
             shape = n_rows, net.module_.n_states
             self.noise = np.empty(shape, self.flat.array.dtype)
         self.rng = net.module_.noise.for_dropout  # programs have its address
+        self.training_rows = self._read_rows(net.training_)
         self.training = self._make_training()
         self.training.last_step = self.adam.n_steps
-        self.validation = self.validation_set = None
+        self.validation = self.validation_set = self.validation_rows = None
         self.calls, self.validation_calls = CallSplitter(), CallSplitter()
 
     def _options(self):
@@ -143,10 +144,13 @@ class CompiledEngine:
             group["lr"] = float(lrs[-1])
         net.step_ += n_batches
         total = 0.0
-        most_rows = None if self.noise is None else len(self.noise)
+        limits = [self.training_rows.most_rows]
+        limits.append(None if self.noise is None else len(self.noise))
+        most_rows = min((n for n in limits if n is not None), default=None)
         for first, last in self.calls.split(bounds, most_rows):
             net.raise_if_stopped()
             rows = order[bounds[first] : bounds[last]]
+            self.training_rows.load(rows)
             self._draw_states(len(rows))
             total = self.training.run(
                 rows,
@@ -160,11 +164,13 @@ class CompiledEngine:
         """Return the sum of losses over the rows of the validation data."""
         if self.validation is None or self.validation_set is not batches.dataset:
             self.validation_set = batches.dataset
-            self.validation = self._make_program(batches.dataset)
+            self.validation_rows = self._read_rows(batches.dataset)
+            self.validation = self._make_program(batches.dataset, self.validation_rows)
         order, bounds = batches.order_and_bounds()
-        total = 0.0
-        for first, last in self.validation_calls.split(bounds):
+        total, most_rows = 0.0, self.validation_rows.most_rows
+        for first, last in self.validation_calls.split(bounds, most_rows):
             rows = order[bounds[first] : bounds[last]]
+            self.validation_rows.load(rows)
             total = self.validation.run(
                 rows, bounds[first : last + 1] - bounds[first], total=total
             )
@@ -186,7 +192,7 @@ class CompiledEngine:
 
     def _make_training(self):
         """Return the program that trains, in as many threads as pay for it."""
-        net, dataset = self.net, self.net.training_
+        net, dataset, reader = self.net, self.net.training_, self.training_rows
         most_steps = int(dataset.sequences.n_batch_steps()[dataset.rows].max())
         n_rows = min(net.batch_size, len(dataset))
         n_threads = choose_threads(net, most_steps, n_rows, torch.get_num_threads())
@@ -195,22 +201,24 @@ class CompiledEngine:
         add_adam(update, self.flat, self.adam, net.max_grad_norm)
         if n_threads == 1:
             gradients = self.flat.gradient_arrays
-            return self._make_program(dataset, gradients, update)
+            return self._make_program(dataset, reader, gradients, update)
         gradients = [np.empty_like(self.flat.array) for _ in range(n_threads)]
         programs = [
-            self._make_program(dataset, self.flat.views(gradient))
+            self._make_program(dataset, reader, self.flat.views(gradient))
             for gradient in gradients
         ]
         return ParallelProgram(
             programs, gradients, self.flat.gradient_array, update.compile()
         )
 
-    def _make_program(self, dataset, gradients=None, update=None):
+    def _read_rows(self, dataset):
+        n_rows = min(self.net.batch_size, len(dataset))
+        return read_rows(dataset.sequences, dataset.input_dtype, n_rows, dataset.rows)
+
+    def _make_program(self, dataset, reader, gradients=None, update=None):
         """Return the program of the loss, the gradients, and the optimiser's step."""
         net, module, training = self.net, self.net.module_, gradients is not None
-        n_rows = min(net.batch_size, len(dataset))
-        flat = flatten_sequences(dataset.sequences, dataset.input_dtype)
-        flat = flat.select(dataset.rows)
+        n_rows, flat = min(net.batch_size, len(dataset)), reader.flat
         network = CompiledNetwork(
             module,
             flat,

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.testing import assert_array_equal
 
-from skrnn._data.memory import flatten_array, flatten_sequences
+from skrnn._data.memory import (
+    ConvertedRows,
+    RowsInPlace,
+    copied_bytes,
+    flatten_array,
+    flatten_sequences,
+    read_rows,
+)
 from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.sequences import Sequences
 
@@ -105,5 +112,70 @@ def test_normalisation_is_described(window_norm, per_step, kind, n_steps):
     assert flat.normalization.kind == kind
     assert_array_equal(flat.normalization.columns, [1])
     assert_array_equal(flat.n_batch_steps, [n_steps] * 5)
-    assert len(flat.without_rows().start) == 0
-    assert flat.without_rows().normalization is flat.normalization
+
+
+# Conversion of a few rows at a time
+
+
+@given(
+    index=st.tuples(slices, slices, slices),
+    backwards=st.tuples(*[st.booleans()] * 3),
+    order=st.permutations(range(3)),
+    dtype=st.sampled_from(["<f8", ">f8", "<f4", "<i2", "?"]),
+)
+def test_size_of_the_copy_is_known_before(index, backwards, order, dtype):
+    whole = np.arange(7 * 7 * 7).reshape(7, 7, 7).astype(dtype)
+    values = whole[index].transpose(order)
+    values = values[tuple(slice(None, None, -1 if b else 1) for b in backwards)]
+
+    flat, *_ = flatten_array(values, np.float64)
+
+    is_copy = not np.may_share_memory(flat, whole)
+    assert copied_bytes(values, np.float64) == (flat.nbytes if is_copy else 0)
+
+
+def test_values_between_the_elements_of_a_structured_array_are_not_read():
+    records = np.zeros(3, dtype=[("x", "<f4", (4, 2)), ("id", "S3")])
+    assert copied_bytes(records["x"], np.float32) == 3 * 4 * 2 * 4
+
+
+@pytest.mark.parametrize("lengths", [None, [2, 4, 1, 3, 4]], ids=["dense", "ragged"])
+@pytest.mark.parametrize("dtype", ["<i2", ">f8"])
+def test_rows_are_converted_when_they_are_loaded(lengths, dtype, monkeypatch):
+    monkeypatch.setattr("skrnn._data.memory.CONVERTED_BYTES", 0)
+    rng = np.random.default_rng(0)
+    lengths = None if lengths is None else np.array(lengths)
+    shape = (5, 4, 2) if lengths is None else (lengths.sum(), 2)
+    values = rng.integers(-99, 99, shape).astype(dtype)
+    sequences = Sequences(values, lengths)
+
+    reader = read_rows(sequences, np.float64, 2, np.array([4, 0, 2, 3]))
+    assert isinstance(reader, ConvertedRows)
+    for positions in ([3, 1], [0], [2, 1, 0]):
+        reader.load(np.array(positions))
+        for position in positions:
+            row = np.array([[4, 0, 2, 3][position]])
+            expected = sequences.take(row, np.float64)[0][0]
+            at = reader.flat.start[position]
+            n_steps = reader.flat.n_steps[position]
+            found = reader.flat.values[at : at + 2 * n_steps].reshape(-1, 2)
+            assert_array_equal(found, expected)
+
+
+def test_rows_of_the_right_dtype_are_read_in_place(monkeypatch):
+    monkeypatch.setattr("skrnn._data.memory.CONVERTED_BYTES", 0)
+    values = np.random.default_rng(0).normal(size=(5, 4, 2))
+
+    reader = read_rows(Sequences(values), np.float64, 2)
+    assert isinstance(reader, RowsInPlace)
+    assert np.may_share_memory(reader.flat.values, values)
+
+
+def test_buffer_holds_a_batch_and_no_more_than_all_rows():
+    sequences = Sequences(np.zeros((50, 4, 2), np.int16))
+    rows = np.arange(50)
+
+    assert ConvertedRows(sequences, rows, np.float64, 10).most_rows == 50
+    long = Sequences(np.zeros((50, 2**17, 1), np.int16))  # a row takes a megabyte
+    assert ConvertedRows(long, rows, np.float64, 10).most_rows == 10
+    assert ConvertedRows(long, rows, np.float64, 2).most_rows == 8
