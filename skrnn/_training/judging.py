@@ -65,7 +65,10 @@ class Judgement:
 
     def __init__(self, results):
         self.results = results
-        losses = np.hstack([result.losses for result in results])
+        # A single fold is the rule for many rows, of which there must be no copy.
+        losses = results[0].losses
+        if len(results) > 1:
+            losses = np.hstack([result.losses for result in results])
         self.weights = np.hstack([result.weights for result in results])
         self.factor = shrinkage_factor(losses, self.weights)
         sizes = [len(result.rows) for result in results]
@@ -143,8 +146,10 @@ def shrinkage_factor(losses, weights):
     This is the factor of the positive-part estimator, for one mean with an estimated
     standard error.
     """
-    losses = losses[:, weights > 0]
-    weights = weights[weights > 0] / weights.sum()
+    positive = weights > 0
+    if not positive.all():  # otherwise no copy, since the losses may be large
+        losses = losses[:, positive]
+    weights = weights[positive] / weights.sum()
     with np.errstate(invalid="ignore"):
         mean = losses @ weights
     if np.isnan(mean).all():

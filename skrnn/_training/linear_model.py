@@ -170,18 +170,21 @@ class LinearProblem:
         `basis` is that of the eigenvectors, `(P, P)`; there, `coefficients` are
         `(penalties, P, K)`.
         """
-        errors, first = [], 0
+        n_targets = len(self.mean) - self.n_inputs
+        errors = np.empty((len(shares), len(self.weights), n_targets))
+        first = 0
         for inputs, targets, _ in self.parts():
             if not len(inputs):
                 continue
-            group = self.group_weights[first : first + len(inputs)]
+            rows = slice(first, first + len(inputs))
+            group = self.group_weights[rows]
             first += len(inputs)
             inputs = (inputs - self.mean[: self.n_inputs]) @ basis
             residuals = targets - self.mean[self.n_inputs :] - inputs @ coefficients
             leverage = (1 + inputs**2 @ shares.T) * (group / self.total)[:, None]
             left = np.maximum(1 - leverage.T, np.finfo(float).eps)
-            errors.append((residuals / left[:, :, None]) ** 2)
-        return np.concatenate(errors, axis=1)
+            errors[:, rows] = (residuals / left[:, :, None]) ** 2
+        return errors
 
 
 def hash_rows(rows):
