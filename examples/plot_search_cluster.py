@@ -146,7 +146,7 @@ print(pd.Series(accuracies).round(3).to_string(), "\n")
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(12, 4.5), width_ratios=[1.5, 1], layout="constrained"
 )
-colors = dict(zip(grid["cell_type"], ("tab:blue", "tab:orange", "tab:green")))
+colors = {"rnn": "tab:blue", "gru": "tab:orange", "lstm": "tab:green"}
 keys = [f"param_{name}" for name in grid]
 for _, rounds in results.groupby(keys):
     cell = rounds["param_cell_type"].iloc[0]

@@ -1,8 +1,8 @@
 """Data larger than memory: memory-mapped arrays, and Parquet files read in parts.
 
-The size of what a process may allocate is limited by the system (`RLIMIT_DATA`), so that
-a copy of the data is an error. Pages of a file that is mapped for reading do not count:
-the system may drop them at any time.
+The system limits what a process may allocate (`RLIMIT_DATA`), so that a copy of the data
+is an error. Pages of a file that is mapped for reading do not count: the system may drop
+them at any time.
 """
 
 import re
@@ -241,3 +241,96 @@ def test_a_copy_of_the_file_does_not_fit_in_the_memory_allowed(tmp_path):
         MAPPED, tmp_path / "X.npy", "<f4", "copy", MEGABYTES_OF_DATA, MEGABYTES_ALLOWED
     )
     assert "MemoryError" in done.stderr
+
+
+# Parquet files, by the functions of the documentation
+
+DOCUMENTATION = Path(__file__).parents[1] / "docs" / "scaling.md"
+
+
+def documented_code():
+    """Return the block of the documentation that defines `fit_in_passes`."""
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (block,) = [block for block in blocks if "def fit_in_passes" in block]
+    return block
+
+
+def write_parquet(path, X, y, row_group_size):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    values = pa.array(X.reshape(-1))
+    lists = pa.FixedSizeListArray.from_arrays(values, X[0].size)
+    table = pa.table({"X": lists, "y": pa.array(y)})
+    pq.write_table(table, path, row_group_size=row_group_size)
+
+
+def make_walks(n, seed):
+    rng = np.random.default_rng(seed)
+    X = np.cumsum(rng.normal(0, 0.6, (n, 10, 2)), axis=1).astype(np.float32)
+    return X, 2 * np.sin(X[:, -1, 0]) + np.ptp(X[:, :, 1], axis=1)
+
+
+def test_passes_over_parquet_files_are_as_accurate_as_a_fit_in_memory(tmp_path):
+    pytest.importorskip("pyarrow")
+    functions = {}
+    exec(documented_code(), functions)
+    X, y = make_walks(2000, 0)
+    X_test, y_test = make_walks(2000, 1)
+    for i in range(2):
+        rows = slice(1000 * i, 1000 * (i + 1))
+        write_parquet(tmp_path / f"part-{i}.parquet", X[rows], y[rows], 500)
+    in_memory = RNNRegressor(
+        16, max_epochs=20, window_norm=None, ar_order=0, random_state=0
+    )
+    in_memory.fit(X, y)
+
+    in_passes = RNNRegressor(16, window_norm=None, ar_order=0, random_state=0)
+    functions["fit_in_passes"](in_passes, tmp_path, X.shape[1:], n_passes=20)
+    assert in_passes.lr == in_memory.lr
+    unexplained = [1 - model.score(X_test, y_test) for model in (in_memory, in_passes)]
+    assert unexplained[0] < 0.05
+    assert unexplained[1] < 1.5 * unexplained[0]
+
+
+PARQUET = (
+    LIMITED
+    + """
+from pathlib import Path
+
+folder, code, size, allowed = sys.argv[1:]
+exec(code)
+import pyarrow as pa
+
+n_groups = int(float(size) * 2**20 / 4 / 800 / 2000)
+rng = np.random.default_rng(0)
+for i in range(n_groups // 4):
+    X = rng.standard_normal((8000, 800), np.float32)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(X.reshape(-1)), 800)
+    table = pa.table({"X": lists, "y": pa.array(X[:, 0] + 1.0)})
+    pq.write_table(table, f"{folder}/part-{i}.parquet", row_group_size=2000)
+del X, lists, table
+pa.default_memory_pool().release_unused()
+assert sum(p.stat().st_size for p in Path(folder).iterdir()) > 0.9 * n_groups * 6.4e6
+
+model = RNNRegressor(4, batch_size=500, random_state=0)
+shape = (100, 8)
+few, target = next(row_groups(folder, shape, rng))
+model.partial_fit(few, target)
+
+limit_memory(float(allowed))
+for X, y in row_groups(folder, shape, rng):
+    model.partial_fit(X, y)
+"""
+)
+
+
+@needs_limits
+@pytest.mark.slow
+def test_partial_fit_on_parquet_files_takes_less_memory_than_their_size(tmp_path):
+    pytest.importorskip("pyarrow")
+
+    done = run(
+        PARQUET, tmp_path, documented_code(), MEGABYTES_OF_DATA, MEGABYTES_ALLOWED
+    )
+    assert done.returncode == 0, done.stderr
