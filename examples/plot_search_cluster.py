@@ -79,7 +79,7 @@ X_test, y_test = make_waves(2000, 1)
 # repeat its fits.
 
 grid = {
-    "hidden_size": [8, 32] if SMALL else [8, 32, 64],
+    "hidden_size": [8, 32] if SMALL else [8, 16, 32],
     "cell_type": ["rnn", "gru", "lstm"],
     "lr": [0.01] if SMALL else [0.003, 0.01, 0.03],
 }
@@ -176,4 +176,7 @@ if plt.get_backend().lower() != "agg":
     plt.show()
 
 # %%
-# TODO
+# The default network, a plain RNN, does no better than chance on these waves within its
+# sixty epochs. The search drops all plain RNNs after six epochs, and gives its longest
+# rounds to GRUs and LSTMs. No score depends on which worker ran a fit: they are the same
+# for one process, two, or a cluster.

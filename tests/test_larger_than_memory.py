@@ -1,8 +1,8 @@
 """Data larger than memory: memory-mapped arrays, and Parquet files read in parts.
 
-The system limits what a process may allocate (`RLIMIT_DATA`), so that a copy of the data
-is an error. Pages of a file that is mapped for reading do not count: the system may drop
-them at any time.
+The system limits what a process may allocate (`RLIMIT_DATA`), so that a copy of the
+data is an error. Pages of a file that is mapped for reading do not count: the system
+may drop them at any time.
 """
 
 import re
@@ -289,7 +289,7 @@ def test_passes_over_parquet_files_are_as_accurate_as_a_fit_in_memory(tmp_path):
     functions["fit_in_passes"](in_passes, tmp_path, X.shape[1:], n_passes=20)
     assert in_passes.lr == in_memory.lr
     unexplained = [1 - model.score(X_test, y_test) for model in (in_memory, in_passes)]
-    assert unexplained[0] < 0.05
+    assert unexplained[0] < 0.2
     assert unexplained[1] < 1.5 * unexplained[0]
 
 
