@@ -178,5 +178,5 @@ if plt.get_backend().lower() != "agg":
 # %%
 # The default network, a plain RNN, does no better than chance on these waves within its
 # sixty epochs. The search drops all plain RNNs after six epochs, and gives its longest
-# rounds to GRUs and LSTMs. No score depends on which worker ran a fit: they are the same
+# rounds to GRUs and LSTMs. No score depends on which worker ran a fit: they are equal
 # for one process, two, or a cluster.

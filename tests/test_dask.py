@@ -1,4 +1,4 @@
-"""Searches on a Dask cluster, of which a worker is killed.
+"""Searches on a Dask cluster, of which a worker is killed; and on a Ray cluster.
 
 The cluster is a real one: a scheduler, and workers that are processes of their own. A
 callback kills the process of a worker in the middle of a fit, so that no test depends
@@ -242,3 +242,23 @@ def test_search_that_loses_all_copies_of_its_data_fails_and_resumes(
     expected = SEARCHES["grid"](model()).fit(X, Y)
     assert_array_equal(split_scores(resumed), split_scores(expected))
     assert resumed.best_params_ == expected.best_params_
+
+
+# Ray, which has a backend for joblib too
+
+
+def test_search_on_ray_has_the_scores_of_a_serial_one():
+    ray = pytest.importorskip("ray")
+    register = pytest.importorskip("ray.util.joblib").register_ray
+    serial = SEARCHES["grid"](model()).fit(X, Y)
+
+    search = SEARCHES["grid"](model())
+    register()
+    with time_limit():
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        try:
+            with joblib.parallel_config("ray"):
+                search.fit(X, Y)
+        finally:
+            ray.shutdown()
+    assert_same_search(search, serial)
