@@ -125,6 +125,13 @@ def test_weights_are_those_of_the_given_rows_in_order():
     assert_allclose(actual, fit_target(y, rows=repeated).encode(y), rtol=1e-10)
 
 
+def test_targets_of_zeros_and_ones_are_standardised_too():
+    y = np.array([0.0, 1.0, 1.0, 1.0])
+
+    encoded = fit_target(y).encode(y)
+    assert_allclose(encoded[:, 0], (y - 0.75) / np.std(y))
+
+
 def test_constant_y_is_encoded_as_zeros():
     for value in (0.0, -3.5, 1e300, 1e-300, 0.1):
         y = np.full(N_ROWS, value)
@@ -546,6 +553,15 @@ def test_invalid_class_weights_are_rejected(class_weight, message):
 
     with raises(ValueError, message):
         target.row_weights(target.encode(LABELS), class_weight, None)
+
+
+def test_balanced_gives_other_rows_of_a_class_without_rows_no_weight():
+    target = ClassTarget(np.array(["few", "many", "some", "zero"]))
+    target.row_weights(target.encode(LABELS), "balanced", None)
+
+    few, zero = target.class_weights(np.array([0, 3]))
+    assert few == pytest.approx(N_ROWS / (3 * 3))
+    assert zero == 0
 
 
 def test_a_class_may_have_no_weight():
