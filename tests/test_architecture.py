@@ -23,6 +23,7 @@ LAYERS = [
         "_devices",
         "_documentation",  # links of estimators and transformers
         "_files",
+        "_typing",
         "_version",
         "_warnings",
         "datasets",
@@ -100,10 +101,19 @@ def layer_of(source):
     return LAYER_OF[source.split(".")[0]]
 
 
-def imported_names(tree):
+def is_for_types(node):
+    """Return whether a block is for type checkers only, and never runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported_names(tree, *, for_types=True):
     """Return `(module, name)` of every import, with name None for a whole module."""
-    found = []
-    for node in ast.walk(tree):
+    found, nodes = [], [tree]
+    while nodes:
+        node = nodes.pop()
+        if is_for_types(node) and not for_types:
+            continue
+        nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -117,7 +127,7 @@ def imported_at_module_level(tree):
     found, nodes = [], list(tree.body)
     while nodes:
         node = nodes.pop()
-        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)) or is_for_types(node):
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             found += [module for module, _ in imported_names(node)]
@@ -126,10 +136,10 @@ def imported_at_module_level(tree):
 
 
 @cache
-def direct_imports(source):
+def direct_imports(source, *, for_types=True):
     """Return the files of skrnn that a file imports from."""
     found = set()
-    for module, name in imported_names(tree_of(source)):
+    for module, name in imported_names(tree_of(source), for_types=for_types):
         if module.split(".")[0] != "skrnn":
             continue
         parts = module.split(".")[1:]
@@ -139,12 +149,12 @@ def direct_imports(source):
 
 
 def all_imports(source):
-    """Return the files that a file imports, directly or indirectly, and itself."""
+    """Return the files that run where a file is imported, itself included."""
     reached, waiting = set(), [source]
     while waiting:
         here = waiting.pop()
         reached.add(here)
-        waiting += direct_imports(here) - reached
+        waiting += direct_imports(here, for_types=False) - reached
     return reached
 
 
@@ -165,7 +175,7 @@ def test_imports_have_no_cycle():
     cycles = {
         source
         for source in SOURCES
-        for other in direct_imports(source)
+        for other in direct_imports(source, for_types=False)
         if source in all_imports(other)
     }
     assert cycles == set()
