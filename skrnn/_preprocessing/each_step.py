@@ -1,6 +1,9 @@
 """`EachStep`, which applies a transformer of 2-D data to each time step."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,6 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     check_array,
     check_is_fitted,
@@ -28,15 +30,24 @@ from skrnn._data.validation import (
     ragged_pieces,
 )
 from skrnn._documentation import DocumentationLinkMixin
+from skrnn._typing import (
+    AnyArray,
+    ArrayLike,
+    Estimator,
+    IntArray,
+    SequencesLike,
+    TargetsLike,
+    available_if,
+)
 
 # The forms of X; the output of `EachStep` has the form of its input.
 TABLE, BLOCK, RAGGED = "2-D", "3-D", "ragged"
 
 
-def _transformer_has(method):
+def _transformer_has(method: str) -> Callable[[Any], bool]:
     """Return a check for `available_if`: whether the transformer has a method."""
 
-    def has(self):
+    def has(self: Any) -> bool:
         return hasattr(getattr(self, "transformer_", self.transformer), method)
 
     return has
@@ -140,10 +151,15 @@ class EachStep(
 
     _parameter_constraints: dict = {"transformer": [HasMethods(["fit", "transform"])]}
 
-    def __init__(self, transformer):
+    def __init__(self, transformer: Any) -> None:
         self.transformer = transformer
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(
+        self,
+        X: SequencesLike,
+        y: TargetsLike | None = None,
+        sample_weight: TargetsLike | None = None,
+    ) -> Self:
         """Fit the transformer on all time steps.
 
         Parameters
@@ -173,7 +189,12 @@ class EachStep(
         self.transformer_ = transformer.fit(steps.values, **params)
         return self
 
-    def fit_transform(self, X, y=None, sample_weight=None):
+    def fit_transform(
+        self,
+        X: SequencesLike,
+        y: TargetsLike | None = None,
+        sample_weight: TargetsLike | None = None,
+    ) -> AnyArray:
         """Fit the transformer on all time steps and transform them.
 
         Parameters
@@ -203,7 +224,12 @@ class EachStep(
         return steps.split(values)
 
     @available_if(_transformer_has("partial_fit"))
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: SequencesLike,
+        y: TargetsLike | None = None,
+        sample_weight: TargetsLike | None = None,
+    ) -> Self:
         """Update the transformer with further time steps.
 
         Available only if the transformer has this method.
@@ -234,7 +260,7 @@ class EachStep(
         self.transformer_ = transformer.partial_fit(steps.values, **params)
         return self
 
-    def transform(self, X):
+    def transform(self, X: SequencesLike) -> AnyArray:
         """Transform all time steps.
 
         Parameters
@@ -258,7 +284,7 @@ class EachStep(
         return steps.split(self.transformer_.transform(steps.values))
 
     @available_if(_transformer_has("inverse_transform"))
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: SequencesLike) -> AnyArray:
         """Apply the inverse transformation to all time steps.
 
         Available only if the transformer has this method.
@@ -276,7 +302,8 @@ class EachStep(
         check_is_fitted(self, "transformer_")
         steps = to_steps(X, nested=self._input_kind == FREE)
         if steps is None and self._input_kind == FREE and n_dimensions(X) == 2:
-            raise ValueError(not_sequences_message(self, np.shape(X), "k"))
+            # The union of what X may be is too wide for numpy's overloads.
+            raise ValueError(not_sequences_message(self, np.shape(X), "k"))  # type: ignore[arg-type]
         if steps is None:
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
             steps = table_to_steps(X)
@@ -285,7 +312,9 @@ class EachStep(
         return steps.split(self.transformer_.inverse_transform(steps.values))
 
     @available_if(_transformer_has("get_feature_names_out"))
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> AnyArray:
         """Return the names along the last axis of the output of `transform`.
 
         These are the output features of the transformer, or the time steps where the
@@ -309,7 +338,7 @@ class EachStep(
             return names
         return OneToOneFeatureMixin.get_feature_names_out(self, input_features)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Any = None) -> Self:
         """Do nothing, since 3-D or ragged output cannot be a DataFrame.
 
         Parameters
@@ -324,7 +353,9 @@ class EachStep(
         """
         return self
 
-    def _prepare_fit(self, X, y, sample_weight):
+    def _prepare_fit(
+        self, X: SequencesLike, y: TargetsLike, sample_weight: TargetsLike
+    ) -> tuple[Any, Steps, dict[str, Any]]:
         """Return a clone, the steps, and the other arguments of its `fit`."""
         self._validate_params()
         if y is None and get_tags(self).target_tags.required:
@@ -337,7 +368,7 @@ class EachStep(
         params = fit_params(transformer, steps.lengths, y, sample_weight)
         return transformer, steps, params
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return the tags of the transformer, extended by 3-D input."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -370,11 +401,11 @@ class Steps(NamedTuple):
         The form of X.
     """
 
-    values: object
-    lengths: np.ndarray
+    values: Any
+    lengths: IntArray
     form: str
 
-    def split(self, values):
+    def split(self, values: Any) -> AnyArray:
         """Split the output of a transformer into sequences, in the form of X."""
         if hasattr(values, "toarray"):
             values = values.toarray()
@@ -393,7 +424,7 @@ class Steps(NamedTuple):
         return values.reshape(len(self.lengths), self.lengths[0], -1)
 
 
-def read_steps(estimator, X, *, reset):
+def read_steps(estimator: Estimator, X: Any, *, reset: bool) -> Steps:
     """Concatenate the steps of X, and set or check the attributes of its features.
 
     Parameters
@@ -432,7 +463,7 @@ def read_steps(estimator, X, *, reset):
     return steps
 
 
-def to_steps(X, *, nested):
+def to_steps(X: Any, *, nested: bool) -> Steps | None:
     """Return the steps of 3-D or ragged X, or None if X is neither."""
     pieces = ragged_pieces(X, nested=nested)
     if pieces is not None:
@@ -455,12 +486,12 @@ def to_steps(X, *, nested):
     return Steps(X.reshape(-1, X.shape[2]), np.full(len(X), X.shape[1]), BLOCK)
 
 
-def table_to_steps(X):
+def table_to_steps(X: AnyArray) -> Steps:
     """Return the steps of 2-D X, whose rows are sequences of one feature."""
     return Steps(X.reshape(-1, 1), np.full(len(X), X.shape[1]), TABLE)
 
 
-def not_sequences_message(estimator, shape, n_features):
+def not_sequences_message(estimator: Estimator, shape: Any, n_features: Any) -> str:
     """Return the error message for 2-D X after a fit on 3-D or ragged X."""
     return (
         f"X must be 3-D (n_samples, n_timesteps, {n_features}) or a list of sequences, "
@@ -469,7 +500,7 @@ def not_sequences_message(estimator, shape, n_features):
     )
 
 
-def broadcast_sequences(steps):
+def broadcast_sequences(steps: Steps) -> Sequences:
     """Return Sequences of the shape of `steps`, as views of a single zero."""
     lengths, n_features = steps.lengths, steps.values.shape[1]
     if (lengths == lengths[0]).all():
@@ -477,7 +508,7 @@ def broadcast_sequences(steps):
     return Sequences(np.broadcast_to(0.0, (lengths.sum(), n_features)), lengths)
 
 
-def concatenate_steps(pieces):
+def concatenate_steps(pieces: list[Any]) -> tuple[Any, IntArray]:
     """Concatenate ragged sequences, arrays or frames; return them and their lengths."""
     frames = [hasattr(piece, "columns") for piece in pieces]
     if not any(frames):
@@ -503,7 +534,7 @@ def concatenate_steps(pieces):
     return pl.concat(pieces), lengths
 
 
-def check_piece(piece, i):
+def check_piece(piece: Any, i: int) -> None:
     """Raise an error unless a sequence is 2-D and has at least one step."""
     if len(piece.shape) != 2:
         raise ValueError(
@@ -517,7 +548,7 @@ def check_piece(piece, i):
         )
 
 
-def check_same_features(pieces, *, frames):
+def check_same_features(pieces: list[Any], *, frames: bool) -> None:
     """Raise an error unless all sequences have the features of the first."""
     first = pieces[0]
     for i, piece in enumerate(pieces):
@@ -535,7 +566,12 @@ def check_same_features(pieces, *, frames):
             )
 
 
-def fit_params(transformer, lengths, y, sample_weight):
+def fit_params(
+    transformer: Any,
+    lengths: IntArray,
+    y: TargetsLike | None,
+    sample_weight: TargetsLike | None,
+) -> dict[str, Any]:
     """Return y and `sample_weight`, where given, with a row for each step."""
     params = {}
     if y is not None:
@@ -550,7 +586,7 @@ def fit_params(transformer, lengths, y, sample_weight):
     return params
 
 
-def step_targets(y, lengths):
+def step_targets(y: Any, lengths: IntArray) -> AnyArray:
     """Return y with an entry for each step."""
     pieces = ragged_pieces(y, nested=False)
     if pieces is not None and list(map(len, pieces)) == lengths.tolist():
@@ -572,7 +608,7 @@ def step_targets(y, lengths):
     return np.repeat(y, lengths, axis=0)
 
 
-def step_weights(sample_weight, lengths):
+def step_weights(sample_weight: Any, lengths: IntArray) -> AnyArray:
     """Return a weight for each step."""
     weights = np.asarray(sample_weight)
     if weights.shape != (len(lengths),):

@@ -1,11 +1,15 @@
 """`sequences_from_frame`, which splits long DataFrames into sequences."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from skrnn._data.sequences import split_sequences
+from skrnn._typing import AnyArray, IntArray
 
 
 class FrameSequences(NamedTuple):
@@ -29,8 +33,14 @@ class FrameSequences(NamedTuple):
 
 
 def sequences_from_frame(
-    frame, *, group, time=None, features=None, target=None, target_per="sequence"
-):
+    frame: Any,
+    *,
+    group: Hashable | list[Hashable],
+    time: Hashable | None = None,
+    features: Hashable | list[Hashable] | None = None,
+    target: Hashable | list[Hashable] | None = None,
+    target_per: Literal["sequence", "step"] = "sequence",
+) -> FrameSequences:
     """Split a long DataFrame, with a row for each time step, into sequences.
 
     Parameters
@@ -144,14 +154,14 @@ def sequences_from_frame(
     return FrameSequences(split_sequences(values[order], lengths), y, groups)
 
 
-def as_list(columns):
+def as_list(columns: Hashable | list[Hashable] | None) -> list[Hashable]:
     """Return a list of column names, given a list, one name or None."""
     if columns is None:
         return []
     return columns if isinstance(columns, list) else [columns]
 
 
-def read_frame(frame):
+def read_frame(frame: Any) -> pd.DataFrame:
     """Validate a pandas or polars DataFrame and return it as a pandas one."""
     if hasattr(frame, "get_column"):  # polars; its to_pandas would need pyarrow
         frame = pd.DataFrame({name: frame[name].to_numpy() for name in frame.columns})
@@ -171,7 +181,7 @@ def read_frame(frame):
     return frame
 
 
-def check_columns(frame, roles):
+def check_columns(frame: Any, roles: dict[str, list[Hashable]]) -> None:
     """Raise an error for unknown columns, and for no group or features."""
     columns = list(frame.columns)
     for role, names in roles.items():
@@ -188,7 +198,7 @@ def check_columns(frame, roles):
             )
 
 
-def check_not_missing(frame, roles):
+def check_not_missing(frame: Any, roles: dict[str, list[Hashable]]) -> None:
     """Raise an error for missing groups, times and targets."""
     for role, names in roles.items():
         for name in names:
@@ -201,7 +211,7 @@ def check_not_missing(frame, roles):
                 )
 
 
-def numeric_column(frame, name):
+def numeric_column(frame: Any, name: Hashable) -> AnyArray:
     """Return a column as a numeric array, with NaN for missing values."""
     column = frame[name]
     dtype = column.dtype
@@ -218,12 +228,14 @@ def numeric_column(frame, name):
     return column.to_numpy(dtype=getattr(dtype, "numpy_dtype", np.float64))
 
 
-def first_rows(codes):
+def first_rows(codes: AnyArray) -> IntArray:
     """Return the first row of each group."""
     return np.unique(codes, return_index=True)[1]
 
 
-def group_keys(frame, group, codes):
+def group_keys(
+    frame: Any, group: Hashable | list[Hashable], codes: AnyArray
+) -> AnyArray:
     """Return the key of each group, in the order of the codes."""
     firsts = first_rows(codes)
     if not isinstance(group, list):
@@ -233,7 +245,9 @@ def group_keys(frame, group, codes):
     return keys
 
 
-def row_order(frame, time, codes, groups):
+def row_order(
+    frame: Any, time: Hashable, codes: AnyArray, groups: AnyArray
+) -> IntArray:
     """Return the order of rows sorted by group, then by time if there is one."""
     if time is None:
         return np.argsort(codes, kind="stable")
@@ -250,7 +264,13 @@ def row_order(frame, time, codes, groups):
     return order
 
 
-def check_target(frame, targets, target_per, codes, groups):
+def check_target(
+    frame: Any,
+    targets: list[Hashable],
+    target_per: str,
+    codes: AnyArray,
+    groups: AnyArray,
+) -> None:
     """Raise an error if a target per sequence varies within a group."""
     if target_per == "step":
         return

@@ -1,8 +1,13 @@
 """`ToSequences`, which transforms tables of lags into sequences."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import (
     BaseEstimator,
     TransformerMixin,
@@ -14,6 +19,7 @@ from sklearn.utils.validation import (
 
 from skrnn._compat import Interval
 from skrnn._documentation import DocumentationLinkMixin
+from skrnn._typing import AnyArray, ArrayLike, IntArray
 
 
 class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
@@ -103,12 +109,24 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         "static_columns": [str, Integral, "array-like", slice, callable, None],
     }
 
-    def __init__(self, n_features=1, *, newest_first=False, static_columns=None):
+    def __init__(
+        self,
+        n_features: int = 1,
+        *,
+        newest_first: bool = False,
+        static_columns: str
+        | int
+        | Sequence[str | int | bool]
+        | slice
+        | AnyArray
+        | Callable[[Any], Any]
+        | None = None,
+    ) -> None:
         self.n_features = n_features
         self.newest_first = newest_first
         self.static_columns = static_columns
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | pd.DataFrame, y: Any = None) -> Self:
         """Learn which columns are lags.
 
         Parameters
@@ -133,7 +151,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Any = None) -> AnyArray:
         """Learn which columns are lags and return the sequences of X.
 
         Parameters
@@ -151,7 +169,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         return self._sequences(self._fit(X))
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | pd.DataFrame) -> AnyArray:
         """Return the sequences of X.
 
         Parameters
@@ -167,7 +185,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return self._sequences(self._validate(X, reset=False))
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Any = None) -> Self:
         """Do nothing, since 3-D output cannot be a DataFrame.
 
         Parameters
@@ -182,12 +200,12 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         return self
 
-    def _validate(self, X, reset):
+    def _validate(self, X: ArrayLike | pd.DataFrame, reset: bool) -> AnyArray:
         return validate_data(
             self, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan"
         )
 
-    def _fit(self, X):
+    def _fit(self, X: ArrayLike | pd.DataFrame) -> AnyArray:
         self._validate_params()
         values = self._validate(X, reset=True)
         selection = self.static_columns
@@ -207,7 +225,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self.n_timesteps_ = len(lags) // self.n_features
         return values
 
-    def _sequences(self, X):
+    def _sequences(self, X: AnyArray) -> AnyArray:
         lags = X[:, self._lags].reshape(len(X), self.n_features, -1)
         lags = lags[:, :, ::-1] if self.newest_first else lags
         lags = lags.transpose(0, 2, 1)
@@ -218,14 +236,16 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         shape = (len(X), self.n_timesteps_, len(self._static))
         return np.concatenate([lags, np.broadcast_to(static, shape)], axis=2)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
-def column_indices(selection, n_columns, names=None):
+def column_indices(
+    selection: Any, n_columns: int, names: AnyArray | None = None
+) -> IntArray:
     """Return the indices of the selected columns.
 
     Parameters
@@ -272,7 +292,7 @@ def column_indices(selection, n_columns, names=None):
     return np.array(indices, dtype=np.intp)
 
 
-def column_index(column, n_columns, names):
+def column_index(column: Any, n_columns: int, names: Any) -> int:
     """Return the index of a column, given by its name or a possibly negative index."""
     if isinstance(column, str) and names is None:
         raise ValueError(
@@ -281,7 +301,8 @@ def column_index(column, n_columns, names):
         )
     if isinstance(column, str) and column in names:
         return int(np.flatnonzero(names == column)[0])
-    if isinstance(column, Integral) and -n_columns <= column < n_columns:
+    # mypy does not know that numbers compare.
+    if isinstance(column, Integral) and -n_columns <= column < n_columns:  # type: ignore[operator]
         return int(column) % n_columns
     raise ValueError(
         "The 'static_columns' parameter must contain columns of X. Got "
@@ -289,7 +310,7 @@ def column_index(column, n_columns, names):
     )
 
 
-def slice_if_contiguous(indices):
+def slice_if_contiguous(indices: IntArray) -> slice | IntArray:
     """Return increasing indices as a slice if they have no gap, to index by a view."""
     if indices[-1] - indices[0] + 1 == len(indices):
         return slice(int(indices[0]), int(indices[-1]) + 1)

@@ -1,5 +1,10 @@
 """Encoders of tokens as one-hot time steps or as integer ids."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Self
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -11,6 +16,7 @@ from skrnn._preprocessing.vocabulary import (
     describe,
     read_tokens,
 )
+from skrnn._typing import AnyArray, DTypeLike, IntArray, TokensLike
 
 
 class TokenOneHotEncoder(BaseTokenEncoder):
@@ -144,15 +150,15 @@ class TokenOneHotEncoder(BaseTokenEncoder):
     def __init__(
         self,
         *,
-        analyzer="word",
-        lowercase=True,
-        token_pattern=r"(?u)\b\w+\b",
-        min_df=1,
-        max_features=None,
-        vocabulary=None,
-        handle_unknown="ignore",
-        dtype=np.float32,
-    ):
+        analyzer: Literal["word", "char"] | Callable[[Any], Iterable[Any]] = "word",
+        lowercase: bool = True,
+        token_pattern: str = r"(?u)\b\w+\b",
+        min_df: int | float = 1,
+        max_features: int | None = None,
+        vocabulary: Mapping[Any, int] | Iterable[Any] | None = None,
+        handle_unknown: Literal["ignore", "error"] = "ignore",
+        dtype: DTypeLike = np.float32,
+    ) -> None:
         self.analyzer = analyzer
         self.lowercase = lowercase
         self.token_pattern = token_pattern
@@ -162,7 +168,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         self.handle_unknown = handle_unknown
         self.dtype = dtype
 
-    def fit(self, X, y=None):
+    def fit(self, X: TokensLike, y: Any = None) -> Self:
         """Learn the vocabulary, or validate the given one.
 
         Parameters
@@ -190,7 +196,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         self._fit(X)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: TokensLike, y: Any = None) -> AnyArray:
         """Learn the vocabulary and encode X, which is read only once.
 
         Parameters
@@ -210,7 +216,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         """
         return self._encode(*self._fit(X))
 
-    def transform(self, X):
+    def transform(self, X: TokensLike) -> AnyArray:
         """Encode every token as a one-hot time step.
 
         Parameters
@@ -239,7 +245,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
         check_is_fitted(self, "vocabulary_")
         return self._encode(*read_tokens(self, X, reset=False))
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Any) -> AnyArray:
         """Return the tokens of one-hot time steps.
 
         Parameters
@@ -266,7 +272,7 @@ class TokenOneHotEncoder(BaseTokenEncoder):
             return tokens.reshape(X.shape[:2])
         return split_sequences(tokens, lengths)
 
-    def _encode(self, rows, kind):
+    def _encode(self, rows: list[list[Any]], kind: str) -> AnyArray:
         columns, lengths = self._read(rows)
         steps = one_hot(columns, len(self.vocabulary_), self.dtype)
         if kind == TABLE:
@@ -371,14 +377,14 @@ class TokenEncoder(BaseTokenEncoder):
     def __init__(
         self,
         *,
-        analyzer="word",
-        lowercase=True,
-        token_pattern=r"(?u)\b\w+\b",
-        min_df=1,
-        max_features=None,
-        vocabulary=None,
-        handle_unknown="ignore",
-    ):
+        analyzer: Literal["word", "char"] | Callable[[Any], Iterable[Any]] = "word",
+        lowercase: bool = True,
+        token_pattern: str = r"(?u)\b\w+\b",
+        min_df: int | float = 1,
+        max_features: int | None = None,
+        vocabulary: Mapping[Any, int] | Iterable[Any] | None = None,
+        handle_unknown: Literal["ignore", "error"] = "ignore",
+    ) -> None:
         self.analyzer = analyzer
         self.lowercase = lowercase
         self.token_pattern = token_pattern
@@ -387,7 +393,7 @@ class TokenEncoder(BaseTokenEncoder):
         self.vocabulary = vocabulary
         self.handle_unknown = handle_unknown
 
-    def fit(self, X, y=None):
+    def fit(self, X: TokensLike, y: Any = None) -> Self:
         """Learn the vocabulary, or validate the given one.
 
         Parameters
@@ -416,7 +422,7 @@ class TokenEncoder(BaseTokenEncoder):
         self.n_ids_ = self._first_id + len(self.vocabulary_)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: TokensLike, y: Any = None) -> AnyArray:
         """Learn the vocabulary and encode X, which is read only once.
 
         Parameters
@@ -437,7 +443,7 @@ class TokenEncoder(BaseTokenEncoder):
         self.n_ids_ = self._first_id + len(self.vocabulary_)
         return self._encode(rows, kind)
 
-    def transform(self, X):
+    def transform(self, X: TokensLike) -> AnyArray:
         """Encode every token as its id.
 
         Parameters
@@ -465,7 +471,7 @@ class TokenEncoder(BaseTokenEncoder):
         check_is_fitted(self, "vocabulary_")
         return self._encode(*read_tokens(self, X, reset=False))
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Any) -> AnyArray:
         """Return the tokens of ids, without padding.
 
         Parameters
@@ -498,7 +504,7 @@ class TokenEncoder(BaseTokenEncoder):
             return tokens.reshape(X.shape)
         return split_sequences(tokens, lengths)
 
-    def _encode(self, rows, kind):
+    def _encode(self, rows: list[list[Any]], kind: str) -> AnyArray:
         ids, lengths = self._read(rows)
         ids = np.where(ids < 0, UNKNOWN, ids).astype(np.int64)
         if kind == TABLE:
@@ -509,7 +515,7 @@ class TokenEncoder(BaseTokenEncoder):
 # One-hot time steps
 
 
-def one_hot(columns, n_tokens, dtype):
+def one_hot(columns: AnyArray, n_tokens: int, dtype: DTypeLike) -> AnyArray:
     """Return one-hot steps `(len(columns), n_tokens)`, all zeros for column -1."""
     steps = np.zeros((len(columns), n_tokens), dtype=dtype)
     known = np.flatnonzero(columns >= 0)
@@ -517,11 +523,11 @@ def one_hot(columns, n_tokens, dtype):
     return steps
 
 
-def read_one_hot(X, n_tokens):
+def read_one_hot(X: Any, n_tokens: int) -> tuple[AnyArray, Any]:
     """Concatenate the steps of 3-D or ragged X; return them and the lengths."""
     ndim = getattr(X, "ndim", None)
     if ndim == 3:
-        pieces = np.asarray(X)
+        pieces: Any = np.asarray(X)
     elif isinstance(X, (list, tuple)) or ndim == 1:
         pieces = [np.asarray(piece) for piece in X]
     else:
@@ -536,7 +542,7 @@ def read_one_hot(X, n_tokens):
     return steps, lengths
 
 
-def not_one_hot(given, n_tokens):
+def not_one_hot(given: str, n_tokens: int) -> ValueError:
     """Return the error for X that is not one-hot."""
     return ValueError(
         f"X must be 3-D (n_samples, n_timesteps, {n_tokens}), or a list of arrays "
@@ -545,7 +551,7 @@ def not_one_hot(given, n_tokens):
     )
 
 
-def one_hot_indices(steps, lengths):
+def one_hot_indices(steps: AnyArray, lengths: Any) -> IntArray:
     """Return the column of the 1 in every step, -1 for all-zero steps."""
     columns = steps.argmax(axis=1)
     hot = steps[np.arange(len(steps)), columns] == 1
@@ -564,7 +570,7 @@ def one_hot_indices(steps, lengths):
 # Ids
 
 
-def read_ids(X, n_ids):
+def read_ids(X: Any, n_ids: int) -> tuple[IntArray, list[int]]:
     """Concatenate the ids of 2-D or ragged X; return them and the lengths."""
     ndim = len(getattr(X, "shape", ()))
     if ndim == 2 and not hasattr(X, "toarray"):
@@ -594,7 +600,7 @@ def read_ids(X, n_ids):
     return ids.astype(np.intp), [len(piece) for piece in pieces]
 
 
-def not_ids(given, n_ids):
+def not_ids(given: str, n_ids: int) -> ValueError:
     """Return the error for X that does not contain ids."""
     return ValueError(
         f"X must contain ids from 0 to {n_ids - 1}, 2-D (n_samples, n_timesteps) or a "

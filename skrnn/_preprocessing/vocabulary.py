@@ -7,10 +7,13 @@ The steps of encoding:
     look_up              rows, vocabulary   -> the index of every token, -1 = unknown
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain, compress, repeat
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -19,6 +22,7 @@ from sklearn.utils.validation import validate_data
 
 from skrnn._compat import HasMethods, Interval, RealNotInt, StrOptions
 from skrnn._documentation import DocumentationLinkMixin
+from skrnn._typing import AnyArray, Estimator, IntArray
 from skrnn._warnings import warn_user
 
 DOCUMENTS, SEQUENCES, TABLE = "documents", "token sequences", "table"
@@ -47,7 +51,9 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     _first_id = 0
     _unknown = "zeros"
 
-    def set_output(self, *, transform=None):
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Do nothing, since 3-D or ragged output cannot be a DataFrame.
 
         Parameters
@@ -65,7 +71,7 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         # transformer that has one.
         return self
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return the tags of the encoder."""
         tags = super().__sklearn_tags__()
         # Two tags stay False. `string` would declare any object a valid token, even one
@@ -74,7 +80,7 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _fit(self, X):
+    def _fit(self, X: Any) -> tuple[list[list[Any]], str]:
         """Set the fitted attributes; return the tokens and the kind of X."""
         self._validate_params()
         rows, kind = read_tokens(self, X, reset=True)
@@ -90,7 +96,7 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self._look_up(rows)  # raises for unknown tokens, as in OneHotEncoder.fit
         return rows, kind
 
-    def _look_up(self, rows):
+    def _look_up(self, rows: list[list[Any]]) -> IntArray:
         """Return the index of every token, -1 for unknown tokens."""
         indices, unknown = look_up(rows, self.vocabulary_)
         if unknown and self.handle_unknown == "error":
@@ -102,7 +108,7 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             )
         return indices
 
-    def _read(self, rows):
+    def _read(self, rows: list[list[Any]]) -> tuple[IntArray, IntArray]:
         """Return the indices of the tokens of all rows, and the length of each row.
 
         A sequence without tokens is read as one unknown token, -1.
@@ -116,7 +122,9 @@ class BaseTokenEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 # Reading X
 
 
-def read_tokens(estimator, X, *, reset):
+def read_tokens(
+    estimator: Estimator, X: Any, *, reset: bool
+) -> tuple[list[list[Any]], str]:
     """Read the tokens of X, and set or check `n_features_in_` and the names.
 
     Parameters
@@ -145,7 +153,7 @@ def read_tokens(estimator, X, *, reset):
             "X must be an iterable of documents or of token sequences. Got one "
             f"{type(X).__name__}. Pass [X] to encode a single document."
         )
-    items = list_items(X)
+    items: Any = list_items(X)
     kind = TABLE if items is None else kind_of(items)
     if kind == TABLE:
         # scikit-learn's own errors for sparse, 1-D, empty or infinite X.
@@ -161,7 +169,7 @@ def read_tokens(estimator, X, *, reset):
     return rows, kind
 
 
-def list_items(X):
+def list_items(X: Any) -> Sequence[Any] | None:
     """Return the items of X in a list, or None if X is 2-D or not ordered."""
     if isinstance(X, (list, tuple)):
         return X
@@ -172,7 +180,7 @@ def list_items(X):
     return None
 
 
-def kind_of(items):
+def kind_of(items: list[Any]) -> str:
     """Return the kind of X; numbers are validated like a table."""
     if not items:
         raise ValueError("X must contain at least one sequence. Got none.")
@@ -198,21 +206,21 @@ def kind_of(items):
     return TABLE
 
 
-def is_sequence(item):
+def is_sequence(item: Any) -> bool:
     """Return whether an item is a list of tokens, or a 1-D array such as a Series."""
     if hasattr(item, "shape"):
         return len(item.shape) == 1
     return isinstance(item, Sequence)
 
 
-def describe(item):
+def describe(item: Any) -> str:
     """Describe an invalid item in error messages."""
     if getattr(item, "shape", None):
         return f"an array of shape {tuple(item.shape)}"
     return type(item).__name__
 
 
-def is_table(estimator, X, rows, reset):
+def is_table(estimator: Estimator, X: Any, rows: list[list[Any]], reset: bool) -> bool:
     """Return whether token sequences of equal length are the rows of a table.
 
     In `fit` they are if X is a list of lists. Later they are if the X of `fit` was
@@ -226,7 +234,7 @@ def is_table(estimator, X, rows, reset):
     return nested and all(isinstance(item, (list, tuple)) for item in X)
 
 
-def check_shape(estimator, rows, reset):
+def check_shape(estimator: Estimator, rows: list[list[Any]], reset: bool) -> None:
     """Set or check `n_features_in_` and `feature_names_in_` for a list of lists."""
     # In an array of objects numbers beside strings are not converted to strings.
     # check_array does not validate objects; missing and infinite ones raise an error
@@ -236,11 +244,12 @@ def check_shape(estimator, rows, reset):
     validate_data(estimator, table, reset=reset, skip_check_array=True)
 
 
-def check_any_length(estimator, kind, reset):
+def check_any_length(estimator: Estimator, kind: str, reset: bool) -> None:
     """Delete the attributes of columns if `reset`; otherwise raise if they exist."""
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(estimator).pop(name, None)
+            # mypy takes `vars` for that of a class.
+            vars(estimator).pop(name, None)  # type: ignore[attr-defined]
     elif hasattr(estimator, "n_features_in_"):
         raise ValueError(
             f"X must be 2-D (n_samples, {estimator.n_features_in_}), as the X that "
@@ -249,13 +258,13 @@ def check_any_length(estimator, kind, reset):
         )
 
 
-def list_tokens(sequence):
+def list_tokens(sequence: Any) -> list[Any]:
     """Return the tokens of one sequence in a list."""
     # `tolist` converts the scalars of numpy, pandas and torch to those of Python.
     return sequence.tolist() if hasattr(sequence, "tolist") else list(sequence)
 
 
-def tokenize(estimator, documents):
+def tokenize(estimator: Estimator, documents: Any) -> list[list[Any]]:
     """Split documents into lists of tokens, as CountVectorizer does."""
     analyze = CountVectorizer(
         analyzer=estimator.analyzer,
@@ -268,7 +277,13 @@ def tokenize(estimator, documents):
 # The vocabulary
 
 
-def learn_vocabulary(rows, *, min_df=1, max_features=None, first=0):
+def learn_vocabulary(
+    rows: list[list[Any]],
+    *,
+    min_df: int | float = 1,
+    max_features: int | None = None,
+    first: int = 0,
+) -> dict[Any, int]:
     """Assign an index to every token of `rows`, in sorted order.
 
     Parameters
@@ -314,7 +329,7 @@ def learn_vocabulary(rows, *, min_df=1, max_features=None, first=0):
     return {to_python(token): first + i for i, token in enumerate(tokens)}
 
 
-def check_vocabulary(vocabulary, first=0):
+def check_vocabulary(vocabulary: Any, first: int = 0) -> dict[Any, int]:
     """Validate a user's vocabulary; return it as `{token: index}`, from `first`."""
     if isinstance(vocabulary, Mapping):
         columns = dict(vocabulary)
@@ -347,7 +362,9 @@ def check_vocabulary(vocabulary, first=0):
     return {to_python(token): int(column) for token, column in columns.items()}
 
 
-def look_up(rows, vocabulary):
+def look_up(
+    rows: list[list[Any]], vocabulary: dict[Any, int]
+) -> tuple[IntArray, list[Any]]:
     """Return the index of every token.
 
     Parameters
@@ -378,7 +395,7 @@ def look_up(rows, vocabulary):
     return indices, unknown
 
 
-def token_frequency(rows, source="X argument"):
+def token_frequency(rows: list[list[Any]], source: str = "X argument") -> Counter[Any]:
     """Count the occurrences of each token in all sequences."""
     try:
         return Counter(chain.from_iterable(rows))
@@ -386,7 +403,7 @@ def token_frequency(rows, source="X argument"):
         raise not_tokens(chain.from_iterable(rows), source) from error
 
 
-def sort_tokens(tokens, source="X argument"):
+def sort_tokens(tokens: Iterable[Any], source: str = "X argument") -> list[Any]:
     """Sort tokens, which must be of one kind."""
     try:
         return sorted(tokens)
@@ -394,7 +411,7 @@ def sort_tokens(tokens, source="X argument"):
         raise not_tokens(tokens, source) from error
 
 
-def not_tokens(tokens, source="X argument"):
+def not_tokens(tokens: Iterable[Any], source: str = "X argument") -> TypeError:
     """Return the error for tokens that cannot be compared or looked up."""
     kinds = " and ".join(sorted({type(token).__name__ for token in tokens}))
     return TypeError(
@@ -403,7 +420,7 @@ def not_tokens(tokens, source="X argument"):
     )
 
 
-def check_not_missing(tokens, source="X"):
+def check_not_missing(tokens: Iterable[Any], source: str = "X") -> None:
     """Raise an error for missing tokens, which would be unknown, and infinity."""
     for token in tokens:
         if is_missing(token) or is_infinite(token):
@@ -413,7 +430,7 @@ def check_not_missing(tokens, source="X"):
             )
 
 
-def is_missing(token):
+def is_missing(token: Any) -> bool:
     """Return whether a token is None, NaN, NaT or pandas.NA."""
     try:
         return token is None or bool(token != token)  # NaN differs from itself
@@ -421,18 +438,18 @@ def is_missing(token):
         return True
 
 
-def is_infinite(token):
+def is_infinite(token: Any) -> bool:
     """Return whether a token is an infinite number or NaN."""
     return isinstance(token, (float, np.floating)) and not np.isfinite(token)
 
 
-def to_python(token):
+def to_python(token: Any) -> Any:
     """Convert a numpy scalar to the equal Python object."""
     numpy_scalar = isinstance(token, (np.number, np.bool_, np.str_, np.bytes_))
     return token.item() if numpy_scalar else token
 
 
-def warn_if_uppercase(vocabulary):
+def warn_if_uppercase(vocabulary: Iterable[Any]) -> None:
     """Warn of tokens that lowercase documents cannot contain."""
     for token in vocabulary:
         if isinstance(token, str) and token != token.lower():
@@ -444,7 +461,9 @@ def warn_if_uppercase(vocabulary):
             return
 
 
-def warn_if_all_unknown(rows, indices, encoding):
+def warn_if_all_unknown(
+    rows: list[list[Any]], indices: IntArray, encoding: str
+) -> None:
     """Warn if no token of text is known, since it was probably split differently."""
     if not len(indices) or (indices >= 0).any():
         return
@@ -460,9 +479,9 @@ def warn_if_all_unknown(rows, indices, encoding):
 # Decoding
 
 
-def decode(indices, vocabulary):
+def decode(indices: IntArray, vocabulary: dict[Any, int]) -> AnyArray:
     """Return the tokens at indices of the sorted vocabulary, None for -1."""
-    tokens = token_array(sorted(vocabulary, key=vocabulary.get))
+    tokens = token_array(sorted(vocabulary, key=vocabulary.get))  # type: ignore[arg-type]
     unknown = indices < 0
     if not unknown.any():
         return tokens[indices]
@@ -471,7 +490,7 @@ def decode(indices, vocabulary):
     return tokens
 
 
-def token_array(tokens):
+def token_array(tokens: list[Any]) -> AnyArray:
     """Return tokens as an array of their common dtype, or else of objects."""
     kinds = {type(token) for token in tokens}
     if kinds in ({str}, {bytes}, {bool}, {int}, {float}):

@@ -1,8 +1,11 @@
 """Sliding windows over a time series, as views of its memory."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skrnn._compat import Interval, StrOptions
 from skrnn._documentation import DocumentationLinkMixin
 from skrnn._preprocessing.times import TimeAxis, check_times, read_times
+from skrnn._typing import AnyArray, ArrayLike, IntArray
 
 
 class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
@@ -75,12 +79,18 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         "carry_over": ["boolean"],
     }
 
-    def __init__(self, window_size=12, *, padding="edge", carry_over=False):
+    def __init__(
+        self,
+        window_size: int = 12,
+        *,
+        padding: Literal["edge", "zeros"] = "edge",
+        carry_over: bool = False,
+    ) -> None:
         self.window_size = window_size
         self.padding = padding
         self.carry_over = carry_over
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike | pd.DataFrame, y: Any = None) -> Self:
         """Learn the columns, and with `carry_over` the last rows.
 
         Parameters
@@ -99,7 +109,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         self._fit(X)
         return self
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Any = None) -> AnyArray:
         """Fit and return the windows of X.
 
         Parameters
@@ -117,7 +127,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         return self._windows(self._fit(X), history=None)
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike | pd.DataFrame) -> AnyArray:
         """Return the window that ends with each row.
 
         Parameters
@@ -138,7 +148,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             history = None if starts_with_fit else self._last_rows
         return self._windows(X, history)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Any = None) -> Self:
         """Do nothing, since 3-D output cannot be a DataFrame.
 
         Parameters
@@ -153,7 +163,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         """
         return self
 
-    def _fit(self, X):
+    def _fit(self, X: ArrayLike | pd.DataFrame) -> AnyArray:
         self._validate_params()
         X = validate_data(self, X, dtype="numeric")
         if self.carry_over:
@@ -163,7 +173,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             self._fingerprint = fingerprint(X)
         return X
 
-    def _windows(self, X, history):
+    def _windows(self, X: AnyArray, history: AnyArray | None) -> AnyArray:
         n_missing = self.window_size - 1
         if history is None:
             history = X[:0]
@@ -175,7 +185,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         series = np.concatenate([pad, history, X])
         return window_view(series, self.window_size)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -391,17 +401,18 @@ def make_windows(
     return windows, targets, _index(rows, axis, ends, horizons, is_open)
 
 
-def window_view(series, window_size):
+def window_view(series: AnyArray, window_size: int) -> AnyArray:
     """Return all windows of a series as a read-only view, time before features."""
     view = sliding_window_view(series, window_size, axis=0)
     return np.moveaxis(view, -1, 1)
 
 
-def fingerprint(X):
+def fingerprint(X: AnyArray) -> bytes:
     """Return a digest of shape and values, computed in chunks to save memory."""
     digest = hashlib.blake2b(repr(X.shape).encode(), digest_size=16)
     for first in range(0, len(X), 2**16):
-        digest.update(np.ascontiguousarray(X[first : first + 2**16], dtype=np.float64))
+        # numpy's types do not say that arrays are buffers on Python 3.11.
+        digest.update(np.ascontiguousarray(X[first : first + 2**16], dtype=np.float64))  # type: ignore[arg-type]
     return digest.digest()
 
 
@@ -531,7 +542,8 @@ def _check_horizon(horizon, y):
     several = isinstance(horizon, Iterable)
     horizons = list(horizon) if several else [horizon]
     lowest = 0 if y is not None else 1
-    valid = all(isinstance(h, Integral) and h >= lowest for h in horizons)
+    # mypy does not know that numbers compare.
+    valid = all(isinstance(h, Integral) and h >= lowest for h in horizons)  # type: ignore[operator]
     if not horizons or not valid:
         raise ValueError(
             f"horizon must be an int >= {lowest}, or an iterable of them. Got "

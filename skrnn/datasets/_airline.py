@@ -1,11 +1,13 @@
 """The airline passengers series."""
 
+from __future__ import annotations
+
 from importlib.resources import files
 
 import pandas as pd
 
 
-def load_airline_passengers():
+def load_airline_passengers() -> pd.DataFrame:
     """Load the monthly totals of international airline passengers, 1949 to 1960.
 
     The series has an increasing trend and a yearly season whose amplitude grows with

@@ -1,10 +1,15 @@
 """Generators of synthetic sequences."""
 
+from __future__ import annotations
+
 from itertools import product
 from numbers import Integral, Real
+from typing import Any, Literal, overload
 
 import numpy as np
 from sklearn.utils import check_random_state
+
+from skrnn._typing import AnyArray, NDArray
 
 GOOD = ("good", "fine", "great", "lovely", "pleasant", "excellent", "wonderful")
 BAD = ("bad", "poor", "awful", "nasty", "dreadful", "terrible", "horrible")
@@ -22,8 +27,13 @@ TEMPLATES = (
 
 
 def make_sine_waves(
-    n_samples=100, *, n_timesteps=50, period=25.0, noise=0.0, random_state=None
-):
+    n_samples: int = 100,
+    *,
+    n_timesteps: int = 50,
+    period: float | tuple[float, float] = 25.0,
+    noise: float = 0.0,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Generate sine waves of random phase, and the value that follows each step.
 
     Parameters
@@ -102,7 +112,12 @@ def make_sine_waves(
     return values[:, :-1, None].copy(), values[:, 1:].copy()
 
 
-def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
+def make_binary_addition(
+    n_samples: int = 100,
+    *,
+    n_bits: int = 8,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     r"""Generate pairs of binary numbers, and the bits of their sums.
 
     The lowest bits come first, as in written addition: the target of a step depends on
@@ -163,7 +178,30 @@ def make_binary_addition(n_samples=100, *, n_bits=8, random_state=None):
     return bits.astype(np.float32), total
 
 
-def make_order_sentences(n_samples=100, *, return_groups=False, random_state=None):
+@overload
+def make_order_sentences(
+    n_samples: int = 100,
+    *,
+    return_groups: Literal[False] = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[list[str], AnyArray]: ...
+
+
+@overload
+def make_order_sentences(
+    n_samples: int = 100,
+    *,
+    return_groups: Literal[True],
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[list[str], AnyArray, NDArray[np.int64]]: ...
+
+
+def make_order_sentences(
+    n_samples: int = 100,
+    *,
+    return_groups: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[list[str], AnyArray] | tuple[list[str], AnyArray, NDArray[np.int64]]:
     """Generate sentences whose class depends only on the order of their words.
 
     A sentence describes a change from good to bad, or from bad to good. Each occurs a
@@ -238,7 +276,7 @@ def make_order_sentences(n_samples=100, *, return_groups=False, random_state=Non
     return (X, y, groups) if return_groups else (X, y)
 
 
-def _is_finite(value):
+def _is_finite(value: Any) -> bool:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     return is_number and bool(np.isfinite(value))
 
