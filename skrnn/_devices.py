@@ -1,8 +1,12 @@
 """Where computation runs: the device, and the number of threads."""
 
+from __future__ import annotations
+
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +18,11 @@ _IMPORTING_PROCESS = os.getpid()
 # A new thread starts with the number that any thread set last. While there are limits
 # it is not the user's number, which is the one that the first of them found.
 _lock = threading.Lock()
-_limits = {"count": 0, "found": None}
+_limits: dict[str, Any] = {"count": 0, "found": None}
 _thread = threading.local()  # `is_known` in threads whose number is their own
 
 
-def _forget_other_threads():
+def _forget_other_threads() -> None:
     global _lock
     _lock = threading.Lock()
     _limits["count"] = 0
@@ -28,7 +32,7 @@ if hasattr(os, "register_at_fork"):  # not everywhere
     os.register_at_fork(after_in_child=_forget_other_threads)
 
 
-def resolve_device(device):
+def resolve_device(device: str | torch.device) -> torch.device:
     """Return the torch device that the 'device' parameter names.
 
     Raises
@@ -52,7 +56,7 @@ def resolve_device(device):
 
 
 @contextmanager
-def limited_threads(n_jobs):
+def limited_threads(n_jobs: int | None) -> Iterator[None]:
     """Run the body with `n_jobs` intra-op threads, and restore the number afterwards.
 
     Parameters
@@ -81,7 +85,7 @@ def limited_threads(n_jobs):
                 torch.set_num_threads(before)
 
 
-def _enter_limit():
+def _enter_limit() -> int:
     """Count one more limit, and return the number of threads to be restored."""
     before = torch.get_num_threads()
     if _limits["count"] <= 0:
@@ -93,13 +97,13 @@ def _enter_limit():
     return before
 
 
-def _count_cores():
+def _count_cores() -> int:
     """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not everywhere
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def numpy_dtype(dtype):
+def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
     """Return the numpy dtype of a floating torch dtype."""
     return np.dtype(np.float32 if dtype == torch.float32 else np.float64)

@@ -1,13 +1,16 @@
 """Files that are complete, or do not exist."""
 
+from __future__ import annotations
+
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def written_file(path, *parts):
+def written_file(path: Path, *parts: bytes | memoryview) -> Iterator[None]:
     """Write a new file to the disk, for the body to rename; remove it on failure.
 
     Parameters

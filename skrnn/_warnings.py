@@ -1,5 +1,7 @@
 """Warnings that name the user's line."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +16,7 @@ class VersionWarning(UserWarning):
     """A pickle was made by another version of skrnn."""
 
 
-def warn_user(message, category=UserWarning):
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn with the line of the first caller outside skrnn and scikit-learn.
 
     Parameters

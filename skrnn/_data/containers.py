@@ -1,10 +1,16 @@
 """Containers of values: what the estimators read, and what would be lost in reading."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from skrnn._typing import AnyArray
 
-def read_container(values, name):
+
+def read_container(values: Any, name: str) -> Any:
     """Return values in a container that numpy reads without loss.
 
     Parameters
@@ -50,13 +56,13 @@ def read_container(values, name):
     return values
 
 
-def _is_no_sequence(values):
+def _is_no_sequence(values: object) -> bool:
     """Whether values have no order, or can be read only once."""
     is_mapping = isinstance(values, (dict, set, frozenset))
     return (is_mapping and not hasattr(values, "shape")) or hasattr(values, "__next__")
 
 
-def _is_special(item):
+def _is_special(item: object) -> bool:
     return (
         isinstance(item, (np.ma.MaskedArray, pd.DataFrame))
         or _is_tensor(item)
@@ -64,15 +70,15 @@ def _is_special(item):
     )
 
 
-def _is_tensor(values):
+def _is_tensor(values: object) -> bool:
     return hasattr(values, "detach") and hasattr(values, "resolve_conj")
 
 
-def _is_polars(values):
+def _is_polars(values: object) -> bool:
     return type(values).__module__.partition(".")[0] == "polars"
 
 
-def _unmasked(values, name):
+def _unmasked(values: np.ma.MaskedArray[Any, Any], name: str) -> AnyArray:
     n_masked = np.ma.count_masked(values)
     if n_masked:
         raise ValueError(
@@ -82,7 +88,7 @@ def _unmasked(values, name):
     return values.data
 
 
-def _from_polars(values):
+def _from_polars(values: Any) -> Any:
     """Return a polars Series of lists as a list; other Series and frames as they are.
 
     A LazyFrame has no values yet.
@@ -94,7 +100,7 @@ def _from_polars(values):
     return values
 
 
-def _from_series(series):
+def _from_series(series: pd.Series) -> Any:
     """Return a Series of an extension dtype of numbers as an array, missing as NaN."""
     is_extension = not isinstance(series.dtype, np.dtype)
     if not is_extension or not pd.api.types.is_numeric_dtype(series.dtype):
@@ -104,7 +110,7 @@ def _from_series(series):
     return series.to_numpy()
 
 
-def _check_frame(frame, name):
+def _check_frame(frame: pd.DataFrame, name: str) -> None:
     """Refuse equal column names, and dates, which numpy would join with numbers."""
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
@@ -175,7 +181,7 @@ def read_numbers(values, name, remedy):
         ) from error
 
 
-def check_no_dates(values, name):
+def check_no_dates(values: AnyArray, name: str) -> None:
     """Refuse dates and durations, which numpy would convert to numbers."""
     if values.dtype.kind in "mM":
         raise ValueError(
@@ -184,7 +190,7 @@ def check_no_dates(values, name):
         )
 
 
-def missing_as_nan(values):
+def missing_as_nan(values: AnyArray) -> AnyArray:
     """Return an object array with missing values, such as pandas.NA, as NaN."""
     missing = pd.isna(values)
     return np.where(missing, np.nan, values) if missing.any() else values

@@ -1,5 +1,7 @@
 """Sequences as positions in one block of memory, for compiled functions."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,7 +34,7 @@ class WindowNormalization:
     min_std: np.ndarray
 
     @property
-    def drops_first_step(self):
+    def drops_first_step(self) -> bool:
         """Whether a batch has a step less than the data."""
         return self.kind == "difference"
 
@@ -69,12 +71,12 @@ class FlatSequences:
     n_steps: np.ndarray
     normalization: WindowNormalization | None = None
 
-    def select(self, rows):
+    def select(self, rows: IntArray) -> FlatSequences:
         """Return some of the rows."""
         return replace(self, start=self.start[rows], n_steps=self.n_steps[rows])
 
     @property
-    def n_batch_steps(self):
+    def n_batch_steps(self) -> IntArray:
         """The number of steps of each row in a batch."""
         normalization = self.normalization
         return self.n_steps - (

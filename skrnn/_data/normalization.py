@@ -1,5 +1,9 @@
 """Window normalisation: target columns relative to their own window."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
 
 from skrnn._data.scaling import (
@@ -8,6 +12,7 @@ from skrnn._data.scaling import (
     unit_deviations,
 )
 from skrnn._data.sequences import Sequences
+from skrnn._typing import AnyArray, DType, IntArray
 from skrnn._warnings import warn_user
 
 WINDOW_NORMS = ("last", "standard", "difference")
@@ -47,13 +52,20 @@ class WindowNormalizer:
     against distribution shift. ICLR 2022.
     """
 
-    def __init__(self, window_norm=None, columns=None, per_step=False):
+    def __init__(
+        self,
+        window_norm: str | None = None,
+        columns: list[int] | None = None,
+        per_step: bool = False,
+    ) -> None:
         self.window_norm = window_norm
         self.columns = columns
         self.per_step = per_step
-        self.min_std = None
+        self.min_std: AnyArray | None = None
 
-    def fit(self, sequences, rows, weights=None):
+    def fit(
+        self, sequences: Sequences, rows: IntArray, weights: AnyArray | None = None
+    ) -> Self:
         """Learn the smallest deviation of a window that 'standard' divides by.
 
         Parameters
@@ -76,7 +88,7 @@ class WindowNormalizer:
             self.min_std = MIN_RELATIVE_STD * scale[self.columns]
         return self
 
-    def normalize(self, sequences):
+    def normalize(self, sequences: Sequences) -> Sequences:
         """Return sequences whose batches are normalised, without copying X."""
         if self.window_norm is None:
             return sequences
@@ -90,11 +102,11 @@ class WindowNormalizer:
             sequences, self.window_norm, self.columns, self.min_std, self.per_step
         )
 
-    def difference_columns(self):
+    def difference_columns(self) -> list[int] | None:
         """Return the columns of which the network gets differences, or None."""
         return self.columns if self.window_norm == "difference" else None
 
-    def check_continuation(self, sequences, y):
+    def check_continuation(self, sequences: Sequences, y: AnyArray) -> None:
         """Warn if y does not look like a continuation of the target columns.
 
         Parameters
@@ -107,7 +119,7 @@ class WindowNormalizer:
         """
         if self.window_norm is None or len(y) < 10:  # chance decides for a few rows
             return
-        normalized = self.normalize(sequences)
+        normalized: Any = self.normalize(sequences)
         y = y.reshape(len(y), -1)
         with np.errstate(over="ignore"):  # of numbers that do not resemble each other
             change = y - normalized.reference()[0]
@@ -147,14 +159,23 @@ class NormalizedSequences(Sequences):
         See `WindowNormalizer`.
     """
 
-    def __init__(self, sequences, window_norm, columns, min_std=None, per_step=False):
+    def __init__(
+        self,
+        sequences: Sequences,
+        window_norm: str,
+        columns: Any,
+        min_std: AnyArray | None = None,
+        per_step: bool = False,
+    ) -> None:
         super().__init__(sequences.values, sequences.lengths, sequences.ragged)
         self.window_norm = window_norm
         self.columns = columns
         self.per_step = per_step
         self.min_std = np.zeros(len(columns)) if min_std is None else min_std
 
-    def take(self, rows, dtype):
+    def take(
+        self, rows: IntArray | slice, dtype: DType
+    ) -> tuple[AnyArray, IntArray | None]:
         """Return rows as one padded batch, each normalised by itself."""
         batch, lengths = super().take(rows, np.float64)
         own = batch[:, :, self.columns]
@@ -172,12 +193,12 @@ class NormalizedSequences(Sequences):
         batch[:, :, self.columns] = own
         return batch.astype(dtype, copy=False), lengths
 
-    def n_batch_steps(self):
+    def n_batch_steps(self) -> IntArray:
         """Return the number of steps of each sequence in a batch of `take`."""
         one_less = self.window_norm == "difference" and not self.per_step
         return self.n_steps() - one_less
 
-    def reference(self):
+    def reference(self) -> tuple[AnyArray, AnyArray]:
         """Return `(location, scale)`, each `(n_samples, len(columns))`.
 
         The target is `(y - location) / scale`. With `per_step` there is a row for each
@@ -196,7 +217,7 @@ class NormalizedSequences(Sequences):
         location, scale = (np.concatenate(p) for p in zip(*parts, strict=True))
         return location, scale
 
-    def correlation_with(self, y):
+    def correlation_with(self, y: AnyArray) -> AnyArray:
         """Return the highest correlation of each output with one of the last steps.
 
         Computed on at most 1000 rows, and as many steps as the shortest of them has.
@@ -212,7 +233,7 @@ class NormalizedSequences(Sequences):
         recent = np.take_along_axis(batch[:, :, self.columns], steps, axis=1)
         return highest_correlation(recent, y[rows])
 
-    def _correlation_with_steps(self, y):
+    def _correlation_with_steps(self, y: AnyArray) -> AnyArray:
         """Return the highest correlation of y `(S, k)` with one of the steps before."""
         values = self.values.reshape(-1, self.n_features)[:, self.columns]
         n_back = min(int(self.n_steps().min()), 24)
@@ -220,7 +241,9 @@ class NormalizedSequences(Sequences):
         recent = values[rows[:, None] - np.arange(n_back)].astype(np.float64)
         return highest_correlation(recent, y[rows])
 
-    def _location_and_scale(self, own, lengths):
+    def _location_and_scale(
+        self, own: AnyArray, lengths: IntArray | None
+    ) -> tuple[AnyArray, AnyArray]:
         """Return both for target columns `(N, L, k)`, each `(N, k)`."""
         n, longest, _ = own.shape
         if lengths is None:
@@ -239,7 +262,7 @@ class NormalizedSequences(Sequences):
         return mean, np.maximum(std, self.min_std)
 
 
-def highest_correlation(recent, y):
+def highest_correlation(recent: AnyArray, y: AnyArray) -> AnyArray:
     """Return the highest correlation of y `(n, k)` with `recent` `(n, steps, k)`."""
     recent, y = unit_deviations(recent)[0], unit_deviations(y)[0]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,11 +1,16 @@
 """The samples of a fit: as users gave them, validated, and as the network sees them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.sequences import Sequences
 from skrnn._data.step_targets import StepValues
+from skrnn._typing import AnyArray, IntArray, Target
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,22 @@ class Samples:
     """
 
     sequences: Sequences
-    y: object
-    weights: object = None
+    y: Any
+    weights: AnyArray | StepValues | None = None
     groups: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.sequences)
 
-    def with_weights(self, weights):
+    def with_weights(self, weights: AnyArray | StepValues | None) -> Samples:
         """Return the same samples with other weights."""
         return replace(self, weights=weights)
 
-    def weights_of(self, rows):
+    def weights_of(self, rows: IntArray) -> AnyArray | None:
         """Return the weights of some rows, one for each row or step, or None."""
         return _flat_weights(self.weights, rows)
 
-    def weighted_rows(self):
+    def weighted_rows(self) -> IntArray:
         """Return the rows of positive weight; no other row takes part in a fit."""
         weights = self.weights
         if weights is None:
@@ -76,19 +81,21 @@ class EncodedSamples:
     """
 
     sequences: Sequences
-    targets: object
-    weights: object = None
+    targets: Any
+    weights: AnyArray | StepValues | None = None
 
-    def with_weights(self, weights):
+    def with_weights(self, weights: AnyArray | StepValues | None) -> EncodedSamples:
         """Return the same samples with other weights."""
         return replace(self, weights=weights)
 
-    def weights_of(self, rows):
+    def weights_of(self, rows: IntArray) -> AnyArray | None:
         """Return the weights of some rows, one for each row or step, or None."""
         return _flat_weights(self.weights, rows)
 
 
-def _flat_weights(weights, rows):
+def _flat_weights(
+    weights: AnyArray | StepValues | None, rows: IntArray
+) -> AnyArray | None:
     if weights is None:
         return None
     weights = weights[rows]
@@ -107,11 +114,11 @@ class SampleEncoder:
         Fitted by `fit_encode`.
     """
 
-    def __init__(self, normalizer, target):
+    def __init__(self, normalizer: WindowNormalizer, target: Target) -> None:
         self.normalizer = normalizer
-        self.target = target
+        self.target: Any = target  # some have more methods than `Target`
 
-    def fit_encode(self, samples, rows):
+    def fit_encode(self, samples: Samples, rows: IntArray) -> EncodedSamples:
         """Fit normaliser and target on the training rows, and encode all samples."""
         self.normalizer.fit(samples.sequences, rows, samples.weights_of(rows))
         sequences = self.normalizer.normalize(samples.sequences)
@@ -121,13 +128,13 @@ class SampleEncoder:
         targets = self.target.encode(samples.y, reference=reference)
         return EncodedSamples(sequences, targets, samples.weights)
 
-    def encode(self, samples, name="y"):
+    def encode(self, samples: Samples, name: str = "y") -> EncodedSamples:
         """Encode samples; messages call their targets `name`."""
         sequences = self.normalizer.normalize(samples.sequences)
         targets = self.target.encode(samples.y, name, sequences.reference())
         return EncodedSamples(sequences, targets, samples.weights)
 
-    def encode_validation(self, samples):
+    def encode_validation(self, samples: Samples) -> EncodedSamples:
         """Encode `X_val` and `y_val`, weighted by the class weights of the fit."""
         encoded = self.encode(samples, "y_val")
         return encoded.with_weights(self.target.class_weights(encoded.targets))

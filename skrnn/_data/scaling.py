@@ -1,9 +1,20 @@
 """The mean and the deviation of each feature."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from skrnn._data.sequences import Sequences
+from skrnn._typing import AnyArray, ArrayLike, IntArray
 
-def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
+
+def feature_scaling(
+    sequences: Sequences,
+    rows: IntArray,
+    weights: AnyArray | None = None,
+    *,
+    spare_binary: bool = True,
+) -> tuple[AnyArray, AnyArray]:
     """Compute the weighted mean and deviation of each feature over valid steps.
 
     Parameters
@@ -68,7 +79,7 @@ def feature_scaling(sequences, rows, weights=None, *, spare_binary=True):
     return np.where(binary, 0.0, mean), np.where(binary, 1.0, scale)
 
 
-def standard_deviation(values):
+def standard_deviation(values: ArrayLike) -> AnyArray:
     """Return the standard deviation along axis 0, where no square overflows.
 
     Parameters
@@ -87,7 +98,7 @@ def standard_deviation(values):
     return std.astype(values.dtype if values.dtype.kind == "f" else np.float64)
 
 
-def unit_deviations(values):
+def unit_deviations(values: ArrayLike) -> tuple[AnyArray, AnyArray]:
     """Return the deviations from the means of axis 0, in units of the largest.
 
     Parameters
@@ -111,7 +122,7 @@ def unit_deviations(values):
     return deviations / peak, largest * peak
 
 
-def positive_peak(values):
+def positive_peak(values: AnyArray) -> AnyArray:
     """Return the largest absolute value along axis 0, 1 where it is hardly above 0."""
     peak = np.abs(values).max(axis=0)
     return np.where(peak < 1e-300, 1.0, peak)

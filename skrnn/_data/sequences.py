@@ -7,9 +7,15 @@ oldest step first. Legend of shapes:
     N, L, F                               a batch: rows, steps (padded), features
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+
+from skrnn._typing import AnyArray, DType, IntArray
 
 # Functions that read every value of a window view do so in chunks of about this size,
 # because the view itself may be a hundred times as large as its memory.
@@ -38,45 +44,54 @@ class Sequences:
         all lengths happen to be equal.
     """
 
-    window_norm = None  # batches are as in X; see `NormalizedSequences`
+    # Attributes of `NormalizedSequences`.
+    columns: Any
+    min_std: Any
+    per_step: bool
+    window_norm: str | None = None  # batches are as in X; see `NormalizedSequences`
 
-    def __init__(self, values, lengths=None, ragged=False):
+    def __init__(
+        self, values: AnyArray, lengths: IntArray | None = None, ragged: bool = False
+    ) -> None:
         self.values = values
         self.lengths = lengths
         self.ragged = ragged or lengths is not None
-        self.padded_steps = None  # of each sequence, before its padding was removed
+        # Of each sequence, before its padding was removed.
+        self.padded_steps: IntArray | None = None
         if lengths is not None:
             self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.values) if self.lengths is None else len(self.lengths)
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Number of features of a time step."""
         return self.values.shape[-1]
 
     @property
-    def longest(self):
+    def longest(self) -> int:
         """Number of steps of the longest sequence."""
         return self.values.shape[1] if self.lengths is None else self.lengths.max()
 
-    def n_steps(self):
+    def n_steps(self) -> IntArray:
         """Return the number of steps of each sequence."""
         if self.lengths is not None:
             return self.lengths
         return np.full(len(self), self.values.shape[1])
 
-    def n_batch_steps(self):
+    def n_batch_steps(self) -> IntArray:
         """Return the number of steps of each sequence in a batch of `take`."""
         return self.n_steps()
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[Any]:
         """The dtype of X."""
         return self.values.dtype
 
-    def take(self, rows, dtype):
+    def take(
+        self, rows: IntArray | slice, dtype: DType
+    ) -> tuple[AnyArray, IntArray | None]:
         """Return rows as one padded batch.
 
         Parameters
@@ -107,7 +122,7 @@ class Sequences:
         batch[valid] = self.values[(self.starts[rows][:, None] + steps)[valid]]
         return batch, None if valid.all() else lengths
 
-    def chunks(self, rows):
+    def chunks(self, rows: IntArray) -> Iterator[tuple[IntArray, AnyArray, IntArray]]:
         """Yield `(rows, values, n_steps)`, the valid steps of `rows`, in chunks.
 
         `values` is `(sum(n_steps), n_features)` in float64, `n_steps` the number of
@@ -124,11 +139,11 @@ class Sequences:
                 valid = np.arange(batch.shape[1]) < lengths[:, None]
                 yield part, batch[valid], lengths
 
-    def reference(self):
+    def reference(self) -> tuple[AnyArray, AnyArray] | None:
         """Return the location and scale that y is normalised by, None if it is not."""
         return None
 
-    def overlap_before(self, row):
+    def overlap_before(self, row: int) -> int:
         """Count the rows just before `row` that share time steps with it.
 
         Windows cut from one series with a stride below their length overlap. A row
@@ -153,7 +168,7 @@ class Sequences:
         return 0
 
 
-def split_sequences(values, lengths):
+def split_sequences(values: AnyArray, lengths: Sequence[int] | IntArray) -> AnyArray:
     """Split values into a 1-D object array with a piece of each length."""
     # Filled one by one: numpy would stack pieces of one length into one array.
     pieces = np.empty(len(lengths), dtype=object)

@@ -1,13 +1,27 @@
 """Training and validation rows, split so that no information leaks between them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from skrnn._data.sequences import Sequences
+from skrnn._typing import AnyArray, ArrayLike, BoolArray, IntArray
+
 
 def train_validation_split(
-    sequences, rows, *, fraction, strategy, seed, strata=None, groups=None
-):
+    sequences: Sequences,
+    rows: IntArray,
+    *,
+    fraction: float,
+    strategy: str,
+    seed: int,
+    strata: AnyArray | None = None,
+    groups: AnyArray | None = None,
+) -> tuple[IntArray, IntArray]:
     """Split rows into a training and a validation part.
 
     Parameters
@@ -75,7 +89,9 @@ def train_validation_split(
     return np.sort(train), np.sort(valid)
 
 
-def kfold(sequences, rows, *, n_splits, **options):
+def kfold(
+    sequences: Sequences, rows: IntArray, *, n_splits: int, **options: Any
+) -> list[tuple[IntArray, IntArray]]:
     """Split rows into folds with disjoint validation parts.
 
     Parameters
@@ -95,7 +111,8 @@ def kfold(sequences, rows, *, n_splits, **options):
         least half of the rows.
     """
     fraction, groups = options.pop("fraction"), options["groups"]
-    n_valid, left, folds = np.ceil(fraction * len(rows)), rows, []
+    n_valid, left = np.ceil(fraction * len(rows)), rows
+    folds: list[tuple[IntArray, IntArray]] = []
     while len(folds) < n_splits and n_valid < len(left):
         if groups is not None and len(np.unique(groups[left])) < 2:
             break
@@ -117,7 +134,7 @@ def kfold(sequences, rows, *, n_splits, **options):
     return folds
 
 
-def check_groups(groups, n_samples):
+def check_groups(groups: ArrayLike | None, n_samples: int) -> IntArray | None:
     """Return the groups as an array `(n_samples,)` of codes, None for None."""
     if groups is None:
         return None
@@ -147,7 +164,9 @@ def check_groups(groups, n_samples):
     return codes
 
 
-def _purge(sequences, rows, valid):
+def _purge(
+    sequences: Sequences, rows: IntArray, valid: BoolArray
+) -> tuple[IntArray, IntArray]:
     """Return both parts, without training rows that share time steps with `valid`.
 
     Windows of one series overlap where the two parts meet.
@@ -165,7 +184,9 @@ def _purge(sequences, rows, valid):
     return rows[kept], rows[valid]
 
 
-def _split_in_time(sequences, rows, n_valid):
+def _split_in_time(
+    sequences: Sequences, rows: IntArray, n_valid: int
+) -> tuple[IntArray, IntArray]:
     """Return the first and the last rows, without windows that overlap the last."""
     train, valid = rows[:-n_valid], rows[-n_valid:]
     cut = valid[0] - sequences.overlap_before(valid[0])
@@ -180,7 +201,9 @@ def _split_in_time(sequences, rows, n_valid):
     return kept, valid
 
 
-def _draw_groups(groups, n_valid, strategy, seed, strata):
+def _draw_groups(
+    groups: IntArray, n_valid: int, strategy: str, seed: int, strata: AnyArray | None
+) -> BoolArray:
     """Return whether each row is in the validation part, by whole groups."""
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) < 2:

@@ -3,10 +3,17 @@
 Legend of shapes: S valid steps of all sequences together, K outputs.
 """
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
 from sklearn.utils.validation import check_array
 
 from skrnn._data.containers import concatenate, read_array, read_numbers
+from skrnn._data.containers import read_numbers
+from skrnn._data.sequences import Sequences
+from skrnn._typing import AnyArray, IntArray, Target
 
 
 class StepValues:
@@ -21,30 +28,30 @@ class StepValues:
         Steps of each sequence.
     """
 
-    def __init__(self, flat, lengths):
+    def __init__(self, flat: AnyArray, lengths: IntArray) -> None:
         self.flat = flat
         self.lengths = lengths
         self.starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.lengths)
 
-    def with_values(self, flat):
+    def with_values(self, flat: AnyArray | None) -> Any:
         """Return other values for the same steps, None for None."""
         return None if flat is None else StepValues(flat, self.lengths)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: IntArray | slice) -> StepValues:
         """Return the values of some sequences."""
         return StepValues(self.flat[self.step_indices(rows)], self.lengths[rows])
 
-    def step_indices(self, rows):
+    def step_indices(self, rows: Any) -> IntArray:
         """Return the indices into `flat` of the steps of some sequences."""
         lengths = self.lengths[rows]
         ends = np.cumsum(lengths)
         first = np.repeat(self.starts[rows] - ends + lengths, lengths)
         return first + np.arange(ends[-1] if len(ends) else 0)
 
-    def padded(self, rows):
+    def padded(self, rows: IntArray) -> AnyArray:
         """Return the values of some sequences, zero-padded: `(N, L, ...)`."""
         lengths = self.lengths[rows]
         steps = np.arange(lengths.max())
@@ -53,7 +60,7 @@ class StepValues:
         batch[valid] = self.flat[self.step_indices(rows)]
         return batch
 
-    def unflatten(self, flat, ragged):
+    def unflatten(self, flat: AnyArray, ragged: bool) -> AnyArray:
         """Return values in the form that users get.
 
         `(n_samples, n_timesteps, ...)`, or for ragged sequences a 1-D object array of
@@ -77,21 +84,27 @@ class StepwiseTarget:
         The target of one step.
     """
 
-    def __init__(self, step_target):
+    def __init__(self, step_target: Any) -> None:
         self.step_target = step_target
 
     @property
-    def n_outputs(self):
+    def n_outputs(self) -> int:
         """Raw outputs per step."""
         return self.step_target.n_outputs
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         # `classes` exists exactly where the wrapped target has it.
         if name == "classes" and "step_target" in vars(self):
             return self.step_target.classes
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
 
-    def fit(self, y, rows, weights, reference=None):
+    def fit(
+        self,
+        y: StepValues,
+        rows: IntArray,
+        weights: StepValues | None,
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> Self:
         """Learn the units of y from the steps of `rows`."""
         steps, step_weights = y.step_indices(rows), None
         if weights is not None:
@@ -100,36 +113,45 @@ class StepwiseTarget:
         self.step_target.fit(y.flat, steps, step_weights, reference)
         return self
 
-    def encode(self, y, name="y", reference=None):
+    def encode(
+        self,
+        y: StepValues,
+        name: str = "y",
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> StepValues:
         """Return the encoded targets of all steps, as `StepValues`."""
         return y.with_values(self.step_target.encode(y.flat, name, reference))
 
-    def row_weights(self, codes, class_weight, weights):
+    def row_weights(
+        self, codes: StepValues, class_weight: Any, weights: StepValues | None
+    ) -> StepValues | None:
         """Return the weight of each step, multiplied by that of its class."""
         flat = None if weights is None else weights.flat
         return codes.with_values(
             self.step_target.row_weights(codes.flat, class_weight, flat)
         )
 
-    def class_weights(self, codes):
+    def class_weights(self, codes: StepValues) -> StepValues | None:
         """Return the weights that `row_weights` learned, for other steps."""
         return codes.with_values(self.step_target.class_weights(codes.flat))
 
-    def row_loss(self, output, target):
+    def row_loss(self, output: Any, target: Any) -> Any:
         """Return the loss of each step `(N, L)` for raw outputs `(N, L, K)`."""
         losses = self.step_target.row_loss(output.flatten(0, 1), target.flatten(0, 1))
         return losses.view(output.shape[:2])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.step_target!r})"
 
 
-def unwrap_target(target):
+def unwrap_target(target: Target) -> Any:
     """Return the target of a single step, or a target per sequence as it is."""
     return target.step_target if isinstance(target, StepwiseTarget) else target
 
 
-def check_step_targets(y, sequences, name="y", of="X", what="target"):
+def check_step_targets(
+    y: Any, sequences: Sequences, name: str = "y", of: str = "X", what: str = "target"
+) -> StepValues:
     """Return y as `StepValues`, after checking it against the steps of X.
 
     Parameters
@@ -195,7 +217,7 @@ or list or 1-D object array of arrays
     return StepValues(concatenate(valid), lengths)
 
 
-def _as_piece(piece, i, name, what):
+def _as_piece(piece: Any, i: int, name: str, what: str) -> AnyArray:
     try:
         return read_array(piece)
     except ValueError as error:  # numpy's message would not name the sequence
@@ -205,7 +227,7 @@ def _as_piece(piece, i, name, what):
         ) from error
 
 
-def check_step_weights(sample_weight, sequences):
+def check_step_weights(sample_weight: Any, sequences: Sequences) -> StepValues | None:
     """Return the weight of each step as `StepValues`, or None for equal weights.
 
     A weight for each sequence, `(n_samples,)`, holds for each of its steps.
@@ -214,7 +236,8 @@ def check_step_weights(sample_weight, sequences):
         return None
     lengths = sequences.n_steps()
     if np.isscalar(sample_weight):
-        sample_weight = np.full(len(lengths), float(sample_weight))
+        # Text raises an error.
+        sample_weight = np.full(len(lengths), float(sample_weight))  # type: ignore[arg-type]
     if hasattr(sample_weight, "to_numpy"):
         sample_weight = sample_weight.to_numpy()
     if len(sample_weight) != len(lengths):

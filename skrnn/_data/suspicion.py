@@ -1,8 +1,13 @@
 """Warnings about data that is valid, but hardly meant."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
-from skrnn._data.sequences import PADDING, UNKNOWN
+from skrnn._data.sequences import PADDING, UNKNOWN, Sequences
+from skrnn._typing import AnyArray, IntArray
 from skrnn._warnings import warn_user
 
 # Values are hidden by a scale if they vary by less than this share of it.
@@ -14,7 +19,7 @@ MIN_ROWS = 10  # with fewer, equal columns may be chance
 MIN_IDS, MIN_ID_SHARE, MIN_VARIANCE, MIN_ROUGHNESS = 20, 0.9, 0.2, 0.5
 
 
-def warn_dominating_value(sequences, rows):
+def warn_dominating_value(sequences: Sequences, rows: IntArray) -> None:
     """Warn if a single value sets the scale by which all values of a feature shrink.
 
     Parameters
@@ -26,6 +31,9 @@ def warn_dominating_value(sequences, rows):
 
     """
     # The largest value, and the range of the others, of each feature.
+    largest: Any
+    low: Any
+    high: Any
     largest, low, high, n_steps = 0.0, np.inf, -np.inf, 0
     for _, values, _ in sequences.chunks(rows):
         order = np.abs(values).argmax(axis=0)[None]
@@ -50,7 +58,7 @@ def warn_dominating_value(sequences, rows):
         )
 
 
-def warn_copied_target(sequences, y, rows):
+def warn_copied_target(sequences: Sequences, y: AnyArray, rows: IntArray) -> None:
     """Warn if y is the last step of a feature of X in every row.
 
     Parameters
@@ -79,14 +87,14 @@ def warn_copied_target(sequences, y, rows):
             )
 
 
-def _last_steps(sequences, rows):
+def _last_steps(sequences: Sequences, rows: IntArray) -> AnyArray:
     """Return the last step of rows, `(n, n_features)`."""
     if sequences.lengths is None:
         return sequences.values[rows, -1]
     return sequences.values[sequences.starts[rows] + sequences.lengths[rows] - 1]
 
 
-def warn_token_ids(sequences):
+def warn_token_ids(sequences: Sequences) -> None:
     """Warn if X looks like the output of `TokenEncoder`, without `embedding_dim`.
 
     That is integers of one feature, with 0 at the end of rows only, of which nearly all

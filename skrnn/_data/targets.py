@@ -11,18 +11,23 @@ the docstring of `RNNRegressor`. For compiled training add formula and gradient 
 torch.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import assert_all_finite, check_array, column_or_1d
+from torch import Tensor
 from torch.nn import functional as F
 
 from skrnn._data.containers import read_array, read_numbers
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
+from skrnn._typing import AnyArray, ArrayLike, IntArray
 
 ROW_LOSSES = {
     "squared_error": lambda output, target: (output - target) ** 2,
@@ -44,10 +49,16 @@ class RegressionTarget:
 
     needs_residuals = False  # by `from_linear_model`
 
-    def __init__(self, loss):
+    def __init__(self, loss: str) -> None:
         self.loss = loss
 
-    def fit(self, y, rows, weights, reference=None):
+    def fit(
+        self,
+        y: Any,
+        rows: IntArray,
+        weights: AnyArray | None,
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> Self:
         """Learn the mean and the deviation of some rows of y.
 
         Parameters
@@ -79,7 +90,12 @@ class RegressionTarget:
         )
         return self
 
-    def encode(self, y, name="y", reference=None):
+    def encode(
+        self,
+        y: Any,
+        name: str = "y",
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> AnyArray:
         """Return standardised targets `(n_samples, n_outputs)` in float64."""
         y = check_real_targets(y, name)
         if y[:1].size != self.n_targets:
@@ -91,20 +107,26 @@ class RegressionTarget:
         y = normalize_targets(y.reshape(len(y), -1).astype(np.float64), reference)
         return (y - self.mean) / self.scale
 
-    def class_weights(self, codes):
+    def class_weights(self, codes: AnyArray) -> None:
         """Return None: numbers have no classes."""
         return None
 
-    def row_loss(self, output, target):
+    def row_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         return ROW_LOSSES[self.loss](output, target).mean(dim=1)
 
     @property
-    def compiled_loss(self):
+    def compiled_loss(self) -> str | None:
         """The name of the loss in `skrnn._kernels.losses`."""
         return self.loss
 
-    def from_linear_model(self, coefficients, intercept, residuals, weights):
+    def from_linear_model(
+        self,
+        coefficients: AnyArray,
+        intercept: AnyArray,
+        residuals: AnyArray,
+        weights: AnyArray | None,
+    ) -> tuple[AnyArray, AnyArray]:
         """Return a linear model of the targets as one of the raw outputs.
 
         Parameters
@@ -127,7 +149,7 @@ class RegressionTarget:
         """
         return coefficients, intercept
 
-    def constant_output(self, targets, weights):
+    def constant_output(self, targets: AnyArray, weights: AnyArray | None) -> AnyArray:
         """Return the raw outputs `(K,)` of a constant, of low loss on encoded targets.
 
         Parameters
@@ -139,7 +161,7 @@ class RegressionTarget:
         no_inputs = np.zeros((self.n_targets, 0)), np.zeros(self.n_targets)
         return self.from_linear_model(*no_inputs, targets, weights)[1]
 
-    def combine(self, outputs):
+    def combine(self, outputs: Tensor) -> Tensor:
         """Return the raw outputs of an ensemble, `(n, K)`, from those of its members.
 
         Parameters
@@ -148,7 +170,9 @@ class RegressionTarget:
         """
         return outputs.mean(dim=0)
 
-    def decode(self, output, reference=None):
+    def decode(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return predictions in the user's units, shaped as y was."""
         y = output.astype(np.float64) * self.scale + self.mean
         if reference is not None:
@@ -182,24 +206,36 @@ class QuantileTarget(RegressionTarget):
 
     needs_residuals = True
 
-    def __init__(self, quantiles):
+    def __init__(self, quantiles: tuple[float, ...]) -> None:
         super().__init__("quantile")
         self.quantiles = tuple(quantiles)
         self.levels = np.array(sorted({*quantiles, 0.5}))
 
-    def fit(self, y, rows, weights, reference=None):
+    def fit(
+        self,
+        y: Any,
+        rows: IntArray,
+        weights: AnyArray | None,
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> Self:
         """Learn the mean and the deviation of y, as for other losses."""
         super().fit(y, rows, weights, reference)
         self.n_outputs = self.n_targets * len(self.levels)
         return self
 
-    def row_loss(self, output, target):
+    def row_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each row's loss `(N,)` for raw outputs `(N, K)`."""
         levels = output.new_tensor(self.levels)
         gap = target[:, :, None] - output.view(len(output), -1, len(levels))
         return torch.maximum(levels * gap, (levels - 1) * gap).mean(dim=(1, 2))
 
-    def from_linear_model(self, coefficients, intercept, residuals, weights):
+    def from_linear_model(
+        self,
+        coefficients: AnyArray,
+        intercept: AnyArray,
+        residuals: AnyArray,
+        weights: Any,
+    ) -> tuple[AnyArray, AnyArray]:
         """Return a linear model of each quantile: the intercepts are shifted."""
         order = np.argsort(residuals, axis=0)
         intercepts = []
@@ -210,23 +246,29 @@ class QuantileTarget(RegressionTarget):
             intercepts.append(intercept[k] + shift)
         return np.repeat(coefficients, len(self.levels), axis=0), np.hstack(intercepts)
 
-    def combine(self, outputs):
+    def combine(self, outputs: Tensor) -> Tensor:
         """Return the mean of each quantile over the members of an ensemble."""
         of_targets = outputs.reshape(*outputs.shape[:2], self.n_targets, -1)
         return of_targets.sort(dim=-1)[0].mean(dim=0).flatten(1)
 
-    def decode(self, output, reference=None):
+    def decode(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return the medians in the user's units, shaped as y was."""
         middle = int(np.flatnonzero(self.levels == 0.5)[0])
         return self._sorted(output, reference)[middle]
 
-    def decode_quantiles(self, output, reference=None):
+    def decode_quantiles(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return `quantiles`, shaped as y was with one more axis."""
         quantiles = self._sorted(output, reference)
         wanted = np.searchsorted(self.levels, self.quantiles)
         return np.stack([quantiles[i] for i in wanted], axis=-1)
 
-    def _sorted(self, output, reference):
+    def _sorted(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None
+    ) -> list[AnyArray]:
         each = np.sort(output.reshape(len(output), self.n_targets, -1), axis=-1)
         return [
             RegressionTarget.decode(self, each[:, :, i], reference)
@@ -245,16 +287,27 @@ class ClassTarget:
         The sorted labels.
     """
 
-    def __init__(self, classes):
+    def __init__(self, classes: AnyArray) -> None:
         self.classes = classes
-        self.per_class = None
+        self.per_class: AnyArray | None = None
         self.n_outputs = 1 if len(classes) == 2 else len(classes)
 
-    def fit(self, y, rows, weights, reference=None):
+    def fit(
+        self,
+        y: Any,
+        rows: IntArray,
+        weights: AnyArray | None,
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> Self:
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y, name="y", reference=None):
+    def encode(
+        self,
+        y: Any,
+        name: str = "y",
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> AnyArray:
         """Return the indices of labels in `classes`, as int64 `(n_samples,)`."""
         y = check_labels(y, name)
         if y.ndim != 1:
@@ -273,7 +326,9 @@ class ClassTarget:
             )
         return np.searchsorted(self.classes, y)
 
-    def row_weights(self, codes, class_weight, weights):
+    def row_weights(
+        self, codes: AnyArray, class_weight: Any, weights: AnyArray | None
+    ) -> AnyArray | None:
         """Return `weights` multiplied by the weight of each row's class."""
         self.per_class = None
         if class_weight is None:
@@ -290,13 +345,13 @@ class ClassTarget:
         self.per_class = per_class
         return weights * per_class[codes]
 
-    def class_weights(self, codes):
+    def class_weights(self, codes: AnyArray) -> AnyArray | None:
         """Return the class weights that `row_weights` learned, for other rows."""
         if self.per_class is None or not self.per_class[codes].any():
             return None
         return self.per_class[codes]
 
-    def row_loss(self, output, target):
+    def row_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each row's cross-entropy `(N,)` for raw outputs `(N, K)`."""
         if self.n_outputs > 1:
             return F.cross_entropy(output, target, reduction="none")
@@ -305,36 +360,38 @@ class ClassTarget:
         )
 
     @property
-    def compiled_loss(self):
+    def compiled_loss(self) -> str:
         """The name of the loss in `skrnn._kernels.losses`."""
         return "binary_cross_entropy" if self.n_outputs == 1 else "cross_entropy"
 
-    def constant_output(self, codes, weights):
+    def constant_output(self, codes: AnyArray, weights: Any) -> AnyArray:
         """Return the logits `(K,)` of the shares of the classes."""
         shares = np.bincount(codes, weights, minlength=len(self.classes)) / sum(weights)
         logits = np.log(np.maximum(shares, np.finfo(float).tiny))
         return logits[1:] - logits[:1] if self.n_outputs == 1 else logits
 
-    def combine(self, outputs):
+    def combine(self, outputs: Tensor) -> Tensor:
         """Return logits of the mean probabilities of the members of an ensemble."""
         if self.n_outputs == 1:
             return mean_log_odds(outputs)
         log_probabilities = F.log_softmax(outputs, dim=-1)
         return log_probabilities.logsumexp(dim=0) - math.log(len(outputs))
 
-    def log_probabilities(self, output):
+    def log_probabilities(self, output: AnyArray) -> AnyArray:
         """Return log-probabilities `(n_samples, n_classes)`."""
         return F.log_softmax(self._log_odds(output), dim=-1).numpy()
 
-    def probabilities(self, output):
+    def probabilities(self, output: AnyArray) -> AnyArray:
         """Return probabilities `(n_samples, n_classes)`; rows sum to 1."""
         return F.softmax(self._log_odds(output), dim=-1).numpy()
 
-    def _log_odds(self, output):
+    def _log_odds(self, output: AnyArray) -> Tensor:
         output = torch.as_tensor(output)
         return binary_logits(output)[:, 0] if self.n_outputs == 1 else output
 
-    def decode(self, output, reference=None):
+    def decode(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return the most probable labels."""
         if self.n_outputs == 1:
             return self.classes[(output[:, 0] > 0).astype(np.intp)]
@@ -350,16 +407,27 @@ class MultilabelTarget:
         Number of columns of the indicator matrix.
     """
 
-    def __init__(self, n_labels):
+    def __init__(self, n_labels: int) -> None:
         self.n_outputs = n_labels
         self.classes = np.arange(n_labels)
         self.label_weights = np.ones((n_labels, 2))
 
-    def fit(self, y, rows, weights, reference=None):
+    def fit(
+        self,
+        y: Any,
+        rows: IntArray,
+        weights: AnyArray | None,
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> Self:
         """Learn nothing: labels have no units."""
         return self
 
-    def encode(self, y, name="y", reference=None):
+    def encode(
+        self,
+        y: Any,
+        name: str = "y",
+        reference: tuple[AnyArray, AnyArray] | None = None,
+    ) -> AnyArray:
         """Return the indicator matrix as float64 `(n_samples, n_labels)`."""
         y = check_labels(y, name)
         if y.ndim != 2 or y.shape[1] != self.n_outputs:
@@ -370,7 +438,9 @@ class MultilabelTarget:
             )
         return y.astype(np.float64)
 
-    def row_weights(self, codes, class_weight, weights):
+    def row_weights(
+        self, codes: AnyArray, class_weight: Any, weights: AnyArray | None
+    ) -> AnyArray | None:
         """Learn the weights of absence and presence of each label; keep row weights."""
         if class_weight is None:
             self.label_weights = np.ones((self.n_outputs, 2))
@@ -392,11 +462,11 @@ class MultilabelTarget:
             )
         return weights
 
-    def class_weights(self, codes):
+    def class_weights(self, codes: AnyArray) -> None:
         """Return None: `row_loss` weights each label."""
         return None
 
-    def row_loss(self, output, target):
+    def row_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return each row's mean binary cross-entropy `(N,)`."""
         losses = F.binary_cross_entropy_with_logits(output, target, reduction="none")
         absent, present = output.new_tensor(self.label_weights).unbind(1)
@@ -404,7 +474,9 @@ class MultilabelTarget:
 
     compiled_loss = "multilabel"
 
-    def constant_output(self, indicators, weights):
+    def constant_output(
+        self, indicators: AnyArray, weights: AnyArray | None
+    ) -> AnyArray:
         """Return the log-odds `(K,)` of the shares of the labels."""
         tiny = np.finfo(float).tiny
         absent, present = self.label_weights.T
@@ -412,26 +484,28 @@ class MultilabelTarget:
         zeros = weights @ (1 - indicators) * absent
         return np.log(np.maximum(ones, tiny)) - np.log(np.maximum(zeros, tiny))
 
-    def combine(self, outputs):
+    def combine(self, outputs: Tensor) -> Tensor:
         """Return log-odds of the mean probabilities of the members of an ensemble."""
         return mean_log_odds(outputs)
 
-    def log_probabilities(self, output):
+    def log_probabilities(self, output: AnyArray) -> AnyArray:
         """Return the log-probability of each label's presence."""
         both = F.log_softmax(binary_logits(torch.as_tensor(output)), dim=-1)
         return both[..., 1].numpy()
 
-    def probabilities(self, output):
+    def probabilities(self, output: AnyArray) -> AnyArray:
         """Return the probability of each label's presence `(n_samples, n_labels)`."""
         both = F.softmax(binary_logits(torch.as_tensor(output)), dim=-1)
         return both[..., 1].numpy()
 
-    def decode(self, output, reference=None):
+    def decode(
+        self, output: AnyArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return the indicator matrix of the labels with probability above a half."""
         return (output > 0).astype(np.int64)
 
 
-def binary_logits(log_odds):
+def binary_logits(log_odds: Tensor) -> Tensor:
     """Return the logits of absence, 0, and presence, the log-odds: `(..., 2)`.
 
     Their softmax is the sigmoid, but torch's sigmoid rounds the last few values of an
@@ -440,13 +514,15 @@ def binary_logits(log_odds):
     return torch.stack([torch.zeros_like(log_odds), log_odds], dim=-1)
 
 
-def mean_log_odds(log_odds):
+def mean_log_odds(log_odds: Tensor) -> Tensor:
     """Return the log-odds of the mean of probabilities over the first axis."""
     present, absent = F.logsigmoid(log_odds), F.logsigmoid(-log_odds)
     return present.logsumexp(dim=0) - absent.logsumexp(dim=0)
 
 
-def normalize_targets(y, reference):
+def normalize_targets(
+    y: AnyArray, reference: tuple[AnyArray, AnyArray] | None
+) -> AnyArray:
     """Return y `(n, k)` normalised by the reference of its window, if there is one."""
     if reference is None:
         return y
@@ -463,7 +539,9 @@ def normalize_targets(y, reference):
     return normalized
 
 
-def class_target(y, classes=None, *, owner):
+def class_target(
+    y: Any, classes: ArrayLike | None = None, *, owner: str
+) -> ClassTarget | MultilabelTarget:
     """Choose the target for labels y, or for the given `classes` of `partial_fit`."""
     y = check_labels(y)
     if y.ndim == 2:
@@ -477,7 +555,7 @@ def class_target(y, classes=None, *, owner):
     return ClassTarget(classes)
 
 
-def check_labels(y, name="y"):
+def check_labels(y: Any, name: str = "y") -> AnyArray:
     """Return y as one label a row `(n,)` or as an indicator matrix `(n, k)`."""
     y = _read_labels(y, name)
     values = np.asarray(y)
@@ -563,7 +641,7 @@ def check_real_targets(y, name="y"):
     return y
 
 
-def check_weights(sample_weight, n_samples):
+def check_weights(sample_weight: Any, n_samples: int) -> AnyArray | None:
     """Return weights as float64 `(n_samples,)`, or None for equal weights."""
     if sample_weight is None:
         return None
@@ -594,7 +672,9 @@ def check_weights(sample_weight, n_samples):
     return weights if 1e-300 < peak < 1e300 else weights / peak
 
 
-def class_weights_from_dict(class_weight, classes):
+def class_weights_from_dict(
+    class_weight: dict[Any, float], classes: AnyArray
+) -> AnyArray:
     """Return the weight of each class, 1 for classes that the dict does not name."""
     if not isinstance(class_weight, dict):
         raise ValueError(

@@ -1,14 +1,26 @@
 """Validation of X: the one place where what users pass becomes `Sequences`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
 from skrnn._data.containers import check_no_dates, missing_as_nan
 from skrnn._data.sequences import CHUNK_BYTES, FIXED, FREE, PADDING, UNKNOWN, Sequences
+from skrnn._typing import AnyArray, BoolArray, DType, Estimator
 
 
-def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
+def check_sequences(
+    estimator: Estimator,
+    X: Any,
+    *,
+    reset: bool,
+    dtype: DType | None = None,
+    name: str = "X",
+) -> Sequences:
     """Validate X, and set or check what the estimator knows of its shape.
 
     Parameters
@@ -95,7 +107,7 @@ def check_sequences(estimator, X, *, reset, dtype=None, name="X"):
     return sequences
 
 
-def read_token_ids(sequences, name="X"):
+def read_token_ids(sequences: Sequences, name: str = "X") -> tuple[Sequences, int]:
     """Return sequences of token ids without their trailing padding.
 
     Parameters
@@ -160,7 +172,7 @@ def read_token_ids(sequences, name="X"):
     return tokens, highest
 
 
-def compute_dtype(dtype):
+def compute_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the precision of the computation for data of `dtype` on a CPU.
 
     As in scikit-learn, precision follows the data: float32 (and float16) stay in
@@ -170,7 +182,7 @@ def compute_dtype(dtype):
     return np.dtype(np.float32 if narrow else np.float64)
 
 
-def check_finite(sequences, dtype, name="X"):
+def check_finite(sequences: Sequences, dtype: DType, name: str = "X") -> None:
     """Refuse NaN, infinity, and values that arithmetic in `dtype` would overflow on.
 
     A window view is checked on its underlying memory, which holds every value once.
@@ -203,7 +215,7 @@ def check_finite(sequences, dtype, name="X"):
         )
 
 
-def _place(is_wrong, first, sequences):
+def _place(is_wrong: BoolArray, first: int, sequences: Sequences) -> str:
     """Say where the first wrong value of a part of sequences is."""
     indices = [int(i) for i in np.argwhere(is_wrong)[0]]
     row, step = first + indices[0], indices[1]
@@ -214,17 +226,17 @@ def _place(is_wrong, first, sequences):
     return f"sequence {row}, time step {step}, feature {indices[-1]}"
 
 
-def _within(values, limit):
+def _within(values: AnyArray, limit: float) -> bool:
     # The two reductions copy nothing, and NaN fails both comparisons.
     with np.errstate(invalid="ignore"):
         return bool(-limit <= values.min()) and bool(values.max() <= limit)
 
 
-def _rows_per_chunk(values):
+def _rows_per_chunk(values: AnyArray) -> int:
     return max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
 
 
-def _underlying_memory(values):
+def _underlying_memory(values: AnyArray) -> AnyArray | None:
     """Return the memory that a window view reads, as a 1-D array, or None.
 
     None if the values do not overlap in memory: reading them then costs no more.
@@ -244,14 +256,14 @@ def _underlying_memory(values):
     )
 
 
-def n_dimensions(X):
+def n_dimensions(X: Any) -> int:
     """Return the number of dimensions of an array-like."""
     if hasattr(X, "shape"):
         return len(X.shape)
     return np.asarray(X).ndim
 
 
-def _check_no_text(X, name):
+def _check_no_text(X: Any, name: str) -> None:
     """Refuse a list or column of strings, which would be read as a single row."""
     first = X
     while isinstance(first, (list, tuple)) and len(first):
@@ -267,7 +279,7 @@ def _check_no_text(X, name):
         )
 
 
-def _is_number(text):
+def _is_number(text: str | bytes) -> bool:
     try:
         float(text)
     except ValueError:
@@ -275,7 +287,7 @@ def _is_number(text):
     return True
 
 
-def ragged_pieces(X, nested):
+def ragged_pieces(X: Any, nested: bool) -> list[Any] | None:
     """Return X as a list of sequences if it is ragged, else None.
 
     A list of arrays is always ragged, and so is a 1-D object array or a Series of
@@ -298,7 +310,7 @@ def ragged_pieces(X, nested):
     return list(X) if nested or len({len(row) for row in X}) > 1 else None
 
 
-def as_array(piece, i, name):
+def as_array(piece: Any, i: int, name: str) -> AnyArray:
     """Return sequence i of X as an array, or raise an error that names it."""
     if hasattr(piece, "toarray"):
         raise TypeError(
@@ -314,7 +326,9 @@ def as_array(piece, i, name):
         ) from error
 
 
-def _check_columns(estimator, pieces, reset, name):
+def _check_columns(
+    estimator: Estimator, pieces: list[Any], reset: bool, name: str
+) -> None:
     """Refuse frames whose columns differ among themselves or from those of fit."""
     names = [list(piece.columns) for piece in pieces if hasattr(piece, "columns")]
     if reset:
@@ -329,7 +343,7 @@ def _check_columns(estimator, pieces, reset, name):
             )
 
 
-def _concatenate(pieces, name):
+def _concatenate(pieces: list[Any], name: str) -> Sequences:
     """Concatenate ragged sequences, after checking that their features match."""
     arrays = [as_array(piece, i, name) for i, piece in enumerate(pieces)]
     for i, array in enumerate(arrays):
@@ -360,7 +374,7 @@ def _concatenate(pieces, name):
     return Sequences(values, lengths)
 
 
-def _numeric(values, name):
+def _numeric(values: AnyArray, name: str) -> AnyArray:
     """Return values with a numeric dtype, or raise an error that says why not."""
     if values.dtype.kind == "O":
         try:
@@ -384,12 +398,15 @@ def _numeric(values, name):
     return values
 
 
-def check_any_length(estimator, sequences, reset, name):
+def check_any_length(
+    estimator: Estimator, sequences: Sequences, reset: bool, name: str
+) -> Sequences:
     """Set or check the number of features per step of 3-D or ragged X."""
     owner = type(estimator).__name__
     if reset:
         estimator.n_features_in_ = sequences.n_features
-        vars(estimator).pop("feature_names_in_", None)
+        # mypy takes `vars` for that of a class.
+        vars(estimator).pop("feature_names_in_", None)  # type: ignore[attr-defined]
         return sequences
     if estimator._input_kind == FIXED:
         n_timesteps = estimator.n_features_in_
