@@ -1,5 +1,10 @@
 """Activation functions as plain arithmetic on `Vector` operands."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 # Coefficients of polynomials in the square of the argument, the highest first.
 NUMERATOR = (
     -2.76076847742355e-16,
@@ -31,7 +36,7 @@ DOUBLE_DENOMINATOR = (
 DOUBLE_BOUND = 20.0
 
 
-def tanh(*arguments):
+def tanh(*arguments: Any) -> Any:
     """Return the hyperbolic tangent of each `Vector`, or of the only one.
 
     float32: the rational function of Eigen's `ptanh`, accurate to 3e-7. float64: the
@@ -65,7 +70,7 @@ def tanh(*arguments):
     return results[0] if len(results) == 1 else results
 
 
-def sigmoid(*arguments):
+def sigmoid(*arguments: Any) -> Any:
     """Return 1 / (1 + exp(-x)) of each `Vector`, or of the only one."""
     results = tanh(*(0.5 * x for x in arguments))
     if len(arguments) == 1:
@@ -73,7 +78,7 @@ def sigmoid(*arguments):
     return [0.5 + 0.5 * t for t in results]
 
 
-def divide(numerators, denominators):
+def divide(numerators: Any, denominators: Any) -> list[Any]:
     """Return the quotients by one division, which takes as long as many products.
 
     It is by the product of all denominators, whose range must allow that.
@@ -91,7 +96,7 @@ def divide(numerators, denominators):
     return quotients[::-1]
 
 
-def polynomial(x, coefficients):
+def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
     """Return a polynomial by Horner's rule, the highest power first."""
     result = x.lift(coefficients[0])
     for coefficient in coefficients[1:]:

@@ -1,25 +1,28 @@
 """Adam and AdamW as one compiled loop over all parameters, with gradient clipping."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from skrnn._kernels.compilation import compiled_helper
+from skrnn._typing import AnyArray
 
 
 @compiled_helper
 def adam_step(
-    params,
-    grad,
-    exp_avg,
-    exp_avg_sq,
-    max_norm,
-    lr,
-    beta1,
-    beta2,
-    eps,
-    weight_decay,
-    decoupled,
-    step,
-):
+    params: AnyArray,
+    grad: AnyArray,
+    exp_avg: AnyArray,
+    exp_avg_sq: AnyArray,
+    max_norm: float,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+) -> None:
     """Clip the gradient to a norm of `max_norm`, and take one step.
 
     Parameters

@@ -1,18 +1,23 @@
 """Compiled layers as an operation of torch's autograd."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from skrnn._kernels.layers import layer_backward, layer_forward
 
 
-def first_order_only(backward):
+def first_order_only(backward: Callable[..., Any]) -> Callable[..., Any]:
     """Refuse to differentiate a backward pass, whose gradient would be incomplete."""
 
     @wraps(backward)
-    def checked(ctx, *gradients):
+    def checked(ctx: Any, *gradients: Tensor) -> Any:
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(
                 "The compiled recurrence has no second derivative. Uninstall numba "
@@ -23,7 +28,9 @@ def first_order_only(backward):
     return checked
 
 
-def run_layer_on_tensors(cell_type, relu, x, *weights_and_state):
+def run_layer_on_tensors(
+    cell_type: str, relu: bool, x: Tensor, *weights_and_state: Tensor
+) -> tuple[Tensor, ...]:
     """Return what `CompiledLayer` returns, outside autograd if it is disabled."""
     if torch.is_grad_enabled():
         return CompiledLayer.apply(cell_type, relu, x, *weights_and_state)
@@ -44,7 +51,9 @@ class CompiledLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, cell_type, relu, x, *weights_and_state):
+    def forward(
+        ctx: Any, cell_type: str, relu: bool, x: Tensor, *weights_and_state: Tensor
+    ) -> tuple[Tensor, ...]:
         """Run all steps."""
         arrays = [tensor.detach().numpy() for tensor in (x, *weights_and_state)]
         run = layer_forward(cell_type, relu, arrays[0], arrays[1:5], arrays[5:])
@@ -63,7 +72,12 @@ class CompiledLayer(torch.autograd.Function):
 
     @staticmethod
     @first_order_only
-    def backward(ctx, grad_output, grad_h_n, grad_cells=None):
+    def backward(
+        ctx: Any,
+        grad_output: Tensor | None,
+        grad_h_n: Tensor | None,
+        grad_cells: Tensor | None = None,
+    ) -> tuple[Any, ...]:
         """Run the backward pass over all steps."""
         _ = ctx.saved_tensors  # raises if one of them was modified
         run, (_, _, needs_x, *needs_rest) = ctx.run, ctx.needs_input_grad

@@ -1,8 +1,11 @@
 """Where the compiled kernels can run: with numba, on a CPU, in float32 or float64."""
 
+from __future__ import annotations
+
 import logging
 from functools import lru_cache
 from importlib import import_module
+from typing import Any
 
 import torch
 
@@ -13,7 +16,7 @@ DTYPES = (torch.float32, torch.float64)
 logger = logging.getLogger("skrnn")
 
 
-def compiled_kernels(device, dtype):
+def compiled_kernels(device: torch.device, dtype: torch.dtype) -> Any:
     """Return the module of compiled kernels, or None where torch's layers run instead.
 
     Parameters
@@ -35,7 +38,7 @@ def compiled_kernels(device, dtype):
 
 
 @lru_cache(maxsize=1)
-def _import_kernels():
+def _import_kernels() -> Any:
     """Import the kernels on first use, since the import of numba is slow."""
     try:
         if import_module("numba").config.DISABLE_JIT:

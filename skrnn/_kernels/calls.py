@@ -1,8 +1,13 @@
 """How many batches a compiled call gets, so that the program stays responsive."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Iterator
 
 import numpy as np
+
+from skrnn._typing import IntArray
 
 # A call lasts about this long: Ctrl-C is noticed, and progress shown, between calls.
 CALL_SECONDS = 0.05
@@ -14,10 +19,12 @@ class CallSplitter:
     It learns from the calls before how long a batch takes; the first call gets one.
     """
 
-    def __init__(self):
-        self.seconds_per_batch = None
+    def __init__(self) -> None:
+        self.seconds_per_batch: float | None = None
 
-    def split(self, bounds, most_rows=None):
+    def split(
+        self, bounds: IntArray, most_rows: int | None = None
+    ) -> Iterator[tuple[int, int]]:
         """Yield `(first, last)`: a call gets the batches from `first` to `last` - 1.
 
         Parameters

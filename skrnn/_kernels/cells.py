@@ -11,6 +11,10 @@ torch's names and shapes: `w_ih` (G * H, F), `w_hh` (G * H, H), `b_ih` and `b_hh
 (G * H,).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from skrnn._kernels.activations import sigmoid, tanh
@@ -28,6 +32,10 @@ from skrnn._kernels.products import (
     transpose_into,
     zeros_transposed,
 )
+from skrnn._typing import AnyArray
+
+if TYPE_CHECKING:
+    from skrnn._kernels.elementwise import Vector
 
 # The gradients of several steps, up to this many bytes, enter the gradients of the
 # weights together: a large matrix is then read and written once for all of them.
@@ -35,7 +43,7 @@ BLOCK_BYTES = 2**19
 
 
 @compiled_helper
-def steps_per_block(n_steps, n_rows, row_bytes, weight):
+def steps_per_block(n_steps: int, n_rows: int, row_bytes: int, weight: AnyArray) -> int:
     """Return how many steps enter the gradient of `weight` together."""
     block_bytes = max(BLOCK_BYTES, weight.nbytes // 2)
     return max(1, min(n_steps, block_bytes // (n_rows * row_bytes)))
@@ -43,8 +51,15 @@ def steps_per_block(n_steps, n_rows, row_bytes, weight):
 
 @compiled_helper
 def accumulate_gradients(
-    grad_gates, states, x, w_ih, grad_w_ih_t, grad_w_hh_t, grad_b, grad_x
-):
+    grad_gates: AnyArray,
+    states: AnyArray,
+    x: AnyArray,
+    w_ih: AnyArray,
+    grad_w_ih_t: AnyArray,
+    grad_w_hh_t: AnyArray,
+    grad_b: AnyArray,
+    grad_x: AnyArray,
+) -> None:
     """Add the share of a block of steps to the gradients of the weights and of x.
 
     Parameters
@@ -74,7 +89,7 @@ def accumulate_gradients(
 
 
 @compiled_helper
-def sum_of_biases(b_ih, b_hh, n_both):
+def sum_of_biases(b_ih: AnyArray, b_hh: AnyArray, n_both: int) -> AnyArray:
     """Return `b_ih`, with the first elements of `b_hh` added."""
     # Slices and array expressions would also compile the text of error messages.
     bias = np.empty_like(b_ih)
@@ -87,37 +102,45 @@ def sum_of_biases(b_ih, b_hh, n_both):
 
 
 @elementwise
-def tanh_step(a):
+def tanh_step(a: Vector) -> Vector:
     """Return the states from the sums of their inputs."""
     return tanh(a)
 
 
 @elementwise
-def relu_step(a):
+def relu_step(a: Vector) -> Vector:
     """Return the same for relu; NaN stays NaN."""
     return a.where_less(0.0, 0.0, a)
 
 
 @elementwise
-def tanh_step_backward(h, grad_h):
+def tanh_step_backward(h: Vector, grad_h: Vector) -> tuple[Any, ...]:
     """Return the gradient of the sums, and zeros for that of the step before."""
     return grad_h * (1 - h * h), 0.0
 
 
 @elementwise
-def relu_step_backward(h, grad_h):
+def relu_step_backward(h: Vector, grad_h: Vector) -> tuple[Any, ...]:
     """Return the same for relu."""
     return h.lift(0.0).where_less(h, grad_h, 0.0), 0.0
 
 
 @elementwise
-def add(a, b):
+def add(a: Vector, b: Vector) -> Vector:
     """Return a sum."""
     return a + b
 
 
 @compiled_helper
-def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
+def rnn_forward(
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    b_ih: AnyArray,
+    b_hh: AnyArray,
+    relu: bool,
+    states: AnyArray,
+) -> None:
     """Fill `states[1:]`; `states[0]` is the initial state."""
     n_steps = len(states)
     w_ih_t, w_hh_t = pack_transpose(w_ih), pack_transpose(w_hh)
@@ -135,19 +158,19 @@ def rnn_forward(x, w_ih, w_hh, b_ih, b_hh, relu, states):
 
 @compiled_helper
 def rnn_backward(
-    x,
-    w_ih,
-    w_hh,
-    relu,
-    states,
-    grad_output,
-    grad_h,
-    grad_x,
-    grad_w_ih,
-    grad_w_hh,
-    grad_b_ih,
-    grad_b_hh,
-):
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    relu: bool,
+    states: AnyArray,
+    grad_output: AnyArray,
+    grad_h: AnyArray,
+    grad_x: AnyArray,
+    grad_w_ih: AnyArray,
+    grad_w_hh: AnyArray,
+    grad_b_ih: AnyArray,
+    grad_b_hh: AnyArray,
+) -> None:
     """Fill the gradients of the weights, and of x and the initial state.
 
     Parameters
@@ -205,7 +228,9 @@ def rnn_backward(
 
 
 @elementwise
-def gru_step(r, z, n, h_n, h_prev):
+def gru_step(
+    r: Vector, z: Vector, n: Vector, h_n: Vector, h_prev: Vector
+) -> tuple[Any, ...]:
     """Return the gates and the state from the sums of their inputs."""
     r, z = sigmoid(r, z)
     n = tanh(n + r * h_n)
@@ -213,7 +238,9 @@ def gru_step(r, z, n, h_n, h_prev):
 
 
 @elementwise
-def gru_step_backward(r, z, n, h_n, h_prev, grad_h):
+def gru_step_backward(
+    r: Vector, z: Vector, n: Vector, h_n: Vector, h_prev: Vector, grad_h: Vector
+) -> tuple[Any, ...]:
     """Return the gradients of the sums, of `h_n`, and of the state before."""
     grad_z = grad_h * (h_prev - n) * z * (1 - z)
     grad_n = grad_h * (1 - z) * (1 - n * n)
@@ -222,7 +249,16 @@ def gru_step_backward(r, z, n, h_n, h_prev, grad_h):
 
 
 @compiled_helper
-def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
+def gru_forward(
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    b_ih: AnyArray,
+    b_hh: AnyArray,
+    states: AnyArray,
+    gates: AnyArray,
+    new_gate_h: AnyArray,
+) -> None:
     """Fill `states[1:]`, and what the backward pass needs.
 
     Parameters
@@ -256,20 +292,20 @@ def gru_forward(x, w_ih, w_hh, b_ih, b_hh, states, gates, new_gate_h):
 
 @compiled_helper
 def gru_backward(
-    x,
-    w_ih,
-    w_hh,
-    states,
-    gates,
-    new_gate_h,
-    grad_output,
-    grad_h,
-    grad_x,
-    grad_w_ih,
-    grad_w_hh,
-    grad_b_ih,
-    grad_b_hh,
-):
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    states: AnyArray,
+    gates: AnyArray,
+    new_gate_h: AnyArray,
+    grad_output: AnyArray,
+    grad_h: AnyArray,
+    grad_x: AnyArray,
+    grad_w_ih: AnyArray,
+    grad_w_hh: AnyArray,
+    grad_b_ih: AnyArray,
+    grad_b_hh: AnyArray,
+) -> None:
     """Fill the gradients, as `rnn_backward` does."""
     n_steps, n_rows, n_units = new_gate_h.shape
     n_both = 2 * n_units
@@ -329,7 +365,9 @@ def gru_backward(
 
 
 @elementwise
-def lstm_step(i, f, g, o, c_prev):
+def lstm_step(
+    i: Vector, f: Vector, g: Vector, o: Vector, c_prev: Vector
+) -> tuple[Any, ...]:
     """Return the gates, c, tanh(c) and h from the sums of the gates' inputs."""
     (i, f, o), g = sigmoid(i, f, o), tanh(g)
     c = f * c_prev + i * g
@@ -338,7 +376,16 @@ def lstm_step(i, f, g, o, c_prev):
 
 
 @elementwise
-def lstm_step_backward(i, f, g, o, c_prev, tanh_c, grad_h, grad_c):
+def lstm_step_backward(
+    i: Vector,
+    f: Vector,
+    g: Vector,
+    o: Vector,
+    c_prev: Vector,
+    tanh_c: Vector,
+    grad_h: Vector,
+    grad_c: Vector,
+) -> tuple[Any, ...]:
     """Return the gradients of the sums, of c before, and zeros for h before."""
     grad_o = grad_h * tanh_c * o * (1 - o)
     grad_c = grad_c + grad_h * o * (1 - tanh_c * tanh_c)
@@ -349,7 +396,17 @@ def lstm_step_backward(i, f, g, o, c_prev, tanh_c, grad_h, grad_c):
 
 
 @compiled_helper
-def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
+def lstm_forward(
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    b_ih: AnyArray,
+    b_hh: AnyArray,
+    states: AnyArray,
+    cells: AnyArray,
+    gates: AnyArray,
+    tanh_cell: AnyArray,
+) -> None:
     """Fill `states[1:]` and `cells[1:]`, and what the backward pass needs.
 
     Parameters
@@ -384,23 +441,23 @@ def lstm_forward(x, w_ih, w_hh, b_ih, b_hh, states, cells, gates, tanh_cell):
 
 @compiled_helper
 def lstm_backward(
-    x,
-    w_ih,
-    w_hh,
-    states,
-    cells,
-    gates,
-    tanh_cell,
-    grad_output,
-    grad_cells,
-    grad_h,
-    grad_c,
-    grad_x,
-    grad_w_ih,
-    grad_w_hh,
-    grad_b_ih,
-    grad_b_hh,
-):
+    x: AnyArray,
+    w_ih: AnyArray,
+    w_hh: AnyArray,
+    states: AnyArray,
+    cells: AnyArray,
+    gates: AnyArray,
+    tanh_cell: AnyArray,
+    grad_output: AnyArray,
+    grad_cells: AnyArray,
+    grad_h: AnyArray,
+    grad_c: AnyArray,
+    grad_x: AnyArray,
+    grad_w_ih: AnyArray,
+    grad_w_hh: AnyArray,
+    grad_b_ih: AnyArray,
+    grad_b_hh: AnyArray,
+) -> None:
     """Fill the gradients, as `rnn_backward` does.
 
     `grad_cells` and `grad_c` are for c what `grad_output` and `grad_h` are for h.

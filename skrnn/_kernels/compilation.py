@@ -1,8 +1,12 @@
 """The options that all kernels are compiled with, and when numba's cache is stale."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from llvmlite import ir
@@ -32,19 +36,19 @@ HELPER_OPTIONS = {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper"
 logger = logging.getLogger("skrnn")
 
 
-def compiled(function=None, **options):
+def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Compile a function: `numba.njit` with the options that all kernels share."""
     if function is None:
         return lambda function: compiled(function, **options)
     return _with_cache(lambda given: njit(**given)(function), function, options)
 
 
-def compiled_helper(function):
+def compiled_helper(function: Callable[..., Any]) -> Any:
     """Compile a function that only compiled functions call."""
     return compiled(function, **HELPER_OPTIONS)
 
 
-def c_function(signature, function):
+def c_function(signature: Any, function: Callable[..., Any]) -> Any:
     """Compile a function for calls by its address, with no copy in its callers.
 
     numba compiles a copy of each function into all that call it, and into their
@@ -65,14 +69,18 @@ def c_function(signature, function):
         Its `address` is valid as long as it lives.
     """
 
-    def compile_with(options):
+    def compile_with(options: dict[str, Any]) -> Any:
         options = {key: value for key, value in options.items() if key != "nogil"}
         return cfunc(signature, **options)(function)  # C functions hold no lock anyway
 
     return _with_cache(compile_with, function, {})
 
 
-def _with_cache(compile_with, function, options):
+def _with_cache(
+    compile_with: Callable[[dict[str, Any]], Any],
+    function: Callable[..., Any],
+    options: dict[str, Any],
+) -> Any:
     """Return `compile_with(options)`, without a cache where no folder can be written.
 
     numba looks for one beside the source, then in the user's own folders.
@@ -92,14 +100,16 @@ def _with_cache(compile_with, function, options):
 
 
 @lru_cache(maxsize=1)
-def _log_missing_cache():
+def _log_missing_cache() -> None:
     logger.info(
         "Functions are compiled again in each process, since numba found no folder for "
         "its cache. Set NUMBA_CACHE_DIR to a folder that can be written."
     )
 
 
-def write_call(context, builder, signature, name, values):
+def write_call(
+    context: Any, builder: Any, signature: Any, name: str, values: Any
+) -> Any:
     """Write a call of a C function that `llvmlite.binding.add_symbol` has named.
 
     Cached functions find it by that name, wherever it lies in another process.

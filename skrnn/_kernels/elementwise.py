@@ -8,6 +8,11 @@ they do not overlap, which cost more than a row of a small network.
 Each element gets the same operations wherever its row stands in a batch.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -31,16 +36,16 @@ class Vector:
         A vector of floats, or a single one.
     """
 
-    def __init__(self, builder, value):
+    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
         self.builder, self.value = builder, value
 
     @property
-    def is_single(self):
+    def is_single(self) -> bool:
         """Whether elements are of float32."""
         kind = self.value.type
         return getattr(kind, "element", kind) == ir.FloatType()
 
-    def lift(self, other):
+    def lift(self, other: Any) -> Vector:
         """Return a number as an operand."""
         if isinstance(other, Vector):
             return other
@@ -51,49 +56,49 @@ class Vector:
             number = float(other)
         return Vector(self.builder, ir.Constant(kind, number))
 
-    def _operate(self, name, left, right):
+    def _operate(self, name: str, left: Any, right: Any) -> Vector:
         left, right = self.lift(left), self.lift(right)
         instruction = getattr(self.builder, name)
         return Vector(self.builder, instruction(left.value, right.value, flags=FLAGS))
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Vector:
         return self._operate("fadd", self, other)
 
-    def __radd__(self, other):
+    def __radd__(self, other: Any) -> Vector:
         return self._operate("fadd", other, self)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> Vector:
         return self._operate("fsub", self, other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> Vector:
         return self._operate("fsub", other, self)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> Vector:
         return self._operate("fmul", self, other)
 
-    def __rmul__(self, other):
+    def __rmul__(self, other: Any) -> Vector:
         return self._operate("fmul", other, self)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> Vector:
         return self._operate("fdiv", self, other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> Vector:
         return self._operate("fdiv", other, self)
 
-    def where_less(self, bound, then, otherwise):
+    def where_less(self, bound: Any, then: Any, otherwise: Any) -> Vector:
         """Return `then` where this is below a bound, else `otherwise`; so for NaN."""
         bound, then, otherwise = map(self.lift, (bound, then, otherwise))
         is_less = self.builder.fcmp_ordered("<", self.value, bound.value)
         value = self.builder.select(is_less, then.value, otherwise.value)
         return Vector(self.builder, value)
 
-    def clip(self, bound):
+    def clip(self, bound: Any) -> Vector:
         """Return this between -bound and bound; NaN stays NaN."""
         below = self.where_less(-bound, -bound, self)
         return below.lift(bound).where_less(below, bound, below)
 
 
-def elementwise(formula):
+def elementwise(formula: Callable[..., Any]) -> Any:
     """Return a numba function that applies a formula to matrices.
 
     Parameters
@@ -109,8 +114,10 @@ def elementwise(formula):
     """
 
     @intrinsic
-    def apply(typing, inputs, outputs):
-        def generate(context, builder, signature, values):
+    def apply(typing: Any, inputs: Any, outputs: Any) -> Any:
+        def generate(
+            context: Any, builder: ir.IRBuilder, signature: Any, values: Any
+        ) -> Any:
             arrays = [
                 [
                     context.make_array(kind)(context, builder, value)
@@ -144,11 +151,13 @@ class FormulaWriter:
         See `elementwise`.
     """
 
-    def __init__(self, builder, scalar, formula):
+    def __init__(
+        self, builder: ir.IRBuilder, scalar: ir.Type, formula: Callable[..., Any]
+    ) -> None:
         self.builder, self.scalar, self.formula = builder, scalar, formula
         self.size = 4 if scalar == ir.FloatType() else 8
 
-    def write(self, inputs, outputs):
+    def write(self, inputs: Any, outputs: Any) -> None:
         """Write the loops over rows and over the elements of a row."""
         builder = self.builder
         n_rows, n_columns = cgutils.unpack_tuple(builder, outputs[0].shape)
@@ -166,7 +175,9 @@ class FormulaWriter:
                 with builder.if_then(left):
                     self._apply(rows, out_rows, column, 1)
 
-    def _write_loop(self, rows, out_rows, column, n_columns, lanes):
+    def _write_loop(
+        self, rows: Any, out_rows: Any, column: Any, n_columns: Any, lanes: int
+    ) -> None:
         """Write a loop over vectors, as long as a whole one is left."""
         builder = self.builder
         head, body, done = (
@@ -181,7 +192,7 @@ class FormulaWriter:
         builder.branch(head)
         builder.position_at_end(done)
 
-    def _apply(self, rows, out_rows, column, lanes):
+    def _apply(self, rows: Any, out_rows: Any, column: Any, lanes: int) -> None:
         """Load a vector of each input, apply the formula, and store the results."""
         builder = self.builder
         first = builder.load(column)
@@ -198,14 +209,14 @@ class FormulaWriter:
             builder.store(value, self._at(row, first, kind), align=self.size)
         builder.store(builder.add(first, ir.Constant(first.type, lanes)), column)
 
-    def _row(self, array, index):
+    def _row(self, array: Any, index: Any) -> Any:
         """Return the address of a row."""
         builder = self.builder
         (stride, _) = cgutils.unpack_tuple(builder, array.strides)
         start = builder.ptrtoint(array.data, stride.type)
         return builder.add(start, builder.mul(index, stride))
 
-    def _at(self, row, column, kind):
+    def _at(self, row: Any, column: Any, kind: Any) -> Any:
         """Return a pointer to elements of a row."""
         builder = self.builder
         offset = builder.mul(column, ir.Constant(column.type, self.size))

@@ -1,10 +1,15 @@
 """One recurrent layer in one direction, of any cell: forward and backward pass."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from skrnn._kernels.operations import run_operation
+from skrnn._typing import AnyArray
 
 
 @dataclass
@@ -22,7 +27,7 @@ class ForwardPass:
     cells: np.ndarray | None  # likewise, of an LSTM
     saved: tuple  # (gates, new_gate_h) of a GRU, (gates, tanh_cell) of an LSTM
 
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """Return the arguments of both passes, see `skrnn._kernels.recurrent`."""
         gates, saved = self.saved
         return {
@@ -39,7 +44,14 @@ class ForwardPass:
         }
 
 
-def layer_forward(cell_type, relu, x, weights, initial_state, save=True):
+def layer_forward(
+    cell_type: str,
+    relu: bool,
+    x: AnyArray,
+    weights: list[AnyArray],
+    initial_state: Sequence[AnyArray],
+    save: bool = True,
+) -> ForwardPass:
     """Run a layer over all steps.
 
     Parameters
@@ -96,7 +108,14 @@ def layer_forward(cell_type, relu, x, weights, initial_state, save=True):
     return run
 
 
-def layer_backward(run, grad_output, grad_state, grad_cells=None, *, grad_x=False):
+def layer_backward(
+    run: ForwardPass,
+    grad_output: AnyArray | None,
+    grad_state: Sequence[AnyArray],
+    grad_cells: AnyArray | None = None,
+    *,
+    grad_x: bool = False,
+) -> tuple[AnyArray | None, list[AnyArray]]:
     """Return the gradients of x and of the weights of a layer.
 
     Parameters

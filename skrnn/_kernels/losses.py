@@ -3,9 +3,14 @@
 The formulas are those of the `row_loss` methods in `skrnn._data.targets`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from skrnn._kernels.compilation import compiled_helper
+from skrnn._typing import AnyArray
 
 # The values of `kind`.
 SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, QUANTILE = 0, 1, 2, 3
@@ -22,7 +27,15 @@ LOSSES = {
 
 
 @compiled_helper
-def row_loss(kind, output, numbers, code, levels, label_weights, grad_output):
+def row_loss(
+    kind: int,
+    output: AnyArray,
+    numbers: AnyArray,
+    code: int,
+    levels: AnyArray,
+    label_weights: AnyArray,
+    grad_output: AnyArray,
+) -> float:
     """Return the loss of a row, and fill the gradient of its raw outputs.
 
     Parameters
@@ -106,7 +119,9 @@ def row_loss(kind, output, numbers, code, levels, label_weights, grad_output):
 
 
 @compiled_helper
-def _binary_loss(output, k, present, weight, grad_output):
+def _binary_loss(
+    output: AnyArray, k: int, present: Any, weight: Any, grad_output: AnyArray
+) -> float:
     """Return the weighted cross-entropy of one logit, and set its gradient."""
     logit = output[k]
     half = output.dtype.type(0.5)

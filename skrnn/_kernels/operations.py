@@ -15,7 +15,11 @@ H hidden units, D directions, K outputs, R rows of the head (N, or L * N with an
 per time step). Time is the first axis.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -24,6 +28,7 @@ from numba.extending import intrinsic
 
 from skrnn._kernels.compilation import c_function, compiled
 from skrnn._kernels.products import load_product
+from skrnn._typing import AnyArray, IntArray
 
 # What operations know of a batch.
 BATCH = np.dtype(
@@ -40,16 +45,19 @@ BATCH = np.dtype(
     ]
 )
 
-_OPERATIONS = {}  # by name: the function and the dtype of its arguments
+# By name: the function and the dtype of its arguments.
+_OPERATIONS: dict[str, tuple[Callable[..., None], np.dtype[Any]]] = {}
 
 
-def arguments(*integers, floats=()):
+def arguments(*integers: str, floats: tuple[str, ...] = ()) -> np.dtype[Any]:
     """Return the dtype of the arguments of an operation."""
     fields = [(name, np.int64) for name in integers]
     return np.dtype(fields + [(name, np.float64) for name in floats])
 
 
-def operation(dtype):
+def operation(
+    dtype: np.dtype[Any],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare an operation, a function of `(number, arguments, batch)`.
 
     Parameters
@@ -58,7 +66,7 @@ def operation(dtype):
         From `arguments`.
     """
 
-    def declare(function):
+    def declare(function: Callable[..., None]) -> Callable[..., None]:
         _OPERATIONS[function.__name__] = function, dtype
         return function
 
@@ -66,7 +74,7 @@ def operation(dtype):
 
 
 @cache
-def compile_operation(name, dtype):
+def compile_operation(name: str, dtype: np.dtype[Any]) -> Any:
     """Return an operation as a C function for arrays of a dtype."""
     load_product(dtype)
     number = from_dtype(dtype)
@@ -74,7 +82,7 @@ def compile_operation(name, dtype):
     return c_function(signature, _OPERATIONS[name][0])
 
 
-def make_record(name, values):
+def make_record(name: str, values: dict[str, Any]) -> AnyArray:
     """Return the arguments of an operation as a structured array of one.
 
     Parameters
@@ -85,7 +93,7 @@ def make_record(name, values):
     values : dict of int, float, ndarray or None
         Its arguments; of an array it gets the address. None stands for no array.
     """
-    dtype = _OPERATIONS[name][1]
+    dtype: Any = _OPERATIONS[name][1]
     if values.keys() != set(dtype.names):
         raise TypeError(f"{name} takes {dtype.names}. Got {tuple(values)}.")
     record = np.zeros(1, dtype)
@@ -97,7 +105,9 @@ def make_record(name, values):
     return record
 
 
-def run_operation(name, dtype, n_steps, n_rows, **values):
+def run_operation(
+    name: str, dtype: np.dtype[Any], n_steps: int, n_rows: int, **values: Any
+) -> None:
     """Run a single operation for rows of equal length, see `make_record`."""
     batch = np.zeros(1, BATCH)
     batch["n_steps"], batch["n_rows"] = n_steps, n_rows
@@ -115,11 +125,12 @@ class Program:
         Of all arrays, float32 or float64.
     """
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = np.dtype(dtype)
-        self.steps = []  # function, arguments, and the arrays whose addresses these are
+        # Function, arguments, and the arrays whose addresses these are.
+        self.steps: list[tuple[Any, Any, Any]] = []
 
-    def add(self, name, **values):
+    def add(self, name: str, **values: Any) -> None:
         """Append an operation.
 
         Parameters
@@ -135,13 +146,13 @@ class Program:
         function = compile_operation(name, self.dtype)
         self.steps.append((function, record, values))
 
-    def __add__(self, other):
+    def __add__(self, other: Program) -> Program:
         """Return the operations of this program, followed by those of another."""
         both = Program(self.dtype)
         both.steps = self.steps + other.steps
         return both
 
-    def compile(self, n_rows=None):
+    def compile(self, n_rows: int | None = None) -> CompiledProgram:
         """Return a `CompiledProgram`, for batches of at most `n_rows`."""
         return CompiledProgram(self, n_rows)
 
@@ -158,7 +169,7 @@ class CompiledProgram:
         Most rows of a batch that its arrays have room for; None if nobody knows.
     """
 
-    def __init__(self, program, n_rows=None):
+    def __init__(self, program: Program, n_rows: int | None = None) -> None:
         self.n_rows = n_rows
         self.steps = program.steps  # keeps all arrays alive
         functions = [function.address for function, _, _ in self.steps]
@@ -167,7 +178,7 @@ class CompiledProgram:
         self.number = program.dtype.type(0)
         self.batch = np.zeros(1, BATCH)
 
-    def replace(self, **values):
+    def replace(self, **values: Any) -> None:
         """Replace arguments by other arrays or numbers, wherever an operation has them.
 
         Parameters
@@ -184,15 +195,21 @@ class CompiledProgram:
                 record[name] = values[name]
 
     @property
-    def last_step(self):
+    def last_step(self) -> int:
         """How many steps the optimiser has taken; each batch of `run` is one more."""
         return int(self.batch["step"][0])
 
     @last_step.setter
-    def last_step(self, step):
+    def last_step(self, step: int) -> None:
         self.batch["step"] = step
 
-    def run(self, order, bounds, lrs=None, total=0.0):
+    def run(
+        self,
+        order: IntArray,
+        bounds: IntArray,
+        lrs: AnyArray | None = None,
+        total: float = 0.0,
+    ) -> float:
         """Run the program for each of some batches.
 
         Parameters
@@ -228,10 +245,10 @@ class CompiledProgram:
 
 
 @intrinsic
-def _call(typing, address, number, record, batch):
+def _call(typing: Any, address: Any, number: Any, record: Any, batch: Any) -> Any:
     """Call an operation at an address."""
 
-    def generate(context, builder, signature, values):
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         address, number, *pointers = values
         void_pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [number.type, void_pointer, void_pointer])
@@ -244,7 +261,15 @@ def _call(typing, address, number, record, batch):
 
 
 @compiled
-def run_batches(number, table, batch, order, bounds, lrs, total):
+def run_batches(
+    number: Any,
+    table: AnyArray,
+    batch: AnyArray,
+    order: IntArray,
+    bounds: IntArray,
+    lrs: AnyArray,
+    total: float,
+) -> float:
     """Carry out a program for each batch, see `CompiledProgram.run`."""
     about = batch[0]
     about_at, order_at = np.int64(batch.ctypes.data), np.int64(order.ctypes.data)

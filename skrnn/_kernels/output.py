@@ -5,6 +5,10 @@ With `per_step` rows are those of all steps, (L * N, ...), otherwise (N, ...).
 Legend of shapes as in `skrnn._kernels.operations`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
@@ -31,10 +35,10 @@ from skrnn._kernels.products import (
 
 
 @intrinsic
-def _draw(typing, next_double, state):
+def _draw(typing: Any, next_double: Any, state: Any) -> Any:
     """Return a number in [0, 1) of a bit generator of numpy."""
 
-    def generate(context, builder, signature, values):
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         void_pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.DoubleType(), [void_pointer]).as_pointer()
         function = builder.inttoptr(values[0], kind)
@@ -50,7 +54,7 @@ DROP_OUT = arguments(
 
 
 @operation(DROP_OUT)
-def drop_out(number, record, about):
+def drop_out(number: Any, record: Any, about: Any) -> None:
     """Draw the factors of dropout, and fill `out` with x times these."""
     a, b = carray(record, 1, DROP_OUT)[0], carray(about, 1, BATCH)[0]
     size = (b.n_steps * b.n_rows if a.per_step else b.n_rows) * a.n_columns
@@ -67,7 +71,7 @@ MULTIPLY = arguments("per_step", "n_columns", "x", "factors")
 
 
 @operation(MULTIPLY)
-def multiply(number, record, about):
+def multiply(number: Any, record: Any, about: Any) -> None:
     """Multiply x by factors of its shape, in place."""
     a, b = carray(record, 1, MULTIPLY)[0], carray(about, 1, BATCH)[0]
     size = (b.n_steps * b.n_rows if a.per_step else b.n_rows) * a.n_columns
@@ -80,7 +84,7 @@ TAKE_LAST = arguments("output", "n_units", "pooled", "n_columns", "column")
 
 
 @operation(TAKE_LAST)
-def take_last(number, record, about):
+def take_last(number: Any, record: Any, about: Any) -> None:
     """Copy the last state of each row to units of `pooled`, (N, n_columns)."""
     a, b = carray(record, 1, TAKE_LAST)[0], carray(about, 1, BATCH)[0]
     lengths = vector(0, b.lengths, b.n_rows)
@@ -96,7 +100,7 @@ POOL = arguments("mean", "hidden", "n_columns", "pooled", "n_pooled", "column")
 
 
 @operation(POOL)
-def pool(number, record, about):
+def pool(number: Any, record: Any, about: Any) -> None:
     """Write the mean or the largest of (L, N, D * H) to columns of `pooled`.
 
     That is (N, n_pooled); they begin at `column`.
@@ -129,7 +133,7 @@ CLEAR_STEPS = arguments("n_columns", "grad_hidden")
 
 
 @operation(CLEAR_STEPS)
-def clear_steps(number, record, about):
+def clear_steps(number: Any, record: Any, about: Any) -> None:
     """Fill the gradient of the outputs of a layer, (L, N, D * H), with zeros."""
     a, b = carray(record, 1, CLEAR_STEPS)[0], carray(about, 1, BATCH)[0]
     grad = vector(number, a.grad_hidden, b.n_steps * b.n_rows * a.n_columns)
@@ -144,7 +148,7 @@ POOL_BACKWARD = arguments(
 
 
 @operation(POOL_BACKWARD)
-def pool_backward(number, record, about):
+def pool_backward(number: Any, record: Any, about: Any) -> None:
     """Add to the gradient of the outputs of the last layer.
 
     Equal largest steps share the gradient; `counts`, (D * H,), is scratch memory.
@@ -182,7 +186,7 @@ TAKE_LAST_BACKWARD = arguments(
 
 
 @operation(TAKE_LAST_BACKWARD)
-def take_last_backward(number, record, about):
+def take_last_backward(number: Any, record: Any, about: Any) -> None:
     """Add the gradient of the last states to that of the outputs, (L, N, D * H).
 
     The last state of the forward direction, of the first `n_forward` units, is the
@@ -204,7 +208,7 @@ LINEAR = arguments(
 
 
 @operation(LINEAR)
-def linear(number, record, about):
+def linear(number: Any, record: Any, about: Any) -> None:
     """Fill `out`, (R, K), with a linear layer of `x`, (R, n_inputs), or add it."""
     a, b = carray(record, 1, LINEAR)[0], carray(about, 1, BATCH)[0]
     n_rows = b.n_steps * b.n_rows if a.per_step else b.n_rows
@@ -225,7 +229,7 @@ LINEAR_BACKWARD = arguments(
 
 
 @operation(LINEAR_BACKWARD)
-def linear_backward(number, record, about):
+def linear_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradients of a linear layer and, unless 0, of x."""
     a, b = carray(record, 1, LINEAR_BACKWARD)[0], carray(about, 1, BATCH)[0]
     n_rows = b.n_steps * b.n_rows if a.per_step else b.n_rows
@@ -256,7 +260,7 @@ LOSS = arguments(
 
 
 @operation(LOSS)
-def loss(number, record, about):
+def loss(number: Any, record: Any, about: Any) -> None:
     """Compute the loss of the batch, and the gradient of its raw outputs, (R, K).
 
     It is that of `RecurrentNet.get_loss`.
@@ -304,7 +308,7 @@ COPY_OUTPUTS = arguments(
 
 
 @operation(COPY_OUTPUTS)
-def copy_outputs(number, record, about):
+def copy_outputs(number: Any, record: Any, about: Any) -> None:
     """Copy the raw outputs, (R, K), to those of all rows, (n, K), or all steps."""
     a, b = carray(record, 1, COPY_OUTPUTS)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, b.lengths, b.n_rows)
@@ -325,7 +329,7 @@ ADAM = arguments(
 
 
 @operation(ADAM)
-def adam(number, record, about):
+def adam(number: Any, record: Any, about: Any) -> None:
     """Clip the gradient, and take a step of Adam or AdamW."""
     a, b = carray(record, 1, ADAM)[0], carray(about, 1, BATCH)[0]
     adam_step(

@@ -9,8 +9,11 @@ Each element of a result is summed term by term in the same order, wherever it l
 its matrix: a row alone has the same bits as the row among others.
 """
 
+from __future__ import annotations
+
 import platform
 from functools import cache
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -24,9 +27,10 @@ from skrnn._kernels.compilation import (
     compiled_helper,
     write_call,
 )
+from skrnn._typing import AnyArray
 
 
-def vector_bytes(features):
+def vector_bytes(features: set[str]) -> int:
     """Return the size of the vectors of a processor.
 
     Parameters
@@ -45,7 +49,7 @@ def vector_bytes(features):
     return 16 if is_x86 and "avx" not in features else 32
 
 
-def target_features():
+def target_features() -> set[str]:
     """Return the features of the processor that numba compiles for.
 
     That is this one, unless the environment variable NUMBA_CPU_FEATURES names others,
@@ -62,7 +66,7 @@ VECTOR_BYTES = vector_bytes(target_features())
 TILE_ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
-def make_tile(n_rows, n_vectors, n_bytes):
+def make_tile(n_rows: int, n_vectors: int, n_bytes: int) -> Any:
     """Return a numba function that adds a matrix product to a tile of the result.
 
     Parameters
@@ -82,8 +86,19 @@ def make_tile(n_rows, n_vectors, n_bytes):
     """
 
     @intrinsic
-    def tile(typing, number, a, a_row, a_col, b, b_row, out, out_row, n_terms):
-        def generate(context, builder, signature, arguments):
+    def tile(
+        typing: Any,
+        number: Any,
+        a: Any,
+        a_row: Any,
+        a_col: Any,
+        b: Any,
+        b_row: Any,
+        out: Any,
+        out_row: Any,
+        n_terms: Any,
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             scalar = context.get_value_type(signature.args[0])
             TileWriter(builder, scalar, n_rows, n_vectors, n_bytes // 4).write(
                 *arguments[1:]
@@ -110,13 +125,25 @@ class TileWriter:
         Rows of the tile, vectors in a row, and elements in a vector.
     """
 
-    def __init__(self, builder, scalar, n_rows, n_vectors, n_lanes):
+    def __init__(
+        self, builder: Any, scalar: ir.Type, n_rows: int, n_vectors: int, n_lanes: int
+    ) -> None:
         self.builder = builder
         self.scalar, self.vector = scalar, ir.VectorType(scalar, n_lanes)
         self.size = 4 if scalar == ir.FloatType() else 8
         self.n_rows, self.n_vectors, self.n_lanes = n_rows, n_vectors, n_lanes
 
-    def write(self, a, a_row, a_col, b, b_row, out, out_row, n_terms):
+    def write(
+        self,
+        a: Any,
+        a_row: Any,
+        a_col: Any,
+        b: Any,
+        b_row: Any,
+        out: Any,
+        out_row: Any,
+        n_terms: Any,
+    ) -> None:
         """Load the tile, add all terms in a loop, and store it."""
         builder, intp = self.builder, a.type
         zero, one = ir.Constant(intp, 0), ir.Constant(intp, 1)
@@ -157,7 +184,9 @@ class TileWriter:
             pointer = self._pointer(address, self.vector)
             builder.store(result, pointer, align=self.size)
 
-    def _add_term(self, a_addresses, b_row_k, sums):
+    def _add_term(
+        self, a_addresses: list[Any], b_row_k: Any, sums: list[Any]
+    ) -> list[Any]:
         """Return the sums after one more term, an element of `a` times a row of `b`."""
         builder, int32 = self.builder, ir.IntType(32)
         undefined = ir.Constant(self.vector, ir.Undefined)
@@ -176,23 +205,23 @@ class TileWriter:
                 next_sums.append(builder.fadd(product, next(sums), flags=["contract"]))
         return next_sums
 
-    def _vector_addresses(self, row):
+    def _vector_addresses(self, row: Any) -> list[Any]:
         """Return the addresses of the vectors of a row of the tile."""
         stride = ir.Constant(row.type, self.n_lanes * self.size)
         return [self._offset(row, stride, v) for v in range(self.n_vectors)]
 
-    def _offset(self, address, stride, index):
+    def _offset(self, address: Any, stride: Any, index: Any) -> Any:
         index = ir.Constant(address.type, index)
         return self.builder.add(address, self.builder.mul(stride, index))
 
-    def _pointer(self, address, element):
+    def _pointer(self, address: Any, element: Any) -> Any:
         return self.builder.inttoptr(address, element.as_pointer())
 
-    def _load(self, address, element):
+    def _load(self, address: Any, element: Any) -> Any:
         return self.builder.load(self._pointer(address, element), align=self.size)
 
 
-def make_strip(n_vectors, n_bytes):
+def make_strip(n_vectors: int, n_bytes: int) -> Any:
     """Return a numba function that adds a product to all rows of a few columns.
 
     Parameters
@@ -210,7 +239,18 @@ def make_strip(n_vectors, n_bytes):
     )
 
     @compiled_helper
-    def strip(number, a, a_row, a_col, b, b_row, out, out_row, n_terms, n_rows):
+    def strip(
+        number: Any,
+        a: Any,
+        a_row: Any,
+        a_col: Any,
+        b: Any,
+        b_row: Any,
+        out: Any,
+        out_row: Any,
+        n_terms: Any,
+        n_rows: int,
+    ) -> None:
         n_left = n_rows
         while n_left >= TILE_ROWS:
             tile(number, a, a_row, a_col, b, b_row, out, out_row, n_terms)
@@ -237,13 +277,23 @@ _strip_of_4, _strip_of_1 = (make_strip(1, n) for n in (16, 4))
 PRODUCT = types.void(*[types.intp] * 11)
 
 
-def _make_product(number):
+def _make_product(number: Any) -> Any:
     """Return a C function that adds a product of matrices of a dtype."""
     size = np.dtype(number).itemsize
 
     def add_product(
-        a, a_row, a_col, b, b_row, b_panel, out, out_row, n, n_cols, n_terms
-    ):  # fmt: skip
+        a: int,
+        a_row: int,
+        a_col: int,
+        b: int,
+        b_row: int,
+        b_panel: int,
+        out: int,
+        out_row: int,
+        n: int,
+        n_cols: int,
+        n_terms: int,
+    ) -> None:
         """Add a product to `out`, strip by strip, the widest that fit first."""
         zero = number(0)
         j = 0
@@ -269,7 +319,7 @@ def _make_product(number):
 
 
 @cache
-def load_product(dtype):
+def load_product(dtype: Any) -> Any:
     """Make the product of matrices of a dtype known to compiled functions.
 
     Call it before a function with such a product is compiled or read from the cache.
@@ -288,15 +338,15 @@ def load_product(dtype):
     return product
 
 
-def _product_name(dtype):
+def _product_name(dtype: Any) -> str:
     return f"skrnn_add_product_{dtype}"
 
 
 @intrinsic
-def _add_product(typing, number, arguments):
+def _add_product(typing: Any, number: Any, arguments: Any) -> Any:
     """Call the product for the dtype of a number."""
 
-    def generate(context, builder, signature, values):
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         values = cgutils.unpack_tuple(builder, values[1])
         return write_call(context, builder, PRODUCT, _product_name(number), values)
 
@@ -304,7 +354,7 @@ def _add_product(typing, number, arguments):
 
 
 @compiled_helper
-def pack(b):
+def pack(b: AnyArray) -> AnyArray:
     """Return `(K, J)` as panels of columns, `(panels, K, PANEL)`.
 
     A product reads a panel from start to end. Rows of `b` that lie a power of two bytes
@@ -322,7 +372,7 @@ def pack(b):
 
 
 @compiled_helper
-def pack_transpose(a):
+def pack_transpose(a: AnyArray) -> AnyArray:
     """Return `pack(a.T)` of `a`, (J, K)."""
     n_cols, n_terms = a.shape
     n_panels = (n_cols + PANEL - 1) // PANEL
@@ -338,7 +388,7 @@ def pack_transpose(a):
 
 
 @compiled_helper
-def add_matmul(a, panels, out):
+def add_matmul(a: AnyArray, panels: AnyArray, out: AnyArray) -> None:
     """Add `a @ b` to `out`, with `panels = pack(b)`: (N, K), (K, J) and (N, J).
 
     Rows of `out` must be contiguous.
@@ -352,7 +402,7 @@ def add_matmul(a, panels, out):
 
 
 @compiled_helper
-def add_transposed_matmul(a, b, out):
+def add_transposed_matmul(a: AnyArray, b: AnyArray, out: AnyArray) -> None:
     """Add `a.T @ b` to `out`: (N, K), (N, J) and (K, J).
 
     Rows of `b` and of `out` must be contiguous.
@@ -372,7 +422,7 @@ def add_transposed_matmul(a, b, out):
 
 
 @compiled_helper
-def add_column_sums(a, out):
+def add_column_sums(a: AnyArray, out: AnyArray) -> None:
     """Add `a.sum(axis=0)`, of `a` (N, J), to `out`, (J,)."""
     for n in range(len(a)):
         row = a[n]
@@ -381,7 +431,7 @@ def add_column_sums(a, out):
 
 
 @compiled_helper
-def fill_rows(out, row):
+def fill_rows(out: AnyArray, row: AnyArray) -> None:
     """Copy `row`, (J,), to every row of `out`, (N, J)."""
     for n in range(len(out)):
         out_row = out[n]
@@ -390,7 +440,7 @@ def fill_rows(out, row):
 
 
 @compiled_helper
-def copy_into(a, out):
+def copy_into(a: AnyArray, out: AnyArray) -> None:
     """Copy `a` to `out`, both (J,).
 
     An assignment to a slice would also compile the text of its error messages, which
@@ -401,7 +451,7 @@ def copy_into(a, out):
 
 
 @compiled_helper
-def transpose_into(a, out):
+def transpose_into(a: AnyArray, out: AnyArray) -> None:
     """Copy the transpose of `a`, (I, J), to `out`, (J, I)."""
     for j in range(a.shape[1]):
         row = out[j]
@@ -410,12 +460,12 @@ def transpose_into(a, out):
 
 
 @compiled_helper
-def zeros_transposed(a):
+def zeros_transposed(a: AnyArray) -> AnyArray:
     """Return zeros in the shape of the transpose of `a`."""
     return np.zeros((a.shape[1], a.shape[0]), dtype=a.dtype)
 
 
 @compiled_helper
-def flatten_steps(x):
+def flatten_steps(x: AnyArray) -> AnyArray:
     """Return `(L, N, F)` as rows `(L * N, F)`."""
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])

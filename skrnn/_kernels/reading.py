@@ -6,6 +6,10 @@ The data is at `values`: feature f of step t of row i is the element
 Legend of shapes as in `skrnn._kernels.operations`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from numba import carray
 
@@ -26,7 +30,7 @@ BATCH_LENGTHS = arguments("step_counts", "one_less", "lengths")
 
 
 @operation(BATCH_LENGTHS)
-def batch_lengths(number, record, about):
+def batch_lengths(number: Any, record: Any, about: Any) -> None:
     """Fill the number of steps of each row."""
     a, b = carray(record, 1, BATCH_LENGTHS)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, a.lengths, b.n_rows)
@@ -45,7 +49,7 @@ GATHER = arguments(
 
 
 @operation(GATHER)
-def gather(number, record, about):
+def gather(number: Any, record: Any, about: Any) -> None:
     """Fill `x`, (L, N, F), with the standardised steps of rows; zeros after the end."""
     a, b = carray(record, 1, GATHER)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, b.lengths, b.n_rows)
@@ -73,7 +77,7 @@ GATHER_NORMALIZED = arguments(
 
 
 @operation(GATHER_NORMALIZED)
-def gather_normalized(number, record, about):
+def gather_normalized(number: Any, record: Any, about: Any) -> None:
     """Fill the columns of `x` that are normalised by their own window."""
     a, b = carray(record, 1, GATHER_NORMALIZED)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, b.lengths, b.n_rows)
@@ -127,7 +131,7 @@ GATHER_EMBEDDED = arguments(
 
 
 @operation(GATHER_EMBEDDED)
-def gather_embedded(number, record, about):
+def gather_embedded(number: Any, record: Any, about: Any) -> None:
     """Fill `ids`, (L, N), with token ids, and `x`, (L, N, F), with their vectors."""
     a, b = carray(record, 1, GATHER_EMBEDDED)[0], carray(about, 1, BATCH)[0]
     rows, lengths = vector(0, b.rows, b.n_rows), vector(0, b.lengths, b.n_rows)
@@ -150,7 +154,7 @@ EMBEDDING_BACKWARD = arguments("ids", "n_tokens", "n_inputs", "grad_x", "grad_we
 
 
 @operation(EMBEDDING_BACKWARD)
-def embedding_backward(number, record, about):
+def embedding_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradient of the vectors of the tokens."""
     a, b = carray(record, 1, EMBEDDING_BACKWARD)[0], carray(about, 1, BATCH)[0]
     ids = matrix(0, a.ids, b.n_steps, b.n_rows)
@@ -174,7 +178,7 @@ FILL_LAGS = arguments(
 
 
 @operation(FILL_LAGS)
-def fill_lags(number, record, about):
+def fill_lags(number: Any, record: Any, about: Any) -> None:
     """Fill what the highway reads, (R, n_lags), see `RecurrentModule.highway_inputs`.
 
     It reads the last `order` steps of the first `n_ar_columns` of `columns`, and the
@@ -203,7 +207,7 @@ JOIN_STEPS = arguments("size", "n_features", "x", "lengths", "patches")
 
 
 @operation(JOIN_STEPS)
-def join_steps(number, record, about):
+def join_steps(number: Any, record: Any, about: Any) -> None:
     """Join `size` steps each of x, (L, N, F), to patches, (P, N, size * F).
 
     The first step is repeated in front of rows that are no multiple long. What follows
@@ -237,7 +241,7 @@ SEPARATE_STEPS = arguments("size", "n_features", "lengths", "grad_patches", "gra
 
 
 @operation(SEPARATE_STEPS)
-def separate_steps(number, record, about):
+def separate_steps(number: Any, record: Any, about: Any) -> None:
     """Fill the gradient of x, (L, N, F), from that of patches, see `join_steps`.
 
     What follows has the steps of x again, `lengths` of each row.

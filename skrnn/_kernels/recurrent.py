@@ -8,6 +8,10 @@ and `saved` are what the backward pass needs, see `skrnn._kernels.cells`: `saved
 Legend of shapes as in `skrnn._kernels.operations`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from numba import carray
 
 from skrnn._kernels.arrays import matrix, pointer, steps_array, vector, with_initial
@@ -22,6 +26,7 @@ from skrnn._kernels.cells import (
 from skrnn._kernels.compilation import compiled_helper
 from skrnn._kernels.operations import BATCH, arguments, operation
 from skrnn._kernels.products import add_column_sums
+from skrnn._typing import AnyArray
 
 # Values of `kind` of `set_initial_state`.
 ZEROS, LEARNED, GIVEN = 0, 1, 2
@@ -32,7 +37,7 @@ SET_INITIAL_STATE = arguments(
 
 
 @operation(SET_INITIAL_STATE)
-def set_initial_state(number, record, about):
+def set_initial_state(number: Any, record: Any, about: Any) -> None:
     """Fill the initial state with zeros, a learned state, or states that are given.
 
     These are a matrix with a row for each row of the order of this call; the state of
@@ -59,7 +64,7 @@ FORWARD = arguments(
 
 
 @operation(FORWARD)
-def rnn_layer(number, record, about):
+def rnn_layer(number: Any, record: Any, about: Any) -> None:
     """Run nn.RNN."""
     a, b = carray(record, 1, FORWARD)[0], carray(about, 1, BATCH)[0]
     rnn_forward(
@@ -74,7 +79,7 @@ def rnn_layer(number, record, about):
 
 
 @operation(FORWARD)
-def gru_layer(number, record, about):
+def gru_layer(number: Any, record: Any, about: Any) -> None:
     """Run nn.GRU."""
     a, b = carray(record, 1, FORWARD)[0], carray(about, 1, BATCH)[0]
     n_kept = b.n_steps if a.keep_all else 1
@@ -91,7 +96,7 @@ def gru_layer(number, record, about):
 
 
 @operation(FORWARD)
-def lstm_layer(number, record, about):
+def lstm_layer(number: Any, record: Any, about: Any) -> None:
     """Run nn.LSTM."""
     a, b = carray(record, 1, FORWARD)[0], carray(about, 1, BATCH)[0]
     n_kept = b.n_steps if a.keep_all else 1
@@ -114,7 +119,7 @@ START_BACKWARD = arguments(
 
 
 @operation(START_BACKWARD)
-def start_backward(number, record, about):
+def start_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradient of the last state of a layer, zeros without `grad_final`.
 
     `grad_final` is that of the last states of all directions, of which this direction
@@ -156,7 +161,7 @@ BACKWARD = arguments(
 
 
 @operation(BACKWARD)
-def rnn_layer_backward(number, record, about):
+def rnn_layer_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradients of nn.RNN; `from_hidden`: each step has a gradient."""
     a, b = carray(record, 1, BACKWARD)[0], carray(about, 1, BATCH)[0]
     n_with_gradient = b.n_steps if a.from_hidden or b.ragged else 0
@@ -181,7 +186,7 @@ def rnn_layer_backward(number, record, about):
 
 
 @operation(BACKWARD)
-def gru_layer_backward(number, record, about):
+def gru_layer_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradients of nn.GRU."""
     a, b = carray(record, 1, BACKWARD)[0], carray(about, 1, BATCH)[0]
     n_with_gradient = b.n_steps if a.from_hidden or b.ragged else 0
@@ -207,7 +212,7 @@ def gru_layer_backward(number, record, about):
 
 
 @operation(BACKWARD)
-def lstm_layer_backward(number, record, about):
+def lstm_layer_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradients of nn.LSTM."""
     a, b = carray(record, 1, BACKWARD)[0], carray(about, 1, BATCH)[0]
     n_with_gradient = b.n_steps if a.from_hidden or b.ragged else 0
@@ -242,7 +247,7 @@ def lstm_layer_backward(number, record, about):
 
 
 @compiled_helper
-def _clear(array):
+def _clear(array: AnyArray) -> None:
     """Fill an array `(L, N, F)` with zeros."""
     for t in range(len(array)):
         for n in range(array.shape[1]):
@@ -255,7 +260,7 @@ LEARNED_STATE_BACKWARD = arguments("n_units", "grad_h", "grad_state")
 
 
 @operation(LEARNED_STATE_BACKWARD)
-def learned_state_backward(number, record, about):
+def learned_state_backward(number: Any, record: Any, about: Any) -> None:
     """Fill the gradient of a learned initial state."""
     a, b = carray(record, 1, LEARNED_STATE_BACKWARD)[0], carray(about, 1, BATCH)[0]
     grad_state = vector(number, a.grad_state, a.n_units)
@@ -271,7 +276,7 @@ COPY_UNITS = arguments(
 
 
 @operation(COPY_UNITS)
-def copy_units(number, record, about):
+def copy_units(number: Any, record: Any, about: Any) -> None:
     """Copy units of `x`, (L, N, x_columns), or add them, to those of `out`.
 
     They begin at `x_column` and at `out_column`. With `reversed` the valid steps of
