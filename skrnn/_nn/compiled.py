@@ -8,16 +8,27 @@ D directions (1 or 2), K outputs, R rows of the head (N, or L * N with an output
 time step).
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from ctypes import c_void_p, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 from torch.nn.modules import module as torch_modules
 from torch.nn.utils.parametrize import is_parametrized
 
+from skrnn._data.memory import FlatSequences
 from skrnn._kernels.availability import compiled_kernels
+from skrnn._nn.module import RecurrentModule
+from skrnn._typing import AnyArray
+
+if TYPE_CHECKING:
+    from skrnn._kernels.operations import Program
 
 
-def reason_not_compiled(module):
+def reason_not_compiled(module: RecurrentModule) -> str | None:
     """Return why a module cannot be run by compiled operations, None if it can.
 
     Parameters
@@ -52,7 +63,7 @@ def reason_not_compiled(module):
     return None
 
 
-def memory_layout(module):
+def memory_layout(module: RecurrentModule) -> list[int]:
     """Return where the parameters and the buffers of a module lie in memory.
 
     A program is valid as long as that, and `reason_not_compiled`, stay the same.
@@ -60,7 +71,7 @@ def memory_layout(module):
     return [t.data_ptr() for t in (*module.parameters(), *module.buffers())]
 
 
-def _has_hooks(part):
+def _has_hooks(part: Any) -> bool:
     return (
         part._forward_hooks
         or part._forward_pre_hooks
@@ -100,16 +111,16 @@ class CompiledNetwork:
 
     def __init__(
         self,
-        module,
-        sequences,
-        n_steps,
-        n_rows,
+        module: RecurrentModule,
+        sequences: FlatSequences,
+        n_steps: int,
+        n_rows: int,
         *,
-        training=False,
-        gradients=None,
-        rng=None,
-        initial_states=None,
-    ):
+        training: bool = False,
+        gradients: Any = None,
+        rng: Any = None,
+        initial_states: AnyArray | None = None,
+    ) -> None:
         self.module = module
         self.sequences = sequences
         self.n_steps = module.count_patches(n_steps)  # of the layers
@@ -128,29 +139,29 @@ class CompiledNetwork:
 
     # -- arrays
 
-    def _rows(self, *shape):
+    def _rows(self, *shape: int) -> AnyArray:
         return np.empty((self.n_rows, *shape), self.dtype)
 
-    def _steps(self, *shape):
+    def _steps(self, *shape: int) -> AnyArray:
         return np.empty((self.n_steps, self.n_rows, *shape), self.dtype)
 
-    def _input_steps(self, *shape):
+    def _input_steps(self, *shape: Any) -> AnyArray:
         return np.empty((self.n_input_steps, self.n_rows, *shape), self.dtype)
 
-    def _head_rows(self, n_columns):
+    def _head_rows(self, n_columns: int) -> AnyArray:
         return self._steps(n_columns) if self.per_step else self._rows(n_columns)
 
-    def _states(self, n_units):
+    def _states(self, n_units: int) -> AnyArray:
         """Return the states of all steps, with room for the initial state before."""
         with_initial = np.empty((self.n_steps + 1, self.n_rows, n_units), self.dtype)
         return with_initial[1:]
 
-    def _gradient(self, parameter):
+    def _gradient(self, parameter: Tensor) -> AnyArray:
         return self.gradients[id(parameter)]
 
     # -- forward
 
-    def forward(self):
+    def forward(self) -> Program:
         """Return the operations from the rows of a batch to `output`, (R, K)."""
         program = self.kernels.Program(self.dtype)
         self.inputs = x = self._read(program)
@@ -158,14 +169,15 @@ class CompiledNetwork:
             self._fill_lags(program)
         if self.module.patch_size > 1:
             x = self._join_steps(program, x)
-        self.layers = []  # of each layer, what its backward pass needs
+        # Of each layer, what its backward pass needs.
+        self.layers: list[tuple[Any, list[dict[str, Any]]]] = []
         for i in range(len(self.module.layers)):
             x = self._run_layer(program, i, x)
         self.hidden = x
         self._apply_head(program)
         return program
 
-    def _read(self, program):
+    def _read(self, program: Program) -> AnyArray:
         """Gather the inputs of the first layer, (L, N, F)."""
         module, flat = self.module, self.sequences
         normalization = flat.normalization
@@ -210,7 +222,7 @@ class CompiledNetwork:
             )
         return x
 
-    def _fill_lags(self, program):
+    def _fill_lags(self, program: Program) -> None:
         """Gather what the highway reads, from all time steps."""
         module = self.module
         self.lags = self._head_rows(module.highway.in_features)
@@ -228,7 +240,7 @@ class CompiledNetwork:
             lags=self.lags,
         )
 
-    def _join_steps(self, program, x):
+    def _join_steps(self, program: Program, x: AnyArray) -> AnyArray:
         """Return the patches, the time steps of the layers."""
         size, n_features = self.module.patch_size, x.shape[2]
         patches = self._steps(size * n_features)
@@ -242,7 +254,7 @@ class CompiledNetwork:
         )
         return patches
 
-    def _run_layer(self, program, i, x):
+    def _run_layer(self, program: Program, i: int, x: AnyArray) -> AnyArray:
         """Run a layer in all directions, and return its output, (L, N, D * H)."""
         module, layer = self.module, self.module.layers[i]
         n_inputs, n_units, mask = layer.input_size, layer.hidden_size, None
@@ -279,7 +291,7 @@ class CompiledNetwork:
             _copy(program, run["output"], both, n_units, to=column, is_reversed=d == 1)
         return both
 
-    def _cell_arrays(self, n_units):
+    def _cell_arrays(self, n_units: int) -> dict[str, Any]:
         """Return the arrays that a cell fills in one direction."""
         n_gates = {"rnn": 1, "gru": 3, "lstm": 4}[self.module.cell_type]
         steps = self._steps if self.training else self._rows
@@ -291,7 +303,15 @@ class CompiledNetwork:
             "saved": None if is_rnn else steps(n_units),
         }
 
-    def _set_initial_state(self, program, i, d, part, output, n_units):
+    def _set_initial_state(
+        self,
+        program: Program,
+        i: int,
+        d: int,
+        part: int,
+        output: AnyArray,
+        n_units: int,
+    ) -> None:
         module = self.module
         kind, source, column = self.kernels.ZEROS, None, 0
         if self.initial_states is not None:
@@ -310,7 +330,13 @@ class CompiledNetwork:
             column=column,
         )
 
-    def _drop_out(self, program, x, array, per_step):
+    def _drop_out(
+        self,
+        program: Program,
+        x: AnyArray,
+        array: Callable[[int], AnyArray],
+        per_step: bool,
+    ) -> tuple[AnyArray, AnyArray]:
         """Return x times the factors of dropout, and these."""
         n_columns = x.shape[-1]
         out, mask = array(n_columns), array(n_columns)
@@ -328,7 +354,7 @@ class CompiledNetwork:
         )
         return out, mask
 
-    def _apply_head(self, program):
+    def _apply_head(self, program: Program) -> None:
         """Pool, and fill `output` by the head and the highway."""
         module = self.module
         self.pooled = self.hidden
@@ -344,7 +370,7 @@ class CompiledNetwork:
         if module.highway is not None:
             self._linear(program, self.lags, module.highway, adds=True)
 
-    def _pool(self, program):
+    def _pool(self, program: Program) -> None:
         """Fill `pooled`, (N, module.n_pooled), side by side with 'concat'."""
         if self.module.pooling in ("last", "concat"):
             for d, run in enumerate(self.layers[-1][1]):
@@ -368,13 +394,15 @@ class CompiledNetwork:
                 column=column,
             )
 
-    def _pooled_columns(self):
+    def _pooled_columns(self) -> list[tuple[bool, int]]:
         """Return whether the mean, and where, for what is pooled over steps."""
         if self.module.pooling == "concat":
             return [(True, self.n_hidden), (False, 2 * self.n_hidden)]
         return {"mean": [(True, 0)], "max": [(False, 0)]}.get(self.module.pooling, [])
 
-    def _linear(self, program, x, layer, adds=False):
+    def _linear(
+        self, program: Program, x: AnyArray, layer: Any, adds: bool = False
+    ) -> None:
         program.add(
             "linear",
             per_step=self.per_step,
@@ -387,7 +415,7 @@ class CompiledNetwork:
             out=self.output,
         )
 
-    def save_states(self, program, states):
+    def save_states(self, program: Program, states: AnyArray) -> None:
         """Add copies of the last states of all rows to `(N, module.n_states)`.
 
         Of rows of one step and one direction.
@@ -400,7 +428,7 @@ class CompiledNetwork:
 
     # -- backward
 
-    def backward(self, grad_output):
+    def backward(self, grad_output: AnyArray) -> Program:
         """Return the operations from the gradient of `output` to those of all weights.
 
         To be carried out after those of `forward`.
@@ -414,7 +442,7 @@ class CompiledNetwork:
             self._multiply(program, grad_pooled, self.head_mask, self.per_step)
         if module.highway is not None:
             self._linear_backward(program, self.lags, module.highway, grad_output)
-        grad_hidden = grad_pooled if self.per_step else None
+        grad_hidden: Any = grad_pooled if self.per_step else None
         if not self.per_step and module.pooling != "last":
             grad_hidden = self._pool_backward(program, grad_pooled)
         for i in reversed(range(len(module.layers))):
@@ -432,7 +460,7 @@ class CompiledNetwork:
             )
         return program
 
-    def _pool_backward(self, program, grad_pooled):
+    def _pool_backward(self, program: Program, grad_pooled: AnyArray) -> Any:
         """Return the gradient of the outputs of the last layer, (L, N, D * H)."""
         n_columns, n_pooled = self.n_hidden, self.module.n_pooled
         grad_hidden = self._steps(n_columns)
@@ -462,7 +490,7 @@ class CompiledNetwork:
             )
         return grad_hidden
 
-    def _separate_steps(self, program, grad_patches):
+    def _separate_steps(self, program: Program, grad_patches: AnyArray) -> AnyArray:
         """Return the gradient of the inputs, of all time steps, (L, N, F)."""
         n_features = self.module.config.embedding_dim
         grad_x = self._input_steps(n_features)
@@ -476,7 +504,13 @@ class CompiledNetwork:
         )
         return grad_x
 
-    def _layer_backward(self, program, i, grad_hidden, grad_final):
+    def _layer_backward(
+        self,
+        program: Program,
+        i: int,
+        grad_hidden: Any,
+        grad_final: Any,
+    ) -> Any:
         """Return the gradient of the input of a layer, None if it is not needed.
 
         `grad_hidden` is that of its output, (L, N, D * H); if it is None, `grad_final`
@@ -484,7 +518,7 @@ class CompiledNetwork:
         """
         n_inputs, (mask, runs) = self.module.layers[i].input_size, self.layers[i]
         needs_grad_x = i > 0 or self.module.embedding is not None
-        grad_x = self._steps(n_inputs) if needs_grad_x else None
+        grad_x: Any = self._steps(n_inputs) if needs_grad_x else None
         for d in range(len(runs)):
             grad_run_x = grad_x
             if needs_grad_x and d == 1:
@@ -498,7 +532,15 @@ class CompiledNetwork:
             self._multiply(program, grad_x, mask, per_step=True)
         return grad_x
 
-    def _direction_backward(self, program, i, d, grad_hidden, grad_final, grad_x):
+    def _direction_backward(
+        self,
+        program: Program,
+        i: int,
+        d: int,
+        grad_hidden: Any,
+        grad_final: Any,
+        grad_x: Any,
+    ) -> None:
         """Fill the gradients of a layer in one direction, see `_layer_backward`."""
         module, runs = self.module, self.layers[i][1]
         layer, run, column = module.layers[i], runs[d], d * module.layers[i].hidden_size
@@ -549,7 +591,14 @@ class CompiledNetwork:
                         grad_state=gradient[part, d],
                     )
 
-    def _linear_backward(self, program, x, layer, grad_out, grad_x=None):
+    def _linear_backward(
+        self,
+        program: Program,
+        x: AnyArray,
+        layer: Any,
+        grad_out: AnyArray,
+        grad_x: Any = None,
+    ) -> None:
         program.add(
             "linear_backward",
             per_step=self.per_step,
@@ -563,7 +612,9 @@ class CompiledNetwork:
             grad_bias=self._gradient(layer.bias),
         )
 
-    def _multiply(self, program, x, factors, per_step):
+    def _multiply(
+        self, program: Program, x: AnyArray, factors: AnyArray, per_step: bool
+    ) -> None:
         program.add(
             "multiply",
             per_step=per_step,
@@ -574,8 +625,16 @@ class CompiledNetwork:
 
 
 def _copy(
-    program, x, out, n_units, column=0, to=0, *, is_reversed=False, adds=False
-):  # fmt: skip
+    program: Program,
+    x: AnyArray,
+    out: AnyArray,
+    n_units: int,
+    column: int = 0,
+    to: int = 0,
+    *,
+    is_reversed: bool = False,
+    adds: bool = False,
+) -> None:
     """Copy units of `(L, N, ...)`, with the steps of each row reversed on demand."""
     program.add(
         "copy_units",
@@ -591,10 +650,10 @@ def _copy(
     )
 
 
-def _array(tensor):
+def _array(tensor: Tensor) -> AnyArray:
     return tensor.detach().numpy()
 
 
-def _address(pointer):
+def _address(pointer: Any) -> int | None:
     """Return the address of a ctypes pointer, or of a ctypes function."""
     return cast(pointer, c_void_p).value

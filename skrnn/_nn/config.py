@@ -1,5 +1,7 @@
 """The description of a network, as plain data."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 N_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -69,7 +71,7 @@ class ModuleConfig:
 
     n_features: int
     n_outputs: int
-    hidden_sizes: tuple
+    hidden_sizes: tuple[int, ...]
     cell_type: str = "rnn"
     nonlinearity: str = "tanh"
     bidirectional: bool = False
@@ -80,11 +82,11 @@ class ModuleConfig:
     embedding_dim: int | None = None
     n_tokens: int = 0
     ar_order: int = 0
-    ar_columns: tuple = ()
+    ar_columns: tuple[int, ...] = ()
     dtype: str = "float32"
     input_dtype: str = "float32"
 
-    def state_shapes(self):
+    def state_shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """Return `{name: (shape, dtype)}` of the module's buffers and parameters.
 
         In the order of its `state_dict`, and without building it.
@@ -92,7 +94,7 @@ class ModuleConfig:
         n_directions = 2 if self.bidirectional else 1
         n_gates = N_GATES[self.cell_type]
         n_hidden = n_directions * self.hidden_sizes[-1]
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         if self.pooling == "attention":
             shapes["context"] = (n_hidden,)
         shapes["input_mean"] = shapes["input_scale"] = (self.n_features,)
@@ -125,5 +127,7 @@ class ModuleConfig:
         }
 
 
-def _linear_shapes(name, n_inputs, n_outputs):
+def _linear_shapes(
+    name: str, n_inputs: int, n_outputs: int
+) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (n_outputs, n_inputs), f"{name}.bias": (n_outputs,)}

@@ -1,5 +1,7 @@
 """Initial weights, drawn from a private generator."""
 
+from __future__ import annotations
+
 import torch
 from torch import nn
 
@@ -7,7 +9,7 @@ from skrnn._nn.layers import N_GATES
 
 
 @torch.no_grad()
-def initialize_layer(layer, generator):
+def initialize_layer(layer: nn.RNNBase, generator: torch.Generator) -> None:
     """Draw the weights of one recurrent layer.
 
     Input weights and biases are uniform in ±1/sqrt(H), as in torch. Recurrent weights
@@ -36,7 +38,7 @@ def initialize_layer(layer, generator):
 
 
 @torch.no_grad()
-def initialize_linear(layer, generator):
+def initialize_linear(layer: nn.Linear, generator: torch.Generator) -> None:
     """Draw the weights of a linear layer from the distribution of `nn.Linear`."""
     bound = layer.in_features**-0.5
     layer.weight.uniform_(-bound, bound, generator=generator)

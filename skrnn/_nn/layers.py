@@ -4,9 +4,14 @@ Legend of shapes: N rows of a batch, L time steps, H hidden units, G gates
 (1 for 'rnn', 3 for 'gru', 4 for 'lstm').
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -19,16 +24,16 @@ ROW_BLOCK = 16
 
 
 def recurrence(
-    cell_type,
-    nonlinearity,
-    x,
-    weights,
-    lengths=None,
-    reverse=False,
-    aligned=False,
-    state=None,
-    with_cell=False,
-):
+    cell_type: str,
+    nonlinearity: str,
+    x: Tensor,
+    weights: Any,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    aligned: bool = False,
+    state: tuple[Tensor, ...] | None = None,
+    with_cell: bool = False,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run one layer in one direction.
 
     Parameters
@@ -89,6 +94,7 @@ def recurrence(
         x, weights = pad_last(x), pad_weights(weights, N_GATES[cell_type])
         state = tuple(pad_last(part) for part in state)
     state = tuple(part[None].contiguous() for part in state)
+    c_n: Any
     if cell_type == "lstm" and with_cell and lengths is not None:
         c_n = _packed_lstm(x, weights, lengths, state)
     else:
@@ -96,7 +102,7 @@ def recurrence(
     # Time first and contiguous: otherwise torch chooses another matrix product for
     # sequences of one step.
     x = x.transpose(0, 1).contiguous()
-    flags = (True, 1, 0.0, False, False, False)  # biases, layers, ..., batch first
+    flags: Any = (True, 1, 0.0, False, False, False)  # biases, layers, ..., batch first
     if cell_type == "lstm":
         output, _, c_last = torch.lstm(x, state, weights, *flags)
         c_n = c_last[0] if c_n is None else c_n
@@ -115,7 +121,12 @@ def recurrence(
     return output, final
 
 
-def run_on_accelerator(layer, x, lengths, state=None):
+def run_on_accelerator(
+    layer: nn.RNNBase,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: Any = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a layer through torch's own module, packed where rows differ in length.
 
     On a GPU one call of the vendor's library is faster than anything written step by
@@ -137,7 +148,14 @@ def run_on_accelerator(layer, x, lengths, state=None):
     return output, state if isinstance(state, tuple) else (state,)
 
 
-def _run_compiled(run, x, weights, lengths, reverse, state):
+def _run_compiled(
+    run: Callable[..., tuple[Tensor, ...]],
+    x: Tensor,
+    weights: Sequence[Tensor],
+    lengths: Tensor | None,
+    reverse: bool,
+    state: tuple[Tensor, ...],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Return what `recurrence` does, from a compiled layer; `x` is already reversed."""
     x = x.transpose(0, 1).contiguous()
     output, h_n, *cells = run(x, *weights, *state)
@@ -149,7 +167,12 @@ def _run_compiled(run, x, weights, lengths, reverse, state):
     return reverse_valid(output, lengths) if reverse else output, final
 
 
-def _packed_lstm(x, weights, lengths, state):
+def _packed_lstm(
+    x: Tensor,
+    weights: Any,
+    lengths: Tensor,
+    state: tuple[Tensor, ...],
+) -> Tensor:
     """Return c of an LSTM after the last valid step of each row, `(N, H)`.
 
     torch returns c of the last step only, which is the last valid one of packed rows.
@@ -158,25 +181,25 @@ def _packed_lstm(x, weights, lengths, state):
         x, lengths.cpu(), batch_first=True, enforce_sorted=False
     )
     state = tuple(part[:, packed.sorted_indices] for part in state)
-    flags = (True, 1, 0.0, False, False)  # biases, layers, ..., bidirectional
+    flags: Any = (True, 1, 0.0, False, False)  # biases, layers, ..., bidirectional
     _, _, c_n = torch.lstm(packed.data, packed.batch_sizes, state, weights, *flags)
     return c_n[0][packed.unsorted_indices]
 
 
-def aligned_linear(x, weight, bias):
+def aligned_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return `x @ weight.T + bias`, see `aligned` of `recurrence`."""
     padding = -len(weight) % ROW_BLOCK
     weight, bias = pad_last(F.pad(weight, (0, 0, 0, padding))), pad_last(bias)
     return F.linear(pad_last(x), weight, bias)[..., : len(weight) - padding]
 
 
-def pad_last(x):
+def pad_last(x: Tensor) -> Tensor:
     """Pad the last axis with zeros to a multiple of `ROW_BLOCK`."""
     padding = -x.shape[-1] % ROW_BLOCK
     return F.pad(x, (0, padding)) if padding else x
 
 
-def pad_weights(weights, n_gates):
+def pad_weights(weights: Sequence[Tensor], n_gates: int) -> tuple[Tensor, ...]:
     """Pad a layer's features and units with zeros.
 
     With zero weights and biases every cell computes 0 from a state of 0, so that the
@@ -195,7 +218,7 @@ def pad_weights(weights, n_gates):
     return pad_last(weight_ih), pad_last(weight_hh), bias_ih, bias_hh
 
 
-def reverse_valid(x, lengths=None):
+def reverse_valid(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Reverse the valid steps of each row; the padding stays in place."""
     if lengths is None:
         return x.flip(1)
@@ -205,7 +228,7 @@ def reverse_valid(x, lengths=None):
     return x.gather(1, index[:, :, None].expand_as(x))
 
 
-def last_valid(output, lengths=None):
+def last_valid(output: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Return the last valid step of each row, `(N, H)`."""
     if lengths is None:
         return output[:, -1]

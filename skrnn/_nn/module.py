@@ -4,12 +4,19 @@ Legend of shapes: N rows of a batch, L time steps, F features, H hidden units,
 D directions (1 or 2), K outputs.
 """
 
-import torch
-from torch import nn
+from __future__ import annotations
 
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skrnn._nn.config import ModuleConfig
 from skrnn._nn.initialization import initialize_layer, initialize_linear
 from skrnn._nn.layers import aligned_linear, recurrence, run_on_accelerator
 from skrnn._nn.pooling import attend, pool
+from skrnn._nn.states import States
+from skrnn._typing import AnyArray
 
 
 class Uninitialized:
@@ -19,7 +26,7 @@ class Uninitialized:
     `initialize_linear` draw them from a private one.
     """
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Do nothing."""
 
 
@@ -63,7 +70,21 @@ class RecurrentModule(nn.Module):
         Generator of the initial weights, on the CPU.
     """
 
-    def __init__(self, config, *, dropout=0.0, generator):
+    input_mean: Tensor
+    input_scale: Tensor
+    noise: Any  # a `Noise`
+    layers: Any  # of torch's recurrent layers
+    other_columns: list[int]
+    # None unless the configuration has them.
+    embedding: Any
+    attention: Any
+    context: Any
+    learned_states: Any
+    highway: Any
+
+    def __init__(
+        self, config: ModuleConfig, *, dropout: float = 0.0, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.config = config
         self.cell_type = config.cell_type
@@ -95,7 +116,7 @@ class RecurrentModule(nn.Module):
 
     # -- construction
 
-    def _make_layers(self, generator):
+    def _make_layers(self, generator: torch.Generator) -> nn.ModuleList:
         config, layers = self.config, []
         options = {}
         if config.cell_type == "rnn":
@@ -115,11 +136,11 @@ class RecurrentModule(nn.Module):
             n_inputs = self.n_directions * hidden_size
         return nn.ModuleList(layers)
 
-    def _make_linear(self, n_inputs, n_outputs):
+    def _make_linear(self, n_inputs: int, n_outputs: int) -> Linear:
         """Return a linear layer with uninitialised weights."""
         return Linear(n_inputs, n_outputs, dtype=self._dtype)
 
-    def _make_embedding(self, generator):
+    def _make_embedding(self, generator: torch.Generator) -> nn.Embedding | None:
         config = self.config
         if config.embedding_dim is None:
             return None
@@ -128,7 +149,9 @@ class RecurrentModule(nn.Module):
         weight[:2] = 0.0  # padding, and unknown tokens
         return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=0)
 
-    def _make_attention(self, generator):
+    def _make_attention(
+        self, generator: torch.Generator
+    ) -> tuple[Linear | None, nn.Parameter | None]:
         """Return W and b, and the context vector u, of `attend`."""
         if self.pooling != "attention":
             return None, None
@@ -139,7 +162,7 @@ class RecurrentModule(nn.Module):
         context.uniform_(-bound, bound, generator=generator)
         return attention, nn.Parameter(context)
 
-    def _make_learned_states(self):
+    def _make_learned_states(self) -> nn.ParameterList | None:
         if self.initial_state != "learned":
             return None
         return nn.ParameterList(
@@ -147,7 +170,7 @@ class RecurrentModule(nn.Module):
             for hidden_size in self.config.hidden_sizes
         )
 
-    def _make_highway(self):
+    def _make_highway(self) -> Linear | None:
         """Return the linear highway; `start_at_linear_model` sets its weights."""
         if self.ar_order == 0:
             return None
@@ -157,7 +180,9 @@ class RecurrentModule(nn.Module):
         return self._make_linear(n_inputs, self.config.n_outputs)
 
     @torch.no_grad()
-    def start_at_linear_model(self, coefficients, intercept):
+    def start_at_linear_model(
+        self, coefficients: AnyArray | Tensor, intercept: AnyArray | Tensor
+    ) -> None:
         """Set the highway to a linear model, and the head to zero.
 
         Parameters
@@ -173,14 +198,19 @@ class RecurrentModule(nn.Module):
         self.head.weight.zero_()
         self.head.bias.zero_()
 
-    def set_scaling(self, mean, scale):
+    def set_scaling(self, mean: AnyArray, scale: AnyArray) -> None:
         """Set the mean and the scale of each feature, arrays of shape (F,)."""
         self.input_mean.copy_(torch.as_tensor(mean))
         self.input_scale.copy_(torch.as_tensor(scale))
 
     # -- forward pass
 
-    def forward(self, values, lengths=None, states=None):
+    def forward(
+        self,
+        values: Tensor,
+        lengths: Tensor | None = None,
+        states: States | None = None,
+    ) -> Tensor:
         """Compute the raw outputs of a padded batch `(N, L, F)`.
 
         They are `(N, K)`, or `(N, L, K)` for an output per step. `states` are the
@@ -191,7 +221,7 @@ class RecurrentModule(nn.Module):
         hidden, states = self.run_layers(patches, n_patches, states)
         return self.compute_output(hidden, states, inputs, lengths)
 
-    def encode_inputs(self, values):
+    def encode_inputs(self, values: Tensor) -> Tensor:
         """Standardise the features, in the dtype of the data.
 
         Or look up the vectors of token ids: `(N, L, embedding_dim)`.
@@ -201,11 +231,13 @@ class RecurrentModule(nn.Module):
         x = (values - self.input_mean) / self.input_scale
         return x.to(self.head.weight.dtype)
 
-    def count_patches(self, n_steps):
+    def count_patches(self, n_steps: Any) -> Any:
         """Return how many steps the layers run over, for numbers of steps of X."""
         return (n_steps + self.patch_size - 1) // self.patch_size
 
-    def join_steps(self, x, lengths=None):
+    def join_steps(
+        self, x: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Join `patch_size` consecutive steps each to patches.
 
         The first step is repeated in front of rows that are no multiple long, so that
@@ -242,7 +274,13 @@ class RecurrentModule(nn.Module):
         patches = patches.reshape(n, -1, size * x.shape[2])
         return patches, None if lengths is None else n_patches
 
-    def run_layers(self, x, lengths=None, states=None, with_cell=False):
+    def run_layers(
+        self,
+        x: Tensor,
+        lengths: Tensor | None = None,
+        states: States | None = None,
+        with_cell: bool = False,
+    ) -> tuple[Tensor, States]:
         """Run all layers over `(N, L, F)`, patches if there are.
 
         Returns
@@ -265,7 +303,13 @@ class RecurrentModule(nn.Module):
             finals.append(final)
         return x, finals
 
-    def compute_output(self, hidden, states, inputs, lengths=None):
+    def compute_output(
+        self,
+        hidden: Any,
+        states: States,
+        inputs: Tensor,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
         """Compute the raw outputs from the output and the state of the last layer.
 
         The highway reads `inputs`, from `encode_inputs`, with `lengths` of its rows;
@@ -283,7 +327,7 @@ class RecurrentModule(nn.Module):
             lags = lags[:, -hidden.shape[1] :]
         return output + self._apply_linear(self.highway, lags)
 
-    def _pool(self, hidden, states, lengths):
+    def _pool(self, hidden: Tensor, states: States, lengths: Tensor | None) -> Tensor:
         if self.pooling == "attention":
             return self.attend(hidden, lengths)[0]
         if self.pooling in ("mean", "max"):
@@ -294,7 +338,7 @@ class RecurrentModule(nn.Module):
         others = [pool(hidden, lengths, name) for name in ("mean", "max")]
         return torch.cat([last, *others], dim=1)
 
-    def highway_inputs(self, x, lengths=None):
+    def highway_inputs(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return what the highway reads, `(N, ar_order * columns + others)`.
 
         These are the last `ar_order` steps of `ar_columns`, and the last step of all
@@ -314,7 +358,9 @@ class RecurrentModule(nn.Module):
         lagged = recent[:, :, self.ar_columns].flatten(1)
         return torch.cat([lagged, recent[:, -1, self.other_columns]], dim=1)
 
-    def attend(self, hidden, lengths=None):
+    def attend(
+        self, hidden: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         r"""Return the mean over steps by learned weights, and the weights.
 
         :math:`a_t \propto \exp(u^T \tanh(W h_t + b))` over the valid steps.
@@ -336,7 +382,7 @@ class RecurrentModule(nn.Module):
 
     # -- states
 
-    def initial_states(self, n):
+    def initial_states(self, n: int) -> States | None:
         """Return the initial states of n rows, None for zeros."""
         if self.initial_state == "learned":
             return [
@@ -360,27 +406,27 @@ class RecurrentModule(nn.Module):
         return None
 
     @property
-    def n_states(self):
+    def n_states(self) -> int:
         """Number of units of all states, of all layers and directions."""
         sizes = self.config.hidden_sizes
         return sum(sizes) * self.n_directions * self.n_parts
 
     @property
-    def n_parts(self):
+    def n_parts(self) -> int:
         """Number of states of a layer and direction: h, and c of an LSTM."""
         return 2 if self.cell_type == "lstm" else 1
 
-    def state_column(self, layer, direction, part):
+    def state_column(self, layer: int, direction: int, part: int) -> int:
         """Return where h (part 0) or c (part 1) begins among the `n_states` units."""
         sizes = self.config.hidden_sizes
         before = sum(sizes[:layer]) * self.n_directions * self.n_parts
         return before + (direction * self.n_parts + part) * sizes[layer]
 
-    def _state_columns(self, layer, part):
+    def _state_columns(self, layer: int, part: int) -> list[int]:
         directions = range(self.n_directions)
         return [self.state_column(layer, d, part) for d in directions]
 
-    def zero_states(self, n):
+    def zero_states(self, n: int) -> States:
         """Return states of zeros for n rows."""
         weight = self.head.weight
         return [
@@ -393,16 +439,23 @@ class RecurrentModule(nn.Module):
 
     # -- parts of the forward pass
 
-    def _apply_linear(self, layer, x):
+    def _apply_linear(self, layer: nn.Linear, x: Tensor) -> Tensor:
         if self._is_aligned(x):
             return aligned_linear(x, layer.weight, layer.bias)
         return layer(x)
 
-    def _is_aligned(self, x):
+    def _is_aligned(self, x: Tensor) -> bool:
         """Whether to compute as `aligned` of `recurrence` says: in prediction."""
         return not self.training and x.device.type == "cpu"
 
-    def _run_layer(self, layer, x, lengths, state, with_cell):
+    def _run_layer(
+        self,
+        layer: nn.RNNBase,
+        x: Tensor,
+        lengths: Tensor | None,
+        state: tuple[Tensor, ...] | None,
+        with_cell: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the output `(N, L, D * H)` and the last state, each `(D, N, H)`."""
         if x.device.type != "cpu":
             return run_on_accelerator(layer, x, lengths, state)
@@ -424,7 +477,7 @@ class RecurrentModule(nn.Module):
         output = outputs[0] if len(runs) == 1 else torch.cat(outputs, dim=-1)
         return output, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
-    def _drop(self, x):
+    def _drop(self, x: Tensor) -> Tensor:
         """Return x with dropout, in training."""
         if not self.training or self.dropout == 0.0:
             return x

@@ -5,8 +5,15 @@ that both draw the same numbers. On an accelerator they come from torch's genera
 the device.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
+
+from skrnn._typing import AnyArray
 
 
 class Noise:
@@ -21,7 +28,7 @@ class Noise:
         Where the numbers are needed.
     """
 
-    def __init__(self, seed, device):
+    def __init__(self, seed: int, device: torch.device) -> None:
         self.device = torch.device(device)
         if self.device.type == "cpu":
             seeds = np.random.SeedSequence(seed).spawn(2)
@@ -29,7 +36,7 @@ class Noise:
         else:
             self.generator = torch.Generator(self.device).manual_seed(seed)
 
-    def mask(self, x, dropout):
+    def mask(self, x: Tensor, dropout: float) -> Tensor:
         """Return the factors of dropout for `x`, 0 or 1 / (1 - dropout).
 
         For `(N, L, ...)` they are drawn step by step, as compiled training does.
@@ -43,7 +50,7 @@ class Noise:
             mask = mask.div_(1 - dropout)
         return mask if x.ndim < 3 else mask.transpose(0, 1)
 
-    def normal(self, n_rows, n_columns, dtype):
+    def normal(self, n_rows: int, n_columns: int, dtype: torch.dtype) -> Tensor:
         """Return standard normal numbers, `(n_rows, n_columns)`."""
         if self.device.type == "cpu":
             drawn = self.for_states.standard_normal((n_rows, n_columns))
@@ -52,14 +59,14 @@ class Noise:
             generator=self.generator
         )
 
-    def state(self):
+    def state(self) -> list[Any] | AnyArray:
         """Return the state of the generators as plain data and arrays."""
         if self.device.type == "cpu":
             generators = (self.for_dropout, self.for_states)
             return [generator.bit_generator.state for generator in generators]
         return self.generator.get_state().cpu().numpy().copy()
 
-    def set_state(self, state):
+    def set_state(self, state: list[Any] | AnyArray) -> None:
         """Continue from what `state` returned on a device of the same type.
 
         What comes from another device is left alone: its numbers cannot be continued.

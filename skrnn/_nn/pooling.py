@@ -4,12 +4,15 @@ Sums over steps are running sums: a plain sum adds in an order that depends on L
 that the result for a row would depend on the padding.
 """
 
+from __future__ import annotations
+
 import torch
+from torch import Tensor
 
 from skrnn._nn.layers import last_valid
 
 
-def pool(hidden, lengths, pooling):
+def pool(hidden: Tensor, lengths: Tensor | None, pooling: str) -> Tensor:
     """Pool the hidden states of the valid steps by their 'mean' or 'max'."""
     if pooling == "mean":
         total = last_valid(hidden.cumsum(dim=1), lengths)
@@ -20,7 +23,9 @@ def pool(hidden, lengths, pooling):
     return hidden.amax(dim=1)
 
 
-def attend(hidden, scores, lengths=None):
+def attend(
+    hidden: Tensor, scores: Tensor, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the mean of the hidden states, weighted by a softmax of their scores.
 
     Parameters
@@ -47,6 +52,6 @@ def attend(hidden, scores, lengths=None):
     return pooled, exp_scores / total
 
 
-def padding_mask(hidden, lengths):
+def padding_mask(hidden: Tensor, lengths: Tensor) -> Tensor:
     """Return a mask `(N, L)`, True for the padding after the valid steps."""
     return torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]

@@ -1,10 +1,23 @@
 """Checks of initial states that users pass."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import numpy as np
 import torch
+from torch import Tensor
+
+from skrnn._typing import AnyArray
+
+if TYPE_CHECKING:
+    from skrnn._nn.module import RecurrentModule
+
+# The states of all layers: `(h,)` or `(h, c)`, each of shape (D, N, H).
+States: TypeAlias = list[tuple[Tensor, ...]]
 
 
-def check_states(h_0, module, n):
+def check_states(h_0: Any, module: RecurrentModule, n: int) -> States:
     """Validate initial states, and return them in the form that the module takes.
 
     Parameters
@@ -47,7 +60,9 @@ def check_states(h_0, module, n):
     ]
 
 
-def _check_part(part, module, n, name):
+def _check_part(
+    part: Any, module: RecurrentModule, n: int, name: str
+) -> list[AnyArray]:
     """Return h_0 or c_0 as one array per layer."""
     sizes = [layer.hidden_size for layer in module.layers]
     n_directions = 2 if module.bidirectional else 1
