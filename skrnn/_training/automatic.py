@@ -3,9 +3,13 @@
 The reasons for each rule, and what was measured, are in benchmarks/README.md.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
+
+from skrnn._typing import IntArray
 
 # Sequences that are typically longer than LONG steps are read in about N_PATCHES
 # patches, and pooled over all of these: a recurrent network that reads out its last
@@ -17,12 +21,12 @@ LONG, N_PATCHES = 40, 20
 EPOCHS, MAX_EPOCHS, MIN_STEPS = 60, 120, 240
 
 
-def are_long(n_steps):
+def are_long(n_steps: IntArray) -> bool:
     """Whether sequences of these numbers of steps are typically long."""
     return bool(np.median(n_steps) > LONG)
 
 
-def choose_patch_size(n_steps):
+def choose_patch_size(n_steps: IntArray) -> int:
     """Return how many time steps enter the layers as one.
 
     Parameters
@@ -37,7 +41,7 @@ def choose_patch_size(n_steps):
     return math.ceil(np.median(n_steps) / N_PATCHES) if are_long(n_steps) else 1
 
 
-def choose_pooling(n_steps):
+def choose_pooling(n_steps: IntArray) -> str:
     """Return how the time steps are pooled: 'last', or 'concat' for long sequences.
 
     Parameters
@@ -52,7 +56,7 @@ def choose_pooling(n_steps):
     return "concat" if are_long(n_steps) else "last"
 
 
-def choose_max_epochs(n_steps, batch_size):
+def choose_max_epochs(n_steps: IntArray, batch_size: int) -> int:
     """Return the number of epochs.
 
     Parameters

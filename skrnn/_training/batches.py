@@ -1,13 +1,24 @@
 """Batches: data sets, the order of their rows, and length buckets."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterator
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
 from skorch.dataset import Dataset
+from torch import Tensor
 
+from skrnn._data.samples import EncodedSamples
+from skrnn._data.sequences import Sequences
 from skrnn._data.step_targets import StepValues
 from skrnn._devices import numpy_dtype
+from skrnn._typing import AnyArray, FloatArray, IntArray
+
+# Inputs and encoded targets.
+Batch: TypeAlias = tuple[dict[str, Tensor], Tensor]
 
 # For batches of rows that differ in length: the share of padding that is accepted, the
 # rows it is estimated on, and the number of batches below which rows are mixed more.
@@ -43,20 +54,20 @@ class SequenceDataset(Dataset):
 
     def __init__(
         self,
-        samples,
-        rows,
+        samples: EncodedSamples,
+        rows: IntArray,
         *,
-        dtype,
-        input_dtype,
-        device,
-        resident=None,
-    ):
+        dtype: torch.dtype,
+        input_dtype: torch.dtype,
+        device: torch.device,
+        resident: bool | None = None,
+    ) -> None:
         targets, weights = samples.targets, samples.weights
         self.sequences = sequences = samples.sequences
         self.rows = rows
         self.input_dtype = numpy_dtype(input_dtype)
         self.device = device
-        self.resident = None
+        self.resident: ResidentSequences | None = None
         if resident is None:
             size = len(rows) * sequences.longest * sequences.n_features
             fits = size * self.input_dtype.itemsize <= RESIDENT_BYTES
@@ -64,7 +75,9 @@ class SequenceDataset(Dataset):
         if resident:
             self.resident = ResidentSequences(sequences, rows, input_dtype, device)
         self.per_step = isinstance(targets, StepValues)
-        self.targets, self.weights = targets[rows], None
+        # `StepValues` with a target per time step, or else tensors.
+        self.targets: Any = targets[rows]
+        self.weights: Any = None
         if weights is not None or (self.per_step and sequences.lengths is not None):
             self.weights = relative_weights(self.targets, weights, rows)
         if self.per_step:
@@ -79,28 +92,28 @@ class SequenceDataset(Dataset):
         if self.weights is not None:
             self.weights = torch.as_tensor(self.weights).to(device, dtype)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)
 
     @property
-    def lengths(self):
+    def lengths(self) -> IntArray | None:
         """Steps of each row in a batch, None if all have the same number."""
         if self.sequences.lengths is None:
             return None
         return self.sequences.n_batch_steps()[self.rows]
 
     @property
-    def X(self):  # read by skorch's scoring callbacks
+    def X(self) -> Self:  # read by skorch's scoring callbacks
         """The data set itself, which the net can predict."""
         return self
 
     @property
-    def y(self):
+    def y(self) -> AnyArray:
         """The encoded targets; those of time steps in one column."""
         return self.targets.flat if self.per_step else self.targets.cpu().numpy()
 
     @property
-    def flat_weights(self):
+    def flat_weights(self) -> FloatArray:
         """The weight of each row or time step, as float64; ones without weights."""
         weights = self.weights
         if weights is None:
@@ -108,11 +121,11 @@ class SequenceDataset(Dataset):
         weights = weights.flat if self.per_step else weights.cpu().numpy()
         return weights.astype(np.float64)
 
-    def __getitem__(self, position):
+    def __getitem__(self, position: int) -> tuple[dict[str, Tensor], Tensor]:
         inputs, targets = self.batch(torch.tensor([position]))
         return {key: value[0] for key, value in inputs.items()}, targets[0]
 
-    def batch(self, positions):
+    def batch(self, positions: Tensor) -> Batch:
         """Return `(inputs, targets)` for a tensor of positions in this data set."""
         if self.resident is not None:
             values, lengths = self.resident.take(positions)
@@ -157,7 +170,13 @@ class ResidentSequences:
         The device.
     """
 
-    def __init__(self, sequences, rows, dtype, device):
+    def __init__(
+        self,
+        sequences: Sequences,
+        rows: IntArray,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
         steps = sequences.n_batch_steps()[rows]
         shape = len(rows), int(steps.max()), sequences.n_features
         self.values = torch.zeros(shape, dtype=dtype, device=device)
@@ -169,7 +188,7 @@ class ResidentSequences:
             first, last = int(part[0]), int(part[-1])
             self.values[first : last + 1, : values.shape[1]] = torch.from_numpy(values)
 
-    def take(self, positions):
+    def take(self, positions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return `(values, lengths)` as `Sequences.take` does, on the device."""
         index = positions.to(self.values.device, non_blocking=True)
         if self.lengths is None:
@@ -182,7 +201,9 @@ class ResidentSequences:
         return values, lengths.to(values.device, non_blocking=True)
 
 
-def relative_weights(targets, weights, rows):
+def relative_weights(
+    targets: AnyArray | StepValues, weights: Any, rows: IntArray
+) -> AnyArray | StepValues:
     """Return the weights of some rows relative to the mean of a row, see `get_loss`.
 
     The weights of the time steps of a row sum to 1 in the mean over rows.
@@ -215,21 +236,27 @@ class Batches:
         that a batch needs little padding. See `choose_pool_size`.
     """
 
-    def __init__(self, dataset, batch_size, generator=None, pool=1):
+    def __init__(
+        self,
+        dataset: SequenceDataset,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        pool: int = 1,
+    ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.generator = generator
         self.pool = pool
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(len(self.dataset) / self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         order, bounds = self.order_and_bounds()
         for positions in torch.from_numpy(order).split(np.diff(bounds).tolist()):
             yield self.dataset.batch(positions)
 
-    def order_and_bounds(self):
+    def order_and_bounds(self) -> tuple[IntArray, IntArray]:
         """Return the rows of all batches in a new order, and where batches begin.
 
         Returns
@@ -261,7 +288,7 @@ class Batches:
         return order[np.repeat(first - bounds[:-1], sizes) + np.arange(n)], bounds
 
 
-def choose_pool_size(lengths, batch_size):
+def choose_pool_size(lengths: IntArray, batch_size: int) -> int:
     """Return the smallest number of batches to sort by length together.
 
     Random batches train best, and batches of equal lengths need no padding. The result
@@ -301,14 +328,14 @@ def choose_pool_size(lengths, batch_size):
         pool = min(2 * pool, largest)
 
 
-def valid_steps(x, lengths=None):
+def valid_steps(x: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Return the valid steps of a batch `(N, L, ...)`, concatenated: `(S, ...)`."""
     if lengths is None:
         return x.flatten(0, 1)
     return x[torch.arange(x.shape[1], device=x.device) < lengths[:, None]]
 
 
-def _cast(values, dtype):
+def _cast(values: StepValues, dtype: torch.dtype) -> StepValues:
     """Return floating `StepValues` in the precision of the network."""
     if values.flat.dtype.kind != "f":
         return values

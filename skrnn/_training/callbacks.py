@@ -1,10 +1,13 @@
 """Callbacks of the net: early stopping, the plateau schedule, and the progress bar."""
 
+from __future__ import annotations
+
 import math
 import signal
 from collections import deque
 from copy import deepcopy
 from opcode import opname
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,11 +34,15 @@ class EarlyStopping(Callback):
         Smallest improvement, in units of the loss.
     """
 
-    def __init__(self, patience, tol):
+    best_loss_: float
+    best_epoch_: int | None
+    best_weights_: dict[str, torch.Tensor] | None
+
+    def __init__(self, patience: int, tol: float) -> None:
         self.patience = patience
         self.tol = tol
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Reset; with a highway the weights before training count as epoch 0."""
         self.best_loss_ = math.inf
         self.best_epoch_ = self.best_weights_ = None
@@ -44,7 +51,7 @@ class EarlyStopping(Callback):
         self.reference_ = self.best_loss_
         self.misses_ = 0
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights if they are the best, else count the epoch as a miss."""
         loss = net.history[-1]["valid_loss"]
         self._keep(net, loss)
@@ -56,16 +63,17 @@ class EarlyStopping(Callback):
         if self.misses_ >= self.patience:
             raise StopTraining
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` continues from."""
         names = ("best_loss_", "best_epoch_", "best_weights_", "reference_", "misses_")
         return {name: getattr(self, name) for name in names}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
-        vars(self).update(state)
+        # mypy takes `vars` for that of a class.
+        vars(self).update(state)  # type: ignore[attr-defined]
 
-    def _keep(self, net, loss):
+    def _keep(self, net: Any, loss: float) -> None:
         if loss < self.best_loss_:
             self.best_loss_ = loss
             self.best_epoch_ = len(net.history)
@@ -73,7 +81,7 @@ class EarlyStopping(Callback):
                 name: value.clone() for name, value in net.module_.state_dict().items()
             }
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the best weights."""
         if self.best_weights_ is not None:
             net.module_.load_state_dict(self.best_weights_)
@@ -89,25 +97,25 @@ class PlateauSchedule(Callback):
         Epochs to wait.
     """
 
-    def __init__(self, patience=5):
+    def __init__(self, patience: int = 5) -> None:
         self.patience = patience
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Create torch's schedule for the optimiser of the net."""
         self.schedule_ = torch.optim.lr_scheduler.ReduceLROnPlateau(
             net.optimizer_, factor=0.5, patience=self.patience
         )
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Pass on the validation loss if there is one, else the training loss."""
         row = net.history[-1]
         self.schedule_.step(row.get("valid_loss", row["train_loss"]))
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` continues from."""
         return self.schedule_.state_dict()
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` returned."""
         self.schedule_.load_state_dict(state)
 
@@ -121,16 +129,16 @@ class ProgressBar(Callback):
         Text before the bar.
     """
 
-    def __init__(self, description):
+    def __init__(self, description: str) -> None:
         self.description = description
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Draw the empty bar."""
         from tqdm import tqdm
 
         self.bar_ = tqdm(total=net.max_epochs, desc=self.description, unit="epoch")
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Advance the bar by one epoch."""
         losses = {
             name: f"{net.history[-1][key]:.4g}"
@@ -140,17 +148,17 @@ class ProgressBar(Callback):
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
 
-    def skip(self, n_epochs):
+    def skip(self, n_epochs: int) -> None:
         """Count epochs that were trained before this process started."""
         self.bar_.initial = self.bar_.n = n_epochs
         self.bar_.refresh()
 
-    def close(self):
+    def close(self) -> None:
         """Close the bar at its current position."""
         if hasattr(self, "bar_"):
             self.bar_.close()
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""
         self.close()
 
@@ -217,7 +225,7 @@ def _ignores_batches(callback):
 def is_raised_by_callback(interrupt):
     """Whether a raise statement other than a signal handler's caused the interrupt."""
     handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
-    trace = interrupt.__traceback__
+    trace: Any = interrupt.__traceback__
     while trace.tb_next is not None:
         trace = trace.tb_next
         if trace.tb_frame.f_code is handler:

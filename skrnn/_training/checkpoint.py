@@ -1,5 +1,7 @@
 """Checkpoints: a fit that was killed resumes where its last file was written."""
 
+from __future__ import annotations
+
 import os
 import time
 from contextlib import suppress
@@ -8,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from numbers import Integral, Real
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import skorch.callbacks
@@ -15,6 +18,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skrnn._compat import Interval, validate_parameter_constraints
+from skrnn._data.samples import Samples
 from skrnn._data.step_targets import StepValues
 from skrnn._training.callbacks import ProgressBar
 from skrnn._training.fingerprint import fingerprint
@@ -25,7 +29,11 @@ from skrnn._training.state_file import (
     temporary_path,
     write_state,
 )
+from skrnn._typing import Estimator, FilePath
 from skrnn._warnings import warn_user
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 FORMAT = 1  # of the files; a change makes earlier ones unknown
 SUFFIX = ".checkpoint"
@@ -107,14 +115,19 @@ class Checkpoint(Callback):
     }
 
     def __init__(
-        self, directory, *, every_n_epochs=1, min_seconds=1.0, keep_finished=False
-    ):
+        self,
+        directory: FilePath,
+        *,
+        every_n_epochs: int = 1,
+        min_seconds: float = 1.0,
+        keep_finished: bool = False,
+    ) -> None:
         self.directory = directory
         self.every_n_epochs = every_n_epochs
         self.min_seconds = min_seconds
         self.keep_finished = keep_finished
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         _, *options = signature(type(self)).parameters.values()
         given = [
             f", {option.name}={getattr(self, option.name)!r}"
@@ -124,16 +137,22 @@ class Checkpoint(Callback):
         return f"Checkpoint({self.directory!r}{''.join(given)})"
 
 
-def without_checkpoints(callbacks):
+def without_checkpoints(callbacks: list[Any] | None) -> list[Any]:
     """Return the callbacks, or (name, callback) tuples, but for `Checkpoint`."""
     return [cb for cb in callbacks or [] if not isinstance(_unnamed(cb), Checkpoint)]
 
 
-def _unnamed(callback):
+def _unnamed(callback: Any) -> Any:
     return callback[1] if isinstance(callback, tuple) else callback
 
 
-def open_checkpoint(estimator, samples, external, continuing, device):
+def open_checkpoint(
+    estimator: Estimator,
+    samples: Samples,
+    external: Samples | None,
+    continuing: bool,
+    device: torch.device,
+) -> CheckpointFiles | None:
     """Return the files of a fit, or None if it has no `Checkpoint`.
 
     Parameters
@@ -175,7 +194,7 @@ def open_checkpoint(estimator, samples, external, continuing, device):
     return CheckpointFiles(checkpoint, folder, key)
 
 
-def _check_parameters(estimator, checkpoints):
+def _check_parameters(estimator: Estimator, checkpoints: list[Checkpoint]) -> None:
     name = type(estimator).__name__
     if len(checkpoints) > 1:
         raise ValueError(
@@ -205,7 +224,7 @@ def _check_parameters(estimator, checkpoints):
             )
 
 
-def _check_folder(folder, key):
+def _check_folder(folder: Path, key: str) -> None:
     """Create a folder, and raise an OSError if files cannot be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +241,13 @@ def _check_folder(folder, key):
         ) from error
 
 
-def _fit_key(estimator, samples, external, continuing, device):
+def _fit_key(
+    estimator: Estimator,
+    samples: Samples,
+    external: Samples | None,
+    continuing: bool,
+    device: torch.device,
+) -> str:
     """Return what distinguishes a fit from all others, as a text."""
     parameters = estimator.get_params(deep=False)
     start = None
@@ -258,14 +283,14 @@ def _fit_key(estimator, samples, external, continuing, device):
         ) from error
 
 
-def _with_array(samples):
+def _with_array(samples: Samples) -> Samples:
     """Return samples whose y, which users pass in many forms, is an array."""
     if isinstance(samples.y, StepValues):
         return samples
     return replace(samples, y=np.asarray(samples.y))
 
 
-def _version(package):
+def _version(package: str) -> str | None:
     with suppress(PackageNotFoundError):
         return version(package)
     return None
@@ -294,11 +319,11 @@ class CheckpointFiles:
     key: str
     part: str = ""
 
-    def of_part(self, part):
+    def of_part(self, part: str) -> CheckpointFiles:
         """Return the files of a part of the fit."""
         return replace(self, part=f"{self.part}-{part}")
 
-    def callback(self):
+    def callback(self) -> CheckpointFile:
         """Return the callback that writes and restores the net of this part."""
         return CheckpointFile(
             self.folder / f"{self.key}{self.part}{SUFFIX}",
@@ -307,7 +332,7 @@ class CheckpointFiles:
             self.checkpoint.min_seconds,
         )
 
-    def finish(self):
+    def finish(self) -> None:
         """Remove what a finished fit does not need."""
         pattern = f"{self.key}*"
         if self.checkpoint.keep_finished:
@@ -334,25 +359,27 @@ class CheckpointFile(Callback):
         As in `Checkpoint`.
     """
 
-    def __init__(self, path, key, every_n_epochs, min_seconds):
+    def __init__(
+        self, path: Path, key: str, every_n_epochs: int, min_seconds: float
+    ) -> None:
         self.path = path
         self.key = key
         self.every_n_epochs = every_n_epochs
         self.min_seconds = min_seconds
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net: RecurrentNet, **kwargs: Any) -> None:
         """Remember how many epochs were trained before, and the time."""
         self.n_before_ = len(net.history)
         self.last_time_ = time.monotonic()
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: RecurrentNet, **kwargs: Any) -> None:
         """Write the state, unless it is too early, or the last epoch."""
         n_epochs = len(net.history) - self.n_before_
         is_due = time.monotonic() - self.last_time_ >= self.min_seconds
         if n_epochs % self.every_n_epochs == 0 and is_due and n_epochs < net.max_epochs:
             self.write(net, net.max_epochs - n_epochs)
 
-    def write(self, net, epochs_left=0):
+    def write(self, net: RecurrentNet, epochs_left: int = 0) -> None:
         """Write the state of a net after a complete epoch.
 
         Parameters
@@ -389,7 +416,7 @@ class CheckpointFile(Callback):
             ) from error
         self.last_time_ = time.monotonic()
 
-    def restore(self, net):
+    def restore(self, net: RecurrentNet) -> int:
         """Continue from the file, if there is one.
 
         Parameters
@@ -417,7 +444,7 @@ class CheckpointFile(Callback):
                 callback.skip(len(net.history) - self.n_before_)
         return state["epochs_left"]
 
-    def _read(self):
+    def _read(self) -> dict[str, Any] | None:
         """Return the state in the file, None without one that can be used."""
         try:
             state = read_state(self.path)

@@ -5,23 +5,32 @@ The network, the loss and Adam become a program of compiled operations, see
 and so do the moments of the optimiser.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from skrnn._data.memory import read_rows
 from skrnn._data.step_targets import unwrap_target
 from skrnn._kernels.availability import compiled_kernels
 from skrnn._kernels.calls import CallSplitter
 from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
+from skrnn._training.batches import Batches, SequenceDataset
 from skrnn._training.optimizers import ADAM_TYPES
 from skrnn._training.parallel import ParallelProgram, choose_threads
+from skrnn._typing import AnyArray, Target
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 NOISE_ROWS = 2**12  # rows whose random initial states are drawn together
 
 
-def reason_for_torch(net):
+def reason_for_torch(net: RecurrentNet) -> str | None:
     """Return why compiled training is not possible, None if it is.
 
     Parameters
@@ -52,13 +61,15 @@ def reason_for_torch(net):
     return _reason_of_optimizer(net.optimizer_, list(module.parameters()))
 
 
-def _is_trained(parameter):
+def _is_trained(parameter: Tensor) -> bool:
     return parameter.requires_grad and not (
         parameter._backward_hooks or parameter._post_accumulate_grad_hooks
     )
 
 
-def _reason_of_optimizer(optimizer, parameters):
+def _reason_of_optimizer(
+    optimizer: torch.optim.Optimizer, parameters: list[Tensor]
+) -> str | None:
     if type(optimizer) not in ADAM_TYPES:
         return "the optimizer is not Adam or AdamW"
     (*others, group) = optimizer.param_groups
@@ -92,7 +103,7 @@ class CompiledEngine:
 
     name = "compiled"
 
-    def __init__(self, net):
+    def __init__(self, net: RecurrentNet) -> None:
         self.net = net
         self.flat = FlatParameters(net.module_)
         self.adam = AdamState(net.optimizer_, self.flat)
@@ -110,14 +121,14 @@ class CompiledEngine:
         self.validation = self.validation_set = self.validation_rows = None
         self.calls, self.validation_calls = CallSplitter(), CallSplitter()
 
-    def _options(self):
+    def _options(self) -> list[Any]:
         """Return what the program was made for."""
         net, group = self.net, self.net.optimizer_.param_groups[0]
         names = ("betas", "eps", "weight_decay", "decoupled_weight_decay")
         options = [group[name] for name in names]
         return [net.max_grad_norm, net.module_.dropout, net.batch_size, *options]
 
-    def is_valid(self):
+    def is_valid(self) -> bool:
         """Whether the programs still work on the parameters and the optimiser."""
         return (
             self.layout == memory_layout(self.net.module_)
@@ -126,7 +137,7 @@ class CompiledEngine:
             and self.options == self._options()
         )
 
-    def train_epoch(self, batches):
+    def train_epoch(self, batches: Batches) -> float:
         """Train on batches, and return the sum of losses over rows.
 
         Parameters
@@ -160,7 +171,7 @@ class CompiledEngine:
             )
         return total
 
-    def evaluate(self, batches):
+    def evaluate(self, batches: Batches) -> float:
         """Return the sum of losses over the rows of the validation data."""
         if self.validation is None or self.validation_set is not batches.dataset:
             self.validation_set = batches.dataset
@@ -176,12 +187,12 @@ class CompiledEngine:
             )
         return total
 
-    def close(self):
+    def close(self) -> None:
         """End the threads of training."""
         if isinstance(self.training, ParallelProgram):
             self.training.close()
 
-    def finish_epoch(self):
+    def finish_epoch(self) -> None:
         """Leave gradients and the state of the optimiser as torch would."""
         self.flat.export_gradients()
         # Also after Ctrl-C, which is noticed when a call has ended.
@@ -190,7 +201,7 @@ class CompiledEngine:
 
     # -- the program
 
-    def _make_training(self):
+    def _make_training(self) -> Any:
         """Return the program that trains, in as many threads as pay for it."""
         net, dataset, reader = self.net, self.net.training_, self.training_rows
         most_steps = int(dataset.sequences.n_batch_steps()[dataset.rows].max())
@@ -238,7 +249,7 @@ class CompiledEngine:
             program = program + update
         return program.compile(n_rows)
 
-    def _draw_states(self, n_rows):
+    def _draw_states(self, n_rows: int) -> None:
         """Draw the random initial states of the rows of a call."""
         if self.noise is not None:
             module = self.net.module_
@@ -246,7 +257,13 @@ class CompiledEngine:
             self.noise[:n_rows] = drawn.numpy()
 
 
-def add_loss(program, target, dataset, network, grad_output):
+def add_loss(
+    program: Any,
+    target: Target,
+    dataset: SequenceDataset,
+    network: CompiledNetwork,
+    grad_output: AnyArray,
+) -> None:
     """Add the loss of a batch to a program, after the forward pass of a network.
 
     Parameters
@@ -267,6 +284,7 @@ def add_loss(program, target, dataset, network, grad_output):
         Gets its gradient.
     """
     target, per_step = unwrap_target(target), dataset.per_step
+    targets: Any
     targets, weights, start = dataset.targets, dataset.weights, None
     if per_step:
         start = targets.starts.astype(np.int64)
@@ -299,7 +317,9 @@ def add_loss(program, target, dataset, network, grad_output):
     )
 
 
-def add_adam(program, flat, adam, max_norm):
+def add_adam(
+    program: Any, flat: FlatParameters, adam: AdamState, max_norm: float | None
+) -> None:
     """Add a step of Adam to a program, with the gradient clipped to a norm.
 
     Parameters
@@ -341,7 +361,7 @@ class FlatParameters:
         Its parameters are moved into the flat tensor.
     """
 
-    def __init__(self, module):
+    def __init__(self, module: nn.Module) -> None:
         self.parameters = list(module.parameters())
         with torch.no_grad():
             self.values = torch.cat([p.reshape(-1) for p in self.parameters])
@@ -352,7 +372,7 @@ class FlatParameters:
         self.array, self.gradient_array = self.values.numpy(), self.gradient.numpy()
         self.gradient_arrays = self.views(self.gradient_array)
 
-    def split(self, flat):
+    def split(self, flat: Tensor) -> list[Tensor]:
         """Return views of a tensor like `values`, in the shape of each parameter."""
         sizes = [p.numel() for p in self.parameters]
         return [
@@ -360,14 +380,14 @@ class FlatParameters:
             for part, p in zip(flat.split(sizes), self.parameters, strict=True)
         ]
 
-    def views(self, array):
+    def views(self, array: AnyArray) -> dict[int, AnyArray]:
         """Return views of an array like `values`, by the `id` of each parameter."""
         views = self.split(torch.from_numpy(array))
         return {
             id(p): view.numpy() for p, view in zip(self.parameters, views, strict=True)
         }
 
-    def export_gradients(self):
+    def export_gradients(self) -> None:
         """Give the parameters copies of their gradients, which others may keep."""
         copies = self.split(self.gradient.clone())
         for parameter, gradient in zip(self.parameters, copies, strict=True):
@@ -386,7 +406,7 @@ class AdamState:
         The parameters.
     """
 
-    def __init__(self, optimizer, flat):
+    def __init__(self, optimizer: torch.optim.Optimizer, flat: FlatParameters) -> None:
         self.optimizer, self.flat = optimizer, flat
         self.group = optimizer.param_groups[0]
         self.n_steps = 0
@@ -400,9 +420,10 @@ class AdamState:
                 self.n_steps = int(state["step"])
                 mean.copy_(state["exp_avg"])
                 square.copy_(state["exp_avg_sq"])
-        self.n_synced_steps = None  # the state of the optimiser is not ours yet
+        # None as long as the state of the optimiser is not ours.
+        self.n_synced_steps: int | None = None
 
-    def is_attached(self, optimizer):
+    def is_attached(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether nobody has replaced the optimiser, or its state."""
         if self.optimizer is not optimizer or optimizer.param_groups[0] is not (
             self.group
@@ -419,7 +440,7 @@ class AdamState:
             )
         )
 
-    def sync(self):
+    def sync(self) -> None:
         """Give the optimiser the moments and the number of steps."""
         self.n_synced_steps = self.n_steps
         for parameter, mean, square in zip(

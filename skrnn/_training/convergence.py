@@ -1,19 +1,28 @@
 """A warning about training that has not learned anything."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skrnn._data.step_targets import unwrap_target
+from skrnn._training.batches import SequenceDataset
 from skrnn._training.callbacks import EarlyStopping
+from skrnn._typing import Target
 from skrnn._warnings import warn_user
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 MIN_EPOCHS = 20  # after fewer, a loss may still be that of the initial weights
 MIN_LOSS = 0.01  # of a constant; where it is lower, there is nothing to learn
 MARGIN = 1.02  # a loss is the mean over an epoch, in which the weights changed
 
 
-def warn_if_not_converged(net, dataset):
+def warn_if_not_converged(net: RecurrentNet, dataset: SequenceDataset) -> None:
     """Warn if the training loss is no better than that of the best constant.
 
     Parameters
@@ -40,7 +49,7 @@ def warn_if_not_converged(net, dataset):
         )
 
 
-def constant_loss(target, dataset):
+def constant_loss(target: Target, dataset: SequenceDataset) -> float:
     """Return the mean loss of the best constant output, weighted as in training.
 
     Parameters

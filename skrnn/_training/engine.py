@@ -7,14 +7,23 @@ as an operation of autograd. `StatefulEngine` is a `TorchEngine` for `tbptt_step
 `initial_state='carry'`.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 from skrnn._training.compiled import CompiledEngine, reason_for_torch
 from skrnn._training.torch_engine import TorchEngine
 from skrnn._training.truncated import StatefulEngine
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
+
+Engine: TypeAlias = CompiledEngine | TorchEngine
 
 logger = logging.getLogger("skrnn")
 
@@ -26,7 +35,7 @@ ANNOUNCEMENT = (
 )
 
 
-def choose_engine(net, previous=None):
+def choose_engine(net: RecurrentNet, previous: Engine | None = None) -> Engine:
     """Return the engine for the next batches of a net.
 
     It is called at the start of each epoch, and before each batch where callbacks
@@ -57,7 +66,7 @@ def choose_engine(net, previous=None):
 
 
 @contextmanager
-def compilation_announced(verbose):
+def compilation_announced(verbose: int) -> Iterator[None]:
     """Print a line if the body takes longer than loading compiled functions does."""
     if not verbose:
         yield
@@ -71,12 +80,12 @@ def compilation_announced(verbose):
         timer.cancel()
 
 
-def _announce_compilation():
+def _announce_compilation() -> None:
     from tqdm import tqdm
 
     tqdm.write(ANNOUNCEMENT, file=sys.stderr)  # above a progress bar
 
 
-def _close(engine):
+def _close(engine: Engine | None) -> None:
     if isinstance(engine, CompiledEngine):
         engine.close()

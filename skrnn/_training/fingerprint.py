@@ -1,18 +1,22 @@
 """The SHA-256 of parameters and data: equal for equal values, in any process."""
 
+from __future__ import annotations
+
 import copyreg
 import hashlib
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 import torch
 
 from skrnn._data.sequences import CHUNK_BYTES
+from skrnn._typing import AnyArray
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
-def fingerprint(value):
+def fingerprint(value: Any) -> bytes:
     """Return the SHA-256 of a value, in which arrays count by their content.
 
     Other objects count by what pickle would store of them, classes and functions by
@@ -51,7 +55,7 @@ def fingerprint(value):
     return _of_object(value)
 
 
-def _of_array(array):
+def _of_array(array: AnyArray) -> bytes:
     digest = hashlib.sha256(f"array {array.dtype.str} {array.shape}".encode())
     if array.ndim == 0:
         array = array[None]
@@ -62,14 +66,14 @@ def _of_array(array):
     return digest.digest()
 
 
-def _of_name(value):
+def _of_name(value: Any) -> bytes:
     """Return the digest of the name of a class or function."""
     if "<" in value.__qualname__:  # <lambda>, or <locals> of a function
         raise TypeError(f"{value!r} cannot be imported by its name")
     return _sha256("name", f"{value.__module__}.{value.__qualname__}")
 
 
-def _of_object(value):
+def _of_object(value: object) -> bytes:
     reduce = copyreg.dispatch_table.get(type(value))  # first, as in pickle
     reduced = reduce(value) if reduce else value.__reduce_ex__(2)
     if isinstance(reduced, str):  # a name in its module
@@ -78,7 +82,7 @@ def _of_object(value):
     return _sha256("object", *map(fingerprint, (*reduced[:3], items)))
 
 
-def _sha256(*parts):
+def _sha256(*parts: str | bytes) -> bytes:
     digest = hashlib.sha256()
     for part in parts:
         part = part.encode() if isinstance(part, str) else part

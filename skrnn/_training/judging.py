@@ -1,10 +1,14 @@
 """How much of a network's correction of a linear model to keep, by cross-validation."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from skrnn._data.scaling import standard_deviation
+from skrnn._typing import AnyArray, FloatArray
 
 # Candidates of the shrinkage factor: 0 is the linear model, 1 the trained network.
 SHRINKAGE_FACTORS = np.linspace(0, 1, 101)
@@ -37,13 +41,13 @@ class FoldResult:
         From raw outputs to predictions in the units of y.
     """
 
-    curve: list
+    curve: list[float]
     rows: np.ndarray
     weights: np.ndarray
     losses: np.ndarray
     linear: np.ndarray
     correction: np.ndarray
-    decode: object
+    decode: Callable[[AnyArray], AnyArray]
 
 
 class Judgement:
@@ -63,7 +67,7 @@ class Judgement:
         a fold.
     """
 
-    def __init__(self, results):
+    def __init__(self, results: list[FoldResult]) -> None:
         self.results = results
         # A single fold is the rule for many rows, of which there must be no copy.
         losses = results[0].losses
@@ -76,7 +80,7 @@ class Judgement:
         curves = [result.curve[:n_epochs] for result in results]
         self.mean_curve = np.average(curves, axis=0, weights=sizes).tolist()
 
-    def errors(self, y, power):
+    def errors(self, y: AnyArray, power: int) -> AnyArray:
         """Return the error of each validation row, in units of y.
 
         Parameters
@@ -98,7 +102,12 @@ class Judgement:
         return np.hstack(errors)
 
 
-def is_better(errors, others, weights, group_weights=None):
+def is_better(
+    errors: AnyArray,
+    others: AnyArray,
+    weights: FloatArray,
+    group_weights: AnyArray | None = None,
+) -> bool:
     """Return whether errors are lower than others, beyond their standard error.
 
     Parameters
@@ -120,7 +129,7 @@ def is_better(errors, others, weights, group_weights=None):
     return bool(gain > 0 and gain**2 > variance)
 
 
-def shrinkage_factor(losses, weights):
+def shrinkage_factor(losses: AnyArray, weights: FloatArray) -> float:
     r"""Return how much of the network's correction of the linear model to keep.
 
     The factor with the lowest loss on rows that were not trained on, shrunk by the

@@ -5,7 +5,11 @@ errors on rows that are left out say whether y continues the target columns at a
 in which form.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +17,9 @@ from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.sequences import Sequences
 from skrnn._training.judging import is_better
-from skrnn._training.linear_model import LinearProblem
+from skrnn._training.linear_model import LinearProblem, Part
 from skrnn._training.plan import LinearChoice
+from skrnn._typing import AnyArray, IntArray
 
 MIN_ROWS = 10  # with fewer different rows, chance decides
 # 'last' has the same linear models as 'difference', and cannot be streamed.
@@ -33,7 +38,15 @@ EXACT = 1e-10  # relative error of a linear model that leaves nothing but roundi
 PART_VALUES = 2**20  # of windows that are read at once
 
 
-def choose_linear(sequences, y, rows, weights, columns, window_norm, ar_order):
+def choose_linear(
+    sequences: Sequences,
+    y: AnyArray,
+    rows: IntArray,
+    weights: AnyArray | None,
+    columns: list[int],
+    window_norm: str | None,
+    ar_order: Any,
+) -> list[LinearChoice]:
     """Choose the normalisation and the order of the highway.
 
     Parameters
@@ -81,7 +94,7 @@ def choose_linear(sequences, y, rows, weights, columns, window_norm, ar_order):
         for name in candidates
     }
     errors = {name: fit.error for name, fit in fits.items()}
-    best = min(errors, key=errors.get)
+    best = min(errors, key=errors.get)  # type: ignore[arg-type]
     # The windows of a straight line are all the same once normalised, y is not.
     numbers = targets.take(rows)
     constant = LinearProblem(lambda: [(np.zeros((len(rows), 0)), numbers, weights)])
@@ -91,7 +104,7 @@ def choose_linear(sequences, y, rows, weights, columns, window_norm, ar_order):
     if n_distinct < MIN_ROWS or not errors[best] < constant.constant_errors().sum():
         return [LinearChoice(fixed_norm, fixed_order)]
 
-    def choice(name):
+    def choice(name: str | None) -> LinearChoice:
         order = fits[name].order if ar_order == "auto" else ar_order
         return LinearChoice(name, order, is_sufficient=is_sufficient)
 
@@ -123,7 +136,9 @@ class Targets:
     units: np.ndarray
     outputs: np.ndarray
 
-    def take(self, rows, reference=None):
+    def take(
+        self, rows: IntArray, reference: tuple[AnyArray, AnyArray] | None = None
+    ) -> AnyArray:
         """Return the targets of rows `(n, K)`, normalised by their windows."""
         targets = self.y[rows][:, self.outputs]
         if reference is None:
@@ -134,7 +149,7 @@ class Targets:
         with np.errstate(over="ignore"):  # such a model is not chosen
             return (targets - location) / scale
 
-    def error_scale(self, rows, reference):
+    def error_scale(self, rows: IntArray, reference: Any) -> AnyArray:
         """Return by what errors of targets that windows have scaled are multiplied.
 
         They are then in units of the deviation of y.
@@ -142,7 +157,7 @@ class Targets:
         with np.errstate(over="ignore"):  # such a model is not chosen
             return self._of_outputs(reference[1][rows]) / self.units[self.outputs]
 
-    def _of_outputs(self, values):
+    def _of_outputs(self, values: AnyArray) -> AnyArray:
         """Return what belongs to the outputs, of one column for all or one for each."""
         return values[:, self.outputs] if values.shape[1] > 1 else values
 
@@ -173,8 +188,15 @@ class WindowFit:
     """
 
     def __init__(
-        self, sequences, targets, rows, weights, columns, window_norm, order=0
-    ):
+        self,
+        sequences: Sequences,
+        targets: Targets,
+        rows: IntArray,
+        weights: AnyArray,
+        columns: list[int],
+        window_norm: str | None,
+        order: int = 0,
+    ) -> None:
         normalizer = WindowNormalizer(window_norm, columns)
         normalizer.fit(sequences, rows, weights)
         self.sequences = normalizer.normalize(sequences)
@@ -194,7 +216,7 @@ class WindowFit:
         with np.errstate(over="ignore"):
             self.error = np.average(self.row_errors, weights=self.problem.weights)
 
-    def try_units(self):
+    def try_units(self) -> tuple[bool, float]:
         """Add nonlinear functions of the lags, units of a network of random weights.
 
         Returns
@@ -222,7 +244,7 @@ class WindowFit:
         directions = rng.standard_normal((n_inputs, n_units)) / np.sqrt(n_inputs)
         offsets = rng.standard_normal(n_units) / 2
 
-        def parts_with_units():
+        def parts_with_units() -> Iterator[Part]:
             for inputs, targets, weights in self._parts():
                 inputs = (inputs - mean) / unit
                 units = np.tanh(inputs @ directions + offsets)
@@ -240,7 +262,7 @@ class WindowFit:
                 is_sufficient = False
         return is_sufficient, best
 
-    def _parts(self):
+    def _parts(self) -> Iterator[Part]:
         """Yield lags, targets and weights of rows, part by part."""
         sequences, rows = self.sequences, self.rows
         size = max(1, PART_VALUES // (int(sequences.longest) * sequences.n_features))
@@ -250,7 +272,7 @@ class WindowFit:
             targets = self.targets.take(rows[part], self.reference)
             yield inputs, targets, self.weights[part]
 
-    def _lags(self, rows):
+    def _lags(self, rows: IntArray) -> AnyArray:
         """Return the last values of the target columns, and the last of others."""
         values, lengths = self.sequences.take(rows, np.float64)
         others = sorted(set(range(values.shape[2])) - set(self.columns))

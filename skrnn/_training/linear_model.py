@@ -3,9 +3,18 @@
 Legend of shapes: n rows, P inputs, K targets.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+
+from skrnn._typing import AnyArray
+
+# Inputs, targets and weights of some rows.
+Part: TypeAlias = tuple[AnyArray, AnyArray, AnyArray]
 
 # Penalties of the Ridge regression for each row, in standardised units: hardly any for
 # many rows, a strong one where there are hardly more rows than inputs.
@@ -34,7 +43,7 @@ class LinearModel:
     errors: np.ndarray
     row_errors: np.ndarray
 
-    def predict(self, inputs):
+    def predict(self, inputs: AnyArray) -> AnyArray:
         """Return the targets of inputs, `(n, K)`."""
         return inputs @ self.coefficients.T + self.intercept
 
@@ -62,9 +71,11 @@ class LinearProblem:
     """
 
     @np.errstate(over="ignore", invalid="ignore")  # see `solve`
-    def __init__(self, parts):
+    def __init__(self, parts: Callable[[], Iterable[Part]]) -> None:
         self.parts = parts
-        self.shift, self.total, products = None, 0.0, 0.0
+        self.shift: Any = None
+        self.total = 0.0
+        products: Any = 0.0
         hashes, weights = [], []
         for inputs, targets, part_weights in parts():
             if not len(inputs):
@@ -87,19 +98,21 @@ class LinearProblem:
         self.covariance = products[:-1, :-1] / self.total - np.outer(moved, moved)
 
     @property
-    def variances(self):
+    def variances(self) -> AnyArray:
         """Of the targets, `(K,)`."""
         return np.diag(self.covariance)[self.n_inputs :]
 
     @property
-    def unit(self):
+    def unit(self) -> float:
         """The root of the mean variance of the inputs."""
         inputs = np.diag(self.covariance)[: self.n_inputs]
         variance = inputs.mean() if len(inputs) else 0.0
         return float(np.sqrt(variance)) if variance > 0 else 1.0  # rounding: below 0
 
     @np.errstate(over="ignore", invalid="ignore")
-    def solve(self, input_scale=None, error_scale=None):
+    def solve(
+        self, input_scale: AnyArray | None = None, error_scale: AnyArray | None = None
+    ) -> LinearModel:
         """Fit a Ridge regression, its penalty chosen by leave-one-out errors.
 
         The penalty is proportional to the number of rows, as the loss is, and to the
@@ -142,7 +155,7 @@ class LinearProblem:
         intercept = self.mean[n_inputs:] - coefficients @ self.mean[:n_inputs]
         return LinearModel(coefficients, intercept, means[best], errors[best])
 
-    def _constant(self):
+    def _constant(self) -> LinearModel:
         """Return the mean of the targets as a model, whose errors are not known."""
         n_targets = len(self.mean) - self.n_inputs
         return LinearModel(
@@ -152,9 +165,10 @@ class LinearProblem:
             np.full((len(self.weights), n_targets), np.inf),
         )
 
-    def constant_errors(self):
+    def constant_errors(self) -> AnyArray:
         """Return the leave-one-out errors of the mean of each target, `(K,)`."""
-        errors, first = 0.0, 0
+        errors: Any = 0.0
+        first = 0
         for _, targets, weights in self.parts():
             left = 1 - self.group_weights[first : first + len(targets)] / self.total
             first += len(targets)
@@ -164,7 +178,9 @@ class LinearProblem:
             errors = errors + weights @ gaps**2
         return errors / self.total
 
-    def _errors(self, basis, shares, coefficients):
+    def _errors(
+        self, basis: AnyArray, shares: AnyArray, coefficients: AnyArray
+    ) -> AnyArray:
         """Return the squared error of each row if it is left out, `(penalties, n, K)`.
 
         `basis` is that of the eigenvectors, `(P, P)`; there, `coefficients` are
@@ -187,7 +203,7 @@ class LinearProblem:
         return errors
 
 
-def hash_rows(rows):
+def hash_rows(rows: AnyArray) -> AnyArray:
     """Return a number for each row of float64 that equal rows share, `(n,)`."""
     factors = np.random.default_rng(0).integers(1, 2**63, rows.shape[1], np.uint64)
     bits = np.ascontiguousarray(rows + 0.0).view(np.uint64)  # 0.0 and -0.0 are equal

@@ -6,14 +6,24 @@ that the network learns a correction of the linear model. Cross-validation then 
 how much of this correction to keep.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from skrnn._data.step_targets import unwrap_target
-from skrnn._training.batches import CHUNK_ROWS, valid_steps
+from skrnn._training.batches import CHUNK_ROWS, SequenceDataset, valid_steps
 from skrnn._training.judging import SHRINKAGE_FACTORS, shrinkage_factor
-from skrnn._training.linear_model import LinearProblem
+from skrnn._training.linear_model import LinearModel, LinearProblem, Part
+from skrnn._typing import AnyArray
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 
 class LinearStart:
@@ -26,11 +36,11 @@ class LinearStart:
     net : RecurrentNet
     """
 
-    def __init__(self, net):
+    def __init__(self, net: RecurrentNet) -> None:
         self.net = net
         self.module = net.module_
 
-    def fit(self, dataset):
+    def fit(self, dataset: SequenceDataset) -> Self:
         """Fit the linear model and set the highway to it.
 
         Parameters
@@ -53,7 +63,7 @@ class LinearStart:
         self.set_model(weight, bias)
         return self
 
-    def set_model(self, weight, bias):
+    def set_model(self, weight: AnyArray | Tensor, bias: AnyArray | Tensor) -> None:
         """Set the linear model, of raw outputs: `(K, n_inputs)` and `(K,)`."""
         head = self.module.head
         self.weight, self.bias = (
@@ -64,7 +74,7 @@ class LinearStart:
             self.initial_head = head.weight.clone(), head.bias.clone()
             self.module.start_at_linear_model(self.weight, self.bias)
 
-    def for_nets(self, nets):
+    def for_nets(self, nets: list[RecurrentNet]) -> list[LinearStart]:
         """Return this start and equal ones, one for each net, of which it has one."""
         starts = [self]
         for net in nets[1:]:
@@ -80,7 +90,7 @@ class LinearStart:
         return start
 
     @torch.no_grad()
-    def release_head(self):
+    def release_head(self) -> None:
         """Set the head back to its initial weights, if `fit` set it to zero.
 
         A plain RNN whose head starts at zero hardly learns even functions of its input,
@@ -92,13 +102,15 @@ class LinearStart:
             self.module.head.weight.copy_(weight)
             self.module.head.bias.copy_(bias)
 
-    def _residuals(self, dataset, model):
+    def _residuals(
+        self, dataset: SequenceDataset, model: LinearModel
+    ) -> Iterator[tuple[AnyArray, AnyArray]]:
         """Yield the residuals of a linear model and the weights, part by part."""
         for inputs, targets, weights in self._parts(dataset):
             yield targets - model.predict(inputs), weights
 
     @torch.no_grad()
-    def _parts(self, dataset):
+    def _parts(self, dataset: SequenceDataset) -> Iterator[Part]:
         """Yield what the highway gets, the targets and the weights, in float64.
 
         Of the rows, or time steps, of positive weight, part by part.
@@ -121,14 +133,16 @@ class LinearStart:
                 weights[positive],
             )
 
-    def _inputs(self, x, lengths):
+    def _inputs(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return what the linear model reads, `(N, n_inputs)`; none of a constant."""
         if self.module.highway is None:
             return x.new_empty(len(x), 0)
         return self.module.highway_inputs(x, lengths)
 
     @torch.no_grad()
-    def corrections(self, dataset):
+    def corrections(
+        self, dataset: SequenceDataset
+    ) -> tuple[AnyArray, AnyArray, AnyArray]:
         """Return the outputs of the linear model, and what the network adds.
 
         Parameters
@@ -161,7 +175,7 @@ class LinearStart:
         )
         return linear, correction, losses
 
-    def factor_of(self, dataset):
+    def factor_of(self, dataset: SequenceDataset) -> float:
         """Return the shrinkage factor by the rows that the net was trained on.
 
         For a training that was interrupted: after a few epochs, what the network adds
@@ -171,7 +185,7 @@ class LinearStart:
         return shrinkage_factor(losses, dataset.flat_weights)
 
     @torch.no_grad()
-    def shrink(self, factor):
+    def shrink(self, factor: float) -> None:
         """Multiply the network's correction of the linear model by a factor."""
         module = self.module
         module.head.weight.mul_(factor)

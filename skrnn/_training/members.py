@@ -1,18 +1,29 @@
 """Training of the members of an ensemble, several at a time."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skrnn._devices import limited_threads
 
+if TYPE_CHECKING:
+    from skrnn._training.batches import SequenceDataset
+    from skrnn._training.linear_start import LinearStart
+    from skrnn._training.net import RecurrentNet
+
+Result = TypeVar("Result")
+
 WAIT_SECONDS = 0.2
 
 
-def member_seeds(seed, n_members):
+def member_seeds(seed: int, n_members: int) -> list[int]:
     """Return the seed of each member; the first is that of a single network."""
     others = check_random_state(seed).randint(np.iinfo(np.int32).max, size=n_members)
     return [seed, *map(int, others[1:])]
@@ -45,7 +56,11 @@ def train_members(nets, train, valid, starts, tasks, n_threads):
     run_jobs(jobs, n_threads, stopping.set)
 
 
-def run_jobs(jobs, n_threads, stop=None):
+def run_jobs(
+    jobs: Sequence[Callable[[], Result]],
+    n_threads: int,
+    stop: Callable[[], object] | None = None,
+) -> list[Result]:
     """Return the results of functions that are run in threads of their own.
 
     Several jobs take one thread each, so that the results do not depend on the number
@@ -83,6 +98,6 @@ def run_jobs(jobs, n_threads, stop=None):
                 raise
 
 
-def _run_in_one_thread(job):
+def _run_in_one_thread(job: Callable[[], Result]) -> Result:
     with limited_threads(1):
         return job()

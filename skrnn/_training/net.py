@@ -4,20 +4,27 @@ skorch's loop over epochs stays; what happens inside an epoch is the engine's, s
 `engine.py`.
 """
 
+from __future__ import annotations
+
 import math
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.dataset import unpack_data
-from torch import nn
+from torch import Tensor, nn
 
+from skrnn._data.samples import EncodedSamples
 from skrnn._data.step_targets import unwrap_target
+from skrnn._nn.config import ModuleConfig
 from skrnn._nn.module import RecurrentModule
 from skrnn._nn.noise import Noise
 from skrnn._training.batches import (
+    Batch,
     Batches,
     SequenceDataset,
     choose_pool_size,
@@ -32,13 +39,27 @@ from skrnn._training.callbacks import (
 )
 from skrnn._training.checkpoint import CheckpointFile
 from skrnn._training.compiled import CompiledEngine
+from skrnn._training.config import TrainingConfig
 from skrnn._training.engine import choose_engine
 from skrnn._training.optimizers import optimizer_options
 from skrnn._training.schedules import learning_rates
 from skrnn._training.state import export_state, import_state
+from skrnn._typing import AnyArray, IntArray, Target
+
+if TYPE_CHECKING:
+    import threading
+
+    from skrnn._training.linear_start import LinearStart
 
 
-def build_net(module_config, config, target, device, seed=0, callbacks=None):
+def build_net(
+    module_config: ModuleConfig,
+    config: TrainingConfig,
+    target: Target,
+    device: torch.device,
+    seed: int = 0,
+    callbacks: list[Any] | None = None,
+) -> RecurrentNet:
     """Return an initialised net with new weights.
 
     Parameters
@@ -96,11 +117,11 @@ class RowLoss(nn.Module):
         Has `row_loss`.
     """
 
-    def __init__(self, target):
+    def __init__(self, target: Target) -> None:
         super().__init__()
         self.target = target
 
-    def forward(self, output, target):
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return losses `(N,)`, or of each time step `(N, L)`."""
         return self.target.row_loss(output, target)
 
@@ -132,17 +153,28 @@ class RecurrentNet(NeuralNet):
         Parameters of `skorch.NeuralNet`.
     """
 
+    target: Any
+    # During training; None before and after.
+    engine_: Any
+    training_: Any
+    validation_: Any
+    stopping_: Any
+    lr_table_: Any
+    epoch_start_: Any
+    checkpoint_: CheckpointFile | None
+    engine_name_: str | None
+
     def __init__(
         self,
-        module,
-        target,
+        module: RecurrentModule,
+        target: Target,
         *,
-        seed=0,
-        max_grad_norm=None,
-        lr_schedule=None,
-        tbptt_steps=None,
-        **options,
-    ):
+        seed: int = 0,
+        max_grad_norm: float | None = None,
+        lr_schedule: str | None = None,
+        tbptt_steps: int | None = None,
+        **options: Any,
+    ) -> None:
         self.target = target
         self.seed = seed
         self.max_grad_norm = max_grad_norm
@@ -157,11 +189,11 @@ class RecurrentNet(NeuralNet):
 
     # -- construction
 
-    def get_default_callbacks(self):
+    def get_default_callbacks(self) -> list[Any]:
         """Return none: `run_single_epoch` records the losses."""
         return []
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Initialise all components and the private random generators."""
         super().initialize()
         self.order_generator_ = torch.Generator().manual_seed(self.seed)
@@ -173,21 +205,21 @@ class RecurrentNet(NeuralNet):
         self.keeps_epochs = self.is_restored_ = False  # after Ctrl-C
         return self
 
-    def is_stopped(self):
+    def is_stopped(self) -> bool:
         """Return whether the event that `train` was given is set."""
         return self.stopping_ is not None and self.stopping_.is_set()
 
-    def raise_if_stopped(self):
+    def raise_if_stopped(self) -> None:
         """End training if the event that `train` was given is set."""
         if self.is_stopped():
             raise StopTraining
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # The buffers of an engine belong to the parameters of this net, not of a copy.
         names = ("engine_", "stopping_", "task_", "epoch_start_")
         return super().__getstate__() | dict.fromkeys(names)
 
-    def make_dataset(self, samples, rows):
+    def make_dataset(self, samples: EncodedSamples, rows: IntArray) -> SequenceDataset:
         """Return rows of encoded samples in the precision of the module."""
         return SequenceDataset(
             samples,
@@ -260,7 +292,9 @@ class RecurrentNet(NeuralNet):
             self.stopping_ = self.task_ = self.epoch_start_ = None
         return self
 
-    def _prepare_training(self, dataset, validation):
+    def _prepare_training(
+        self, dataset: SequenceDataset, validation: SequenceDataset | None
+    ) -> None:
         self.training_, self.validation_ = dataset, validation
         files = (cb for _, cb in self.callbacks_ if isinstance(cb, CheckpointFile))
         self.checkpoint_ = next(files, None)
@@ -281,7 +315,7 @@ class RecurrentNet(NeuralNet):
             for prefix in ("train", "valid")
         }
 
-    def _resume(self):
+    def _resume(self) -> int:
         """Continue from a checkpoint, if there is one, and return the epochs left."""
         if self.checkpoint_ is None:
             return self.max_epochs
@@ -290,11 +324,11 @@ class RecurrentNet(NeuralNet):
         self.engine_ = None
         return epochs_left
 
-    def _close_engine(self):
+    def _close_engine(self) -> None:
         if isinstance(self.engine_, CompiledEngine):
             self.engine_.close()
 
-    def _drop_incomplete_epoch(self):
+    def _drop_incomplete_epoch(self) -> bool:
         """Drop the last epoch if it is incomplete, and return whether it was."""
         last = "train_loss" if self.validation_ is None else "valid_loss"
         is_incomplete = len(self.history) > 0 and last not in self.history[-1]
@@ -302,36 +336,46 @@ class RecurrentNet(NeuralNet):
             self.history.pop()
         return is_incomplete
 
-    def _restore_epoch_start(self):
+    def _restore_epoch_start(self) -> None:
         """Set weights, moments and generators back to the end of the epoch before."""
+        state: Any
         n_epochs, state = self.epoch_start_ or (None, None)
         if n_epochs == len(self.history):
             import_state(self, state)
 
-    def has_finite_weights(self):
+    def has_finite_weights(self) -> bool:
         """Whether all weights are finite; the last step comes after the last loss."""
         weights = [p.detach().reshape(-1) for p in self.module_.parameters()]
         return bool(torch.cat(weights).isfinite().all())  # one synchronisation
 
-    def _check_weights(self):
+    def _check_weights(self) -> None:
         if not self.has_finite_weights():
             raise ValueError(
                 f"The weights became non-finite in epoch {len(self.history)}. Scale X, "
                 f"or lower lr (now {self.lr})."
             )
 
-    def get_split_datasets(self, X, y=None, **fit_params):
+    def get_split_datasets(
+        self, X: Any, y: Any = None, **fit_params: Any
+    ) -> tuple[Any, Any]:
         """Return the two data sets that `train` was given."""
         return X, self.validation_
 
-    def get_iterator(self, dataset, training=False):
+    def get_iterator(self, dataset: SequenceDataset, training: bool = False) -> Batches:
         """Return batches, shuffled in training unless states are carried over."""
         in_order = not training or self.module_.initial_state == "carry"
         generator = None if in_order else self.order_generator_
         pool = 1 if generator is None else self.pool_size_
         return Batches(dataset, self.batch_size, generator, pool)
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., dict[str, Any]],
+        **fit_params: Any,
+    ) -> None:
         """Run one epoch and record its loss, the weighted mean over rows.
 
         Rows of the history for each batch, and the hooks of batches, are made only if a
@@ -373,11 +417,17 @@ class RecurrentNet(NeuralNet):
                 f"or lower lr (now {self.lr})."
             )
 
-    def _choose_engine(self):
+    def _choose_engine(self) -> None:
         self.engine_ = choose_engine(self, self.engine_)
         self.engine_name_ = self.engine_.name
 
-    def _run_batches(self, iterator, training, prefix, step_fn):
+    def _run_batches(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., dict[str, Any]],
+    ) -> tuple[Any, int, int]:
         """Return the sum of losses over rows, and the numbers of rows and batches."""
         total, n_rows, n_batches = 0.0, 0, 0
         for batch in iterator:
@@ -401,7 +451,9 @@ class RecurrentNet(NeuralNet):
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         return total, n_rows, n_batches
 
-    def _record_epoch(self, prefix, loss, n_rows, n_batches, start):
+    def _record_epoch(
+        self, prefix: str, loss: float, n_rows: int, n_batches: int, start: float
+    ) -> None:
         history = self.history
         if not self.has_batch_callbacks_:  # the one batch row skorch's Checkpoint reads
             history.new_batch()
@@ -413,7 +465,7 @@ class RecurrentNet(NeuralNet):
         history.record(f"{prefix}_batch_count", n_batches)
         history.record(f"{prefix}_seconds", time.perf_counter() - start)
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: Batch, **fit_params: Any) -> Any:
         """Train on one batch with the learning rate of the schedule."""
         if self.lr_table_ is not None:
             for group in self.optimizer_.param_groups:
@@ -424,7 +476,7 @@ class RecurrentNet(NeuralNet):
             return super().train_step(batch)  # evaluates the loss several times
         return self.engine_.train_step(batch)
 
-    def train_step_single(self, batch, **fit_params):
+    def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of one batch and its gradients, for a line search.
 
         Each evaluation draws the same random numbers: a line search compares losses.
@@ -432,7 +484,7 @@ class RecurrentNet(NeuralNet):
         self.module_.noise.set_state(self.noise_state_)
         return self.engine_.compute_gradients(batch)
 
-    def notify_gradients(self, batch):
+    def notify_gradients(self, batch: Batch) -> None:
         """Call `on_grad_computed` of all callbacks, if one uses hooks of batches."""
         if self.has_batch_callbacks_:
             self.notify(
@@ -442,7 +494,7 @@ class RecurrentNet(NeuralNet):
                 training=True,
             )
 
-    def notify(self, method_name, **cb_kwargs):
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of all callbacks; a callback may stop training.
 
         skorch's callbacks stop it by `raise KeyboardInterrupt`, which is also what
@@ -473,7 +525,9 @@ class RecurrentNet(NeuralNet):
 
     # -- losses
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(
+        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
+    ) -> Tensor:
         r"""Return :math:`\sum_i w_i l_i / (N \bar w)`, the loss of a batch.
 
         With the mean weight :math:`\bar w` of the whole data set this is unbiased
@@ -494,11 +548,11 @@ class RecurrentNet(NeuralNet):
             return losses.mean()
         return (losses * weights).sum() / len(losses)
 
-    def has_own_criterion(self):
+    def has_own_criterion(self) -> bool:
         """Whether the loss is the target's, and not a criterion of a callback."""
         return type(self.criterion_) is RowLoss
 
-    def validation_step(self, batch, **fit_params):
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Compute the loss of one batch without training on it."""
         inputs, targets = batch
         with torch.no_grad():
@@ -506,7 +560,7 @@ class RecurrentNet(NeuralNet):
             loss = self.get_loss(output, targets, X=inputs)
         return {"loss": loss, "y_pred": output}
 
-    def validation_loss(self):
+    def validation_loss(self) -> float:
         """Return the loss of the validation rows with the current weights."""
         self._set_training(False)
         batches = self.get_iterator(self.validation_)
@@ -520,18 +574,18 @@ class RecurrentNet(NeuralNet):
 
     # -- outputs, for skorch and its callbacks; see _inference/prediction.py for ours
 
-    def infer(self, x, **fit_params):
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
         """Run the module on the inputs of one batch."""
         return self.module_(x["values"], x.get("lengths"))
 
-    def evaluation_step(self, batch, training=False):
+    def evaluation_step(self, batch: Batch, training: bool = False) -> Tensor:
         """Run the module on one batch, without dropout unless `training`."""
         inputs, _ = unpack_data(batch)
         with torch.set_grad_enabled(training):
             self._set_training(training)
             return self.infer(inputs)
 
-    def forward_iter(self, X, training=False):
+    def forward_iter(self, X: Any, training: bool = False) -> Iterator[Tensor]:
         """Yield the raw outputs of a data set's rows; those of steps in one column."""
         for batch in self.get_iterator(X):
             output = self.evaluation_step(batch, training=training)
@@ -539,14 +593,14 @@ class RecurrentNet(NeuralNet):
                 output = valid_steps(output, batch[0].get("lengths"))
             yield output.cpu()
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> AnyArray:
         """Return probabilities, or standardised y."""
         output = self._all_outputs(X)
         if hasattr(self.target, "classes"):
             return unwrap_target(self.target).probabilities(output)
         return output
 
-    def predict(self, X):
+    def predict(self, X: Any) -> AnyArray:
         """Return encoded y: codes of labels, or standardised numbers."""
         output = self._all_outputs(X)
         if hasattr(self.target, "classes"):
@@ -554,15 +608,15 @@ class RecurrentNet(NeuralNet):
             return target.encode(target.decode(output))
         return output
 
-    def _all_outputs(self, X):
+    def _all_outputs(self, X: Any) -> AnyArray:
         return np.concatenate([y.detach().numpy() for y in self.forward_iter(X)])
 
     @property
-    def classes_(self):
+    def classes_(self) -> IntArray:
         """The codes of the labels, for scorers that skorch's callbacks call."""
         return np.arange(len(self.target.classes))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         is_classifier = hasattr(self.target, "classes")
         tags.estimator_type = "classifier" if is_classifier else "regressor"

@@ -1,9 +1,15 @@
 """Optimisers by name, and their arguments."""
 
+from __future__ import annotations
+
 from inspect import signature, unwrap
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from skrnn._training.config import TrainingConfig
 
 
 class _WithoutCompiler:
@@ -29,7 +35,7 @@ class AdamW(_WithoutCompiler, torch.optim.AdamW):
 _WITHOUT_COMPILER = {torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
 ADAM_TYPES = {*_WITHOUT_COMPILER.keys(), *_WITHOUT_COMPILER.values()}
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
@@ -40,12 +46,14 @@ OPTIMIZERS = {
 HAVE_FUSED_STEP = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 
 
-def optimizer_class(optimizer):
+def optimizer_class(optimizer: Any) -> type[torch.optim.Optimizer]:
     """Return the class of an optimiser, given by name or as the class itself."""
     return OPTIMIZERS.get(optimizer, optimizer)
 
 
-def optimizer_options(config):
+def optimizer_options(
+    config: TrainingConfig,
+) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
     """Return the class of an optimiser and its arguments other than the rate.
 
     Parameters
@@ -61,7 +69,8 @@ def optimizer_options(config):
     params : dict
     """
     optimizer = optimizer_class(config.optimizer)
-    given, params = config.optimizer_params or {}, {}
+    given = config.optimizer_params or {}
+    params: dict[str, Any] = {}
     if optimizer is torch.optim.LBFGS:
         params["line_search_fn"] = "strong_wolfe"
     elif config.weight_decay != "auto":

@@ -1,15 +1,23 @@
 """Compiled training in several threads, each with a part of the rows of a batch."""
 
+from __future__ import annotations
+
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from skrnn._typing import AnyArray, IntArray
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 # Rows times steps times parameters of a batch, from which threads pay: a batch then
 # takes a millisecond or more, and handing over its parts a tenth of that.
 MIN_WORK = 3e7
 
 
-def choose_threads(net, n_steps, n_rows, n_threads):
+def choose_threads(net: RecurrentNet, n_steps: int, n_rows: int, n_threads: int) -> int:
     """Return how many threads train a batch.
 
     The choice depends on sizes alone, not on the time that a batch takes, since results
@@ -58,21 +66,29 @@ class ParallelProgram:
         Takes a step with that gradient.
     """
 
-    def __init__(self, programs, gradients, gradient, update):
+    def __init__(
+        self,
+        programs: list[Any],
+        gradients: list[AnyArray],
+        gradient: AnyArray,
+        update: Any,
+    ) -> None:
         self.programs, self.gradients = programs, gradients
         self.gradient, self.update = gradient, update
         self.pool = ThreadPoolExecutor(len(programs) - 1, "skrnn")
 
     @property
-    def last_step(self):
+    def last_step(self) -> int:
         """How many steps the optimiser has taken."""
         return self.update.last_step
 
     @last_step.setter
-    def last_step(self, step):
+    def last_step(self, step: int) -> None:
         self.update.last_step = step
 
-    def run(self, order, bounds, lrs, total):
+    def run(
+        self, order: IntArray, bounds: IntArray, lrs: AnyArray, total: float
+    ) -> float:
         """Train on batches, as `CompiledProgram.run` does."""
         one_batch = np.array([0, 1])
         for b in range(len(lrs)):
@@ -81,7 +97,7 @@ class ParallelProgram:
             self.update.run(rows, one_batch, lrs[b : b + 1])
         return total
 
-    def _compute_gradient(self, rows):
+    def _compute_gradient(self, rows: IntArray) -> float:
         """Fill the gradient of a batch; return its loss times the number of rows."""
         parts = [part for part in np.array_split(rows, len(self.programs)) if len(part)]
         others = [
@@ -98,6 +114,6 @@ class ParallelProgram:
                 self.gradient += gradient * share
         return sum(totals)
 
-    def close(self):
+    def close(self) -> None:
         """End the threads, once they have finished their parts."""
         self.pool.shutdown()

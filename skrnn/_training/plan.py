@@ -1,6 +1,9 @@
 """What a fit will do, decided before it starts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,9 +73,9 @@ class FitPlan:
 
     train: np.ndarray
     valid: np.ndarray
-    folds: list
+    folds: list[tuple[np.ndarray, np.ndarray]]
     config: TrainingConfig
-    callbacks: list
+    callbacks: list[Any]
     device: torch.device
     seed: int
     pooling: str
@@ -81,7 +84,7 @@ class FitPlan:
     alternative: LinearChoice | None = None
     checkpoint: CheckpointFiles | None = None
 
-    def of_part(self, name):
+    def of_part(self, name: str) -> FitPlan:
         """Return the plan of a part of the fit, which has files of its own."""
         if self.checkpoint is None:
             return self

@@ -1,9 +1,13 @@
 """Learning rates that follow a fixed curve."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from skrnn._typing import AnyArray
 
-def learning_rates(schedule, lr, n_steps):
+
+def learning_rates(schedule: str | None, lr: float, n_steps: int) -> list[float] | None:
     """Return the learning rate of each of `n_steps` steps, None if it is constant.
 
     Both schedules are curves over the whole of training, evaluated at the middle of
@@ -31,5 +35,5 @@ def learning_rates(schedule, lr, n_steps):
     return None
 
 
-def _half_cosine(first, last, share):
+def _half_cosine(first: float, last: float, share: AnyArray) -> AnyArray:
     return last + (first - last) / 2 * (1 + np.cos(np.pi * share))

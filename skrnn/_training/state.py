@@ -1,10 +1,17 @@
 """The state of a net as numpy arrays and plain data, and back."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
-def export_state(net, with_history=True):
+
+def export_state(net: RecurrentNet, with_history: bool = True) -> dict[str, Any]:
     """Return everything that a net has learned as numpy arrays and plain data."""
     history = net.history if with_history else []
     return {
@@ -19,7 +26,9 @@ def export_state(net, with_history=True):
     }
 
 
-def import_state(net, state, with_moments=True):
+def import_state(
+    net: RecurrentNet, state: dict[str, Any], with_moments: bool = True
+) -> RecurrentNet:
     """Continue from what `export_state` returned.
 
     Parameters
@@ -52,7 +61,7 @@ def import_state(net, state, with_moments=True):
     return net
 
 
-def _to_plain(value):
+def _to_plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().numpy().copy()
     if isinstance(value, dict):
@@ -62,7 +71,7 @@ def _to_plain(value):
     return value
 
 
-def _to_tensors(value):
+def _to_tensors(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return torch.tensor(value)
     if isinstance(value, dict):

@@ -4,24 +4,29 @@ A file holds the SHA-256 of its content, and then an `.npz` archive of the array
 which 'json' describes the rest.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
 import os
 import uuid
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from skrnn._files import written_file
+from skrnn._typing import AnyArray
 
 DIGEST_SIZE = hashlib.sha256().digest_size
 PLAIN = (type(None), bool, int, float, str)
 TEMPORARY = ".tmp"  # ends the names of files that are not complete yet
 
 
-def write_state(path, state):
+def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state so that the file is complete, or as it was before.
 
     Parameters
@@ -32,7 +37,7 @@ def write_state(path, state):
     state : dict
         Of numbers, texts, None, arrays, tensors, and lists and dicts of them.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     description = json.dumps(_describe(state, arrays)).encode()
     archive = io.BytesIO()
     np.savez(archive, json=np.frombuffer(description, np.uint8), **arrays)
@@ -44,12 +49,12 @@ def write_state(path, state):
         os.replace(temporary, path)
 
 
-def temporary_path(path):
+def temporary_path(path: Path) -> Path:
     """Return a new name for a file in the folder of another, which starts as its."""
     return path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
 
 
-def read_state(path):
+def read_state(path: Path) -> Any:
     """Return the state that `write_state` wrote.
 
     Raises
@@ -66,7 +71,7 @@ def read_state(path):
     return _restore(json.loads(arrays["json"].tobytes()), arrays)
 
 
-def _describe(value, arrays):
+def _describe(value: Any, arrays: dict[str, Any]) -> Any:
     """Return a value for JSON; arrays are added to `arrays` by a name."""
     if type(value) in PLAIN:
         return value
@@ -82,7 +87,8 @@ def _describe(value, arrays):
     ):
         if isinstance(value, cls):
             if kind == "tensor":
-                value = value.detach().cpu().numpy()
+                # mypy does not see that `kind` belongs to `cls`.
+                value = value.detach().cpu().numpy()  # type: ignore[union-attr]
             array = np.asarray(value)
             if not array.dtype.hasobject:
                 name = str(len(arrays))
@@ -95,7 +101,7 @@ def _describe(value, arrays):
     )
 
 
-def _restore(value, arrays):
+def _restore(value: Any, arrays: dict[str, AnyArray]) -> Any:
     """Return what `_describe` described."""
     if isinstance(value, list):
         return [_restore(item, arrays) for item in value]

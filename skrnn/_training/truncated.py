@@ -1,8 +1,19 @@
 """Truncated back-propagation through time, and stateful batches."""
 
-import torch
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from skrnn._nn.states import States
+from skrnn._training.batches import Batch
 from skrnn._training.torch_engine import TorchEngine
+from skrnn._typing import AnyArray
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
 
 
 class StatefulEngine(TorchEngine):
@@ -24,27 +35,28 @@ class StatefulEngine(TorchEngine):
     recurrent network trajectories. Neural Computation 2, 1990.
     """
 
-    def __init__(self, net):
+    def __init__(self, net: RecurrentNet) -> None:
         super().__init__(net)
         self.carries = net.module_.initial_state == "carry"
-        self.carried = None  # the last states of the batch before
-        self.reached = None  # those of this batch, carried once the step is taken
+        self.carried: States | None = None  # the last states of the batch before
+        # Those of this batch, carried once the step is taken.
+        self.reached: States | None = None
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> dict[str, Any]:
         """Take one step of the optimiser, or one for each chunk of `tbptt_steps`."""
         if self.net.tbptt_steps is not None and self.net.module_.return_sequences:
             return self.train_in_chunks(batch)
         return super().train_step(batch)
 
-    def finish_step(self):
+    def finish_step(self) -> None:
         """Carry the states on. A line search runs a batch repeatedly before that."""
         self.carried = self.reached
 
-    def finish_epoch(self):
+    def finish_epoch(self) -> None:
         """Start the next epoch from new states."""
         self.carried = self.reached = None
 
-    def compute_output(self, inputs):
+    def compute_output(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return the raw outputs of a batch that starts from earlier states."""
         module = self.net.module_
         x, lengths = module.encode_inputs(inputs["values"]), inputs.get("lengths")
@@ -58,14 +70,16 @@ class StatefulEngine(TorchEngine):
             self.reached = detach(states)
         return module.compute_output(hidden, states, x, lengths)
 
-    def initial_states(self, n):
+    def initial_states(self, n: int) -> States | None:
         """Return the states that a batch of n rows starts from."""
         if self.carried is None:
             return self.net.module_.initial_states(n)
         # The last batch may be smaller: its rows continue the first ones.
         return select_rows(self.carried, slice(n))
 
-    def warm_up(self, states, x, lengths):
+    def warm_up(
+        self, states: States | None, x: Tensor, lengths: Tensor | None
+    ) -> tuple[States | None, Tensor, Tensor | None]:
         """Run all but the last `tbptt_steps` of each row without a gradient.
 
         Parameters
@@ -90,7 +104,7 @@ class StatefulEngine(TorchEngine):
             Its lengths.
         """
         n, longest, _ = x.shape
-        steps = self.net.tbptt_steps
+        steps: Any = self.net.tbptt_steps
         if lengths is None:
             n_before = x.new_full((n,), longest - steps, dtype=torch.long)
         else:
@@ -123,9 +137,10 @@ class StatefulEngine(TorchEngine):
                 lengths = None
         return states, chunk, lengths
 
-    def train_in_chunks(self, batch):
+    def train_in_chunks(self, batch: Batch) -> dict[str, Any]:
         """Take a step of the optimiser for each chunk, carrying the states on."""
-        net, module, steps = self.net, self.net.module_, self.net.tbptt_steps
+        net, module = self.net, self.net.module_
+        steps: Any = self.net.tbptt_steps
         inputs, targets = batch
         values, lengths = inputs["values"], inputs.get("lengths")
         weights = inputs.get("sample_weight")
@@ -134,7 +149,7 @@ class StatefulEngine(TorchEngine):
         scale = max(1.0, net.training_.steps_per_row / steps)
         states, total = self.initial_states(len(values)), 0.0
         rows = torch.arange(len(values), device=values.device)
-        final = module.zero_states(len(values)) if self.carries else None
+        final: Any = module.zero_states(len(values)) if self.carries else None
         for first in range(0, longest, steps):
             if lengths is not None:
                 continues = lengths[rows] > first
@@ -176,17 +191,17 @@ class StatefulEngine(TorchEngine):
         return {"loss": total, "y_pred": None}
 
 
-def detach(states):
+def detach(states: States) -> States:
     """Return the states of all layers without their autograd graph."""
     return [tuple(part.detach() for part in of_layer) for of_layer in states]
 
 
-def select_rows(states, rows):
+def select_rows(states: States, rows: Tensor | AnyArray | slice) -> States:
     """Return the states of some rows of a batch."""
     return [tuple(part[:, rows] for part in of_layer) for of_layer in states]
 
 
-def replace_rows(states, rows, new):
+def replace_rows(states: States, rows: Tensor, new: States) -> States:
     """Return states with those of some rows replaced."""
     return [
         tuple(old.index_copy(1, rows, part) for old, part in zip(*pair, strict=True))
