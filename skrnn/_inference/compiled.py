@@ -1,14 +1,21 @@
 """Prediction by compiled operations, on a CPU."""
 
+from __future__ import annotations
+
 import threading
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from skrnn._data.memory import FlatSequences, read_rows, window_normalization
+from skrnn._data.memory import flatten_sequences
+from skrnn._data.sequences import Sequences
 from skrnn._devices import numpy_dtype
 from skrnn._kernels.calls import CallSplitter
 from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
+from skrnn._nn.module import RecurrentModule
+from skrnn._typing import AnyArray
 
 MAX_ROWS = 64  # of a batch: what a layer reads and writes then stays in the cache
 MAX_STEPS = 2**17  # rows times steps of a batch
@@ -20,7 +27,9 @@ KEPT_SIZE = 2**21  # rows times steps times units, up to which a program is kept
 _of_thread = threading.local()
 
 
-def compiled_predictor(module, sequences):
+def compiled_predictor(
+    module: RecurrentModule, sequences: Sequences
+) -> CompiledPredictor | None:
     """Return a predictor for sequences, None if torch's layers must run.
 
     Parameters
@@ -63,7 +72,7 @@ class CompiledPredictor:
         the same way.
     """
 
-    def __init__(self, module, sequences):
+    def __init__(self, module: RecurrentModule, sequences: Sequences) -> None:
         self.dtype = numpy_dtype(module.head.weight.dtype)
         self.normalization = normalization_of(sequences)
         self.n_steps = int(sequences.n_batch_steps().max())
@@ -93,7 +102,7 @@ class CompiledPredictor:
         self.layout = memory_layout(module)
         self.calls = CallSplitter()
 
-    def fits(self, module, sequences):
+    def fits(self, module: RecurrentModule, sequences: Sequences) -> bool:
         """Whether the program is for this module and these sequences."""
         n_rows = min(len(sequences), MAX_ROWS)
         return (
@@ -103,7 +112,7 @@ class CompiledPredictor:
             and self.normalization == normalization_of(sequences)
         )
 
-    def predict(self, sequences):
+    def predict(self, sequences: Sequences) -> AnyArray:
         """Return the raw outputs, as `predict_outputs` does."""
         n = len(sequences)
         order = np.arange(n)
@@ -137,7 +146,7 @@ class CompiledPredictor:
         return out
 
 
-def normalization_of(sequences):
+def normalization_of(sequences: Sequences) -> Any:
     """Return how sequences are normalised, comparable."""
     if sequences.window_norm is None:
         return None

@@ -3,20 +3,28 @@
 Legend of shapes: N sequences, K outputs, which continue K of the F features.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_array
+from torch import Tensor
 
 from skrnn._data.sequences import FIXED, Sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads
 from skrnn._inference.prediction import predict_ensemble
 from skrnn._inference.streaming import make_ensemble_stepper
+from skrnn._typing import AnyArray, ArrayLike, DType, SequencesLike
 
 
-def forecast(model, X, n_steps, future_features=None):
+def forecast(
+    model: Any, X: SequencesLike, n_steps: int, future_features: ArrayLike | None = None
+) -> AnyArray:
     """Return what `RNNRegressor.forecast` promises, for a fitted regressor."""
     if not isinstance(n_steps, Integral) or isinstance(n_steps, bool) or n_steps < 1:
         raise ValueError(f"n_steps must be an int from 1 upwards. Got {n_steps!r}.")
@@ -54,7 +62,7 @@ def forecast(model, X, n_steps, future_features=None):
     return predictions.astype(target.dtype, copy=False)
 
 
-def fed_back_columns(model, n_features):
+def fed_back_columns(model: Any, n_features: int) -> list[int]:
     """Return the feature that each output is the next value of, or raise an error."""
     if model._module_config.embedding_dim is not None:
         raise ValueError(
@@ -77,7 +85,9 @@ def fed_back_columns(model, n_features):
     return columns
 
 
-def check_future(future_features, n, n_steps, others):
+def check_future(
+    future_features: ArrayLike | None, n: int, n_steps: int, others: list[int]
+) -> AnyArray:
     """Return the future values of other features `(N, n_steps - 1, len(others))`."""
     if not others:
         if future_features is not None and np.size(future_features):
@@ -112,7 +122,7 @@ def check_future(future_features, n, n_steps, others):
     return future[:, : n_steps - 1]
 
 
-def check_magnitude(future, dtype):
+def check_magnitude(future: AnyArray, dtype: DType) -> None:
     """Refuse values that overflow the input dtype, as in X."""
     if future.size and np.abs(future).max() > np.finfo(dtype).max / 4:
         raise ValueError(
@@ -121,7 +131,14 @@ def check_magnitude(future, dtype):
         )
 
 
-def _forecast_by_state(model, sequences, n_steps, columns, others, future):
+def _forecast_by_state(
+    model: Any,
+    sequences: Sequences,
+    n_steps: int,
+    columns: list[int],
+    others: list[int],
+    future: AnyArray,
+) -> AnyArray:
     """Run a network with an output per time step, carrying its state."""
     n, net = len(sequences), model.net_
     rows, device = np.arange(n), net.device
@@ -162,13 +179,13 @@ def _forecast_by_state(model, sequences, n_steps, columns, others, future):
     return predictions.cpu().numpy()
 
 
-def _decoder(target, device):
+def _decoder(target: Any, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return a torch function from raw outputs to y, or to its change."""
     scale = torch.from_numpy(target.scale).to(device)
     mean = torch.from_numpy(target.mean).to(device)
     levels = getattr(target, "levels", None)
 
-    def decode(output):
+    def decode(output: Tensor) -> Tensor:
         output = output.double()
         if levels is not None:
             each = output.view(len(output), target.n_targets, -1).sort(dim=-1)[0]
@@ -178,7 +195,14 @@ def _decoder(target, device):
     return decode
 
 
-def _forecast_by_windows(model, sequences, n_steps, columns, others, future):
+def _forecast_by_windows(
+    model: Any,
+    sequences: Sequences,
+    n_steps: int,
+    columns: list[int],
+    others: list[int],
+    future: AnyArray,
+) -> AnyArray:
     """Run a network with one output per sequence on a sliding window."""
     n, n_features, target = len(sequences), sequences.n_features, model._encoder.target
     rows, lengths = np.arange(n), sequences.n_steps()

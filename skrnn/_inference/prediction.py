@@ -1,11 +1,22 @@
 """Outputs and states of a network for many sequences, batch by batch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from skrnn._data.sequences import Sequences
+from skrnn._data.step_targets import StepValues
 from skrnn._devices import numpy_dtype
 from skrnn._inference.compiled import MAX_STEPS, compiled_predictor
+from skrnn._nn.module import RecurrentModule
+from skrnn._nn.states import States
 from skrnn._training.truncated import select_rows
+from skrnn._typing import AnyArray, IntArray
 
 # A row alone must equal the row in a batch. Linear algebra libraries use other
 # instructions for a remainder of rows; multiples of 16 leave no remainder.
@@ -14,7 +25,7 @@ MAX_ROWS = 256
 CHUNK_STEPS = 2**13  # longer sequences are predicted in chunks of so many steps
 
 
-def predict_outputs(module, sequences):
+def predict_outputs(module: RecurrentModule, sequences: Sequences) -> AnyArray:
     """Return the raw outputs of sequences.
 
     Parameters
@@ -37,13 +48,15 @@ def predict_outputs(module, sequences):
             module.eval()
             return predictor.predict(sequences)
 
-    def compute(rows, values, lengths):
+    def compute(rows: IntArray, values: Tensor, lengths: Tensor | None) -> Tensor:
         return _output_in_chunks(module, values, lengths)
 
     return _collect(module, sequences, compute, per_step=module.return_sequences)
 
 
-def predict_ensemble(modules, sequences, target):
+def predict_ensemble(
+    modules: list[RecurrentModule], sequences: Sequences, target: Any
+) -> AnyArray:
     """Return the raw outputs of an ensemble, as `predict_outputs` does.
 
     Parameters
@@ -63,10 +76,10 @@ def predict_ensemble(modules, sequences, target):
     return target.combine(flat).numpy().reshape(outputs.shape[1:])
 
 
-def predict_attention(module, sequences):
+def predict_attention(module: RecurrentModule, sequences: Sequences) -> AnyArray:
     """Return the attention weights of the steps, as `predict_outputs` with K = 1."""
 
-    def compute(rows, values, lengths):
+    def compute(rows: IntArray, values: Tensor, lengths: Tensor | None) -> Tensor:
         x, lengths = module.join_steps(module.encode_inputs(values), lengths)
         hidden, _ = module.run_layers(x, lengths)
         return module.attend(hidden, lengths)[1][:, :, None]
@@ -74,7 +87,9 @@ def predict_attention(module, sequences):
     return _collect(module, sequences, compute, per_step=True)
 
 
-def predict_states(module, sequences, initial_states=None):
+def predict_states(
+    module: RecurrentModule, sequences: Sequences, initial_states: States | None = None
+) -> tuple[AnyArray, list[tuple[AnyArray, ...]]]:
     """Return the outputs of the last layer and the last states of all layers.
 
     Parameters
@@ -102,7 +117,7 @@ def predict_states(module, sequences, initial_states=None):
         for of_layer in module.zero_states(1)
     ]
 
-    def compute(rows, values, lengths):
+    def compute(rows: IntArray, values: Tensor, lengths: Tensor | None) -> Tensor:
         states = None
         if initial_states is not None:
             padding = [rows[-1]] * (len(values) - len(rows))
@@ -117,7 +132,7 @@ def predict_states(module, sequences, initial_states=None):
     return _collect(module, sequences, compute, per_step=True), final
 
 
-def to_torch_layout(final):
+def to_torch_layout(final: list[tuple[AnyArray, ...]]) -> Any:
     """Return the last states as torch does: `h_n`, or `(h_n, c_n)` of an LSTM.
 
     Parameters
@@ -137,7 +152,7 @@ def to_torch_layout(final):
     return states[0] if len(states) == 1 else tuple(states)
 
 
-def check_finite_outputs(output, steps, lr):
+def check_finite_outputs(output: AnyArray, steps: StepValues | None, lr: float) -> None:
     """Refuse outputs of the network that are not finite.
 
     Parameters
@@ -166,16 +181,18 @@ def check_finite_outputs(output, steps, lr):
     )
 
 
-def _first_row_that_is_not_finite(values, steps):
+def _first_row_that_is_not_finite(
+    values: AnyArray, steps: StepValues | None
+) -> int | None:
     """Return the sequence that the first value that is not finite is of, or None."""
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if finite.all():
         return None
-    row = finite.argmin()
+    row: Any = finite.argmin()
     return row if steps is None else np.searchsorted(steps.starts, row, "right") - 1
 
 
-def check_finite_predictions(prediction, steps):
+def check_finite_predictions(prediction: AnyArray, steps: StepValues | None) -> None:
     """Refuse predictions that overflow in the units and the precision of y.
 
     Parameters
@@ -202,9 +219,15 @@ def check_finite_predictions(prediction, steps):
     )
 
 
-def _collect(module, sequences, compute, per_step):
+def _collect(
+    module: RecurrentModule,
+    sequences: Sequences,
+    compute: Callable[..., Tensor],
+    per_step: bool,
+) -> AnyArray:
     """Return `compute(rows, values, lengths)` of all batches, rows in their order."""
-    n, result, ends = len(sequences), None, None
+    n, ends = len(sequences), None
+    result: Any = None
     if per_step and sequences.lengths is not None:
         n_steps = module.count_patches(sequences.n_batch_steps())
         ends = np.cumsum(n_steps)
@@ -223,7 +246,9 @@ def _collect(module, sequences, compute, per_step):
     return result
 
 
-def _outputs(module, sequences, compute):
+def _outputs(
+    module: RecurrentModule, sequences: Sequences, compute: Callable[..., Tensor]
+) -> Iterator[tuple[IntArray, AnyArray]]:
     """Yield the rows and the outputs of batches, smaller ones if memory runs out."""
     n, first = len(sequences), 0
     order = np.arange(n)
@@ -253,7 +278,9 @@ def _outputs(module, sequences, compute):
         first += len(rows)
 
 
-def _read_batch(module, sequences, rows, multiple):
+def _read_batch(
+    module: RecurrentModule, sequences: Sequences, rows: IntArray, multiple: int
+) -> tuple[Tensor, Tensor | None]:
     """Return `(values, lengths)`, with the last row repeated as padding."""
     device, dtype = module.input_mean.device, numpy_dtype(module.input_mean.dtype)
     padding = np.repeat(rows[-1:], -len(rows) % multiple)
@@ -264,7 +291,9 @@ def _read_batch(module, sequences, rows, multiple):
     return values, lengths
 
 
-def _output_in_chunks(module, values, lengths):
+def _output_in_chunks(
+    module: RecurrentModule, values: Tensor, lengths: Tensor | None
+) -> Tensor:
     """Run the module on a batch; very long sequences in chunks, carrying the states."""
     n, longest, _ = values.shape
     if (
@@ -277,7 +306,8 @@ def _output_in_chunks(module, values, lengths):
     if lengths is None:
         lengths = torch.full((n,), longest, device=values.device)
     # Steps after the end of a row are computed too, but not used.
-    states, outputs, final = None, [], None
+    states, outputs = None, []
+    final: Any = None
     for first in range(0, longest, CHUNK_STEPS):
         chunk = slice(first, first + CHUNK_STEPS)
         x = module.encode_inputs(values[:, chunk])

@@ -3,19 +3,27 @@
 Legend of shapes: N parallel rows, F features, H hidden units, K outputs.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from skrnn._data.memory import FlatSequences
-from skrnn._data.sequences import FIXED
+from skrnn._data.sequences import FIXED, Sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._devices import limited_threads, numpy_dtype
 from skrnn._nn.compiled import CompiledNetwork, memory_layout, reason_not_compiled
+from skrnn._nn.module import RecurrentModule
+from skrnn._nn.states import States
+from skrnn._typing import AnyArray, ArrayLike, Estimator, SequencesLike
 
-CELLS = {
+CELLS: dict[tuple[str, str], Any] = {
     ("rnn", "tanh"): torch.rnn_tanh_cell,
     ("rnn", "relu"): torch.rnn_relu_cell,
     ("gru", "tanh"): torch.gru_cell,
@@ -35,9 +43,12 @@ class Stepper:
         Rows.
     """
 
-    _state_names = ("states", "pooled", "recent")
+    _state_names: tuple[str, ...] = ("states", "pooled", "recent")
+    recent: Any
+    pooled: Any
+    steps: Any
 
-    def __init__(self, module, n):
+    def __init__(self, module: RecurrentModule, n: int) -> None:
         self.module = module.eval()
         self.cell = CELLS[module.cell_type, module.nonlinearity]
         self.weights = [layer.all_weights[0] for layer in module.layers]
@@ -48,7 +59,7 @@ class Stepper:
         self.states = [tuple(part[0] for part in of_layer) for of_layer in states]
         self.pooled = self._empty_pool(n_states)  # what pooling keeps of past steps
 
-    def step(self, values):
+    def step(self, values: Tensor) -> Tensor:
         """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
         module = self.module
         inputs = module.encode_inputs(values[:, None])[:, 0]
@@ -60,12 +71,14 @@ class Stepper:
             self._lags(inputs), module.highway.weight, module.highway.bias
         )
 
-    def _run_cells(self, x):
+    def _run_cells(self, x: Tensor) -> Tensor:
         """Process the input of the first layer; return what the head reads."""
         self.states, self.pooled, pooled = self._advance(x, self.states, self.pooled)
         return pooled
 
-    def _advance(self, x, states, pooled):
+    def _advance(
+        self, x: Tensor, states: States, pooled: Any
+    ) -> tuple[States, Any, Tensor]:
         """Return the states and what pooling keeps after one more step, and its pool.
 
         `x` is the input of the first layer, `(N, F)`.
@@ -79,20 +92,20 @@ class Stepper:
             x = new_states[-1][0]
         return new_states, *self._pool(x, pooled)
 
-    def step_array(self, values, n_jobs=None):
+    def step_array(self, values: AnyArray, n_jobs: int | None = None) -> AnyArray:
         """Process one time step as `step` does, of numpy arrays."""
         with limited_threads(n_jobs), torch.inference_mode():
             values = torch.from_numpy(values).to(self.module.input_mean.device)
             return self.step(values).cpu().numpy()
 
-    def run(self, values, lengths=None):
+    def run(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Process the first L steps `(N, L, F)` of all rows; return the last output.
 
         Without pooling over time and patches, the layers run over all steps at once.
         """
         module = self.module
         if module.pooling != "last" or module.patch_size > 1:
-            output = None
+            output: Any = None
             for t in range(values.shape[1]):
                 before = self.export_state()
                 new_output = self.step(values[:, t])
@@ -124,7 +137,7 @@ class Stepper:
         lags = torch.cat([self.recent.flatten(1), others], dim=1)
         return output + F.linear(lags, module.highway.weight, module.highway.bias)
 
-    def _empty_pool(self, n):
+    def _empty_pool(self, n: int) -> Any:
         """Return what pooling keeps before the first step of n rows."""
         module, weight = self.module, self.module.head.weight
         zeros = weight.new_zeros(n, module.layers[-1].hidden_size)
@@ -137,7 +150,7 @@ class Stepper:
             "attention": (lowest[:, :1], count, zeros),
         }[module.pooling]
 
-    def _pool(self, h, before):
+    def _pool(self, h: Tensor, before: Any) -> tuple[Any, Tensor]:
         """Return what pooling keeps after one more step, and the pool itself."""
         pooling = self.module.pooling
         if pooling == "last":
@@ -161,7 +174,7 @@ class Stepper:
         total, weighted = before[1] * old + new, before[2] * old + new * h
         return (highest, total, weighted), weighted / total
 
-    def _lags(self, x):
+    def _lags(self, x: Tensor) -> Tensor:
         own = x[:, None, self.module.ar_columns]
         if self.recent is None:
             self.recent = own.expand(-1, self.module.ar_order, -1)
@@ -171,7 +184,7 @@ class Stepper:
             [self.recent.flatten(1), x[:, self.module.other_columns]], dim=1
         )
 
-    def _restore_ended(self, before, continues):
+    def _restore_ended(self, before: Any, continues: Tensor) -> None:
         """Undo the last step of rows that had ended before it."""
         n_phases = self.module.patch_size
         for name, old in before.items():
@@ -181,21 +194,21 @@ class Stepper:
                 rows = continues.repeat_interleave(n_phases if is_of_phases else 1)
                 setattr(self, name, _where(rows, new, old))
 
-    def export_state(self):
+    def export_state(self) -> Any:
         """Return the states, to be restored by `import_state`."""
         state = {name: getattr(self, name) for name in self._state_names}
         return state | {"states": list(self.states)}
 
-    def import_state(self, state):
+    def import_state(self, state: Any) -> None:
         """Continue from what `export_state` returned."""
         for name, value in state.items():
             setattr(self, name, list(value) if name == "states" else value)
 
-    def snapshot(self):
+    def snapshot(self) -> Any:
         """Return what `restore` needs to undo the steps that follow."""
         return self.export_state()
 
-    def restore(self, snapshot):
+    def restore(self, snapshot: Any) -> None:
         """Return to the states of a snapshot."""
         self.import_state(snapshot)
 
@@ -218,14 +231,14 @@ class PatchStepper(Stepper):
 
     _state_names = ("states", "pooled", "recent", "steps", "counts")
 
-    def __init__(self, module, n):
+    def __init__(self, module: RecurrentModule, n: int) -> None:
         super().__init__(module, n)
         device = module.head.weight.device
         self.steps = None  # the last `patch_size` inputs, `(N, patch_size, F)`
         self.counts = torch.zeros(n, dtype=torch.long, device=device)  # of steps
         self._first = torch.arange(n, device=device) * module.patch_size
 
-    def _run_cells(self, x):
+    def _run_cells(self, x: Tensor) -> Tensor:
         size = self.module.patch_size
         if self.steps is None:
             self.steps = x[:, None].expand(-1, size, -1)
@@ -263,7 +276,7 @@ class CompiledStepper(Stepper):
         Rows.
     """
 
-    def __init__(self, module, n):
+    def __init__(self, module: RecurrentModule, n: int) -> None:
         dtype = numpy_dtype(module.head.weight.dtype)
         self.inputs = np.zeros((n, module.config.n_features), dtype)
         self.state = np.zeros((n, module.n_states), dtype)
@@ -278,7 +291,7 @@ class CompiledStepper(Stepper):
         self._sizes = module.config.hidden_sizes
         super().__init__(module, n)
 
-    def _make_program(self):
+    def _make_program(self) -> None:
         """Make the program of a step, for the weights where they lie now."""
         module, n = self.module, len(self.rows)
         n_features = module.config.n_features
@@ -290,11 +303,11 @@ class CompiledStepper(Stepper):
         self.output = network.output.reshape(n, -1)
         self.program, self._layout = program.compile(), memory_layout(module)
 
-    def step(self, values):
+    def step(self, values: Tensor) -> Tensor:
         """Process one time step `(N, F)` in the input dtype; return `(N, K)`."""
         return torch.from_numpy(self.step_array(values.numpy()))
 
-    def step_array(self, values, n_jobs=None):
+    def step_array(self, values: AnyArray, n_jobs: int | None = None) -> AnyArray:
         """Process one time step as `step` does, of numpy arrays, in this thread."""
         if memory_layout(self.module) != self._layout:  # somebody replaced weights
             reason = reason_not_compiled(self.module)
@@ -309,7 +322,7 @@ class CompiledStepper(Stepper):
         return self.output.copy()
 
     @property
-    def states(self):
+    def states(self) -> States:
         """The states of all layers, in copies."""
         return [
             tuple(
@@ -320,18 +333,18 @@ class CompiledStepper(Stepper):
         ]
 
     @states.setter
-    def states(self, states):
+    def states(self, states: States) -> None:
         for columns, size, of_layer in zip(
             self._columns, self._sizes, states, strict=True
         ):
             for column, part in zip(columns, of_layer, strict=True):
                 self.state[:, column : column + size] = part.detach().numpy()
 
-    def snapshot(self):
+    def snapshot(self) -> AnyArray:
         """Return a copy of the states."""
         return self.state.copy()
 
-    def restore(self, snapshot):
+    def restore(self, snapshot: Any) -> None:
         """Return to the states of a snapshot."""
         self.state[:] = snapshot
 
@@ -347,43 +360,47 @@ class EnsembleStepper:
         From the outputs of all, `(members, N, K)`, to those of the ensemble.
     """
 
-    def __init__(self, steppers, combine):
+    def __init__(
+        self, steppers: list[Stepper], combine: Callable[[Tensor], Tensor]
+    ) -> None:
         self.steppers, self.combine = steppers, combine
 
-    def step(self, values):
+    def step(self, values: Tensor) -> Tensor:
         """Process one time step of all networks."""
         return self.combine(torch.stack([s.step(values) for s in self.steppers]))
 
-    def step_array(self, values, n_jobs=None):
+    def step_array(self, values: AnyArray, n_jobs: int | None = None) -> AnyArray:
         """Process one time step as `step` does, of numpy arrays."""
         outputs = [s.step_array(values, n_jobs) for s in self.steppers]
         return self.combine(torch.from_numpy(np.stack(outputs))).numpy()
 
-    def run(self, values, lengths=None):
+    def run(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Process the first steps; return the last output."""
         outputs = [s.run(values, lengths) for s in self.steppers]
         return self.combine(torch.stack(outputs))
 
-    def export_state(self):
+    def export_state(self) -> list[Any]:
         """Return the states, to be restored by `import_state`."""
         return [stepper.export_state() for stepper in self.steppers]
 
-    def import_state(self, state):
+    def import_state(self, state: Any) -> None:
         """Continue from what `export_state` returned."""
         for stepper, of_stepper in zip(self.steppers, state, strict=True):
             stepper.import_state(of_stepper)
 
-    def snapshot(self):
+    def snapshot(self) -> list[Any]:
         """Return what `restore` needs to undo the steps that follow."""
         return [stepper.snapshot() for stepper in self.steppers]
 
-    def restore(self, snapshot):
+    def restore(self, snapshot: Any) -> None:
         """Return to the states of a snapshot."""
         for stepper, of_stepper in zip(self.steppers, snapshot, strict=True):
             stepper.restore(of_stepper)
 
 
-def make_ensemble_stepper(modules, n, target):
+def make_ensemble_stepper(
+    modules: list[RecurrentModule], n: int, target: Any
+) -> Stepper | EnsembleStepper:
     """Return a stepper for the networks of an ensemble, or for a single network."""
     steppers = [make_stepper(module, n) for module in modules]
     if len(steppers) == 1:
@@ -391,7 +408,7 @@ def make_ensemble_stepper(modules, n, target):
     return EnsembleStepper(steppers, target.combine)
 
 
-def make_stepper(module, n):
+def make_stepper(module: RecurrentModule, n: int) -> Stepper:
     """Return a `Stepper` for a module and n rows, compiled if that is possible."""
     is_compiled = (
         reason_not_compiled(module) is None
@@ -404,7 +421,7 @@ def make_stepper(module, n):
     return (Stepper if module.patch_size == 1 else PatchStepper)(module, n)
 
 
-def _where(condition, new, old):
+def _where(condition: Tensor, new: Any, old: Any) -> Any:
     if isinstance(new, (list, tuple)):
         return type(new)(
             _where(condition, *pair) for pair in zip(new, old, strict=True)
@@ -413,7 +430,9 @@ def _where(condition, new, old):
     return torch.where(condition.reshape(shape), new, old)
 
 
-def open_stream(estimator, X=None, n_streams=1):
+def open_stream(
+    estimator: Estimator, X: SequencesLike | None = None, n_streams: int = 1
+) -> Stream:
     """Return what `BaseRecurrent.stream` promises, for a fitted estimator."""
     owner = type(estimator).__name__
     if estimator._input_kind == FIXED:
@@ -476,13 +495,13 @@ class Stream:
     True
     """
 
-    def __init__(self, estimator, n_streams=1):
+    def __init__(self, estimator: Estimator, n_streams: int = 1) -> None:
         self.estimator = estimator
         self.n_streams = n_streams
         self._net = estimator.net_
         self.reset()
 
-    def reset(self):
+    def reset(self) -> Self:
         """Forget all steps and start new sequences.
 
         Returns
@@ -497,15 +516,16 @@ class Stream:
         """
         self._check_fit()
         self._stepper = self._new_stepper()
-        self._before = None  # the last values of the target columns, for differences
+        # The last values of the target columns, for differences.
+        self._before: AnyArray | None = None
         return self
 
-    def _new_stepper(self):
+    def _new_stepper(self) -> Stepper | EnsembleStepper:
         estimator = self.estimator
         target = unwrap_target(estimator._encoder.target)
         return make_ensemble_stepper(estimator._modules(), self.n_streams, target)
 
-    def predict_step(self, x_t):
+    def predict_step(self, x_t: ArrayLike) -> AnyArray:
         """Take the next step and predict.
 
         Parameters
@@ -528,7 +548,7 @@ class Stream:
         """
         return self._predict(x_t, lambda target, *output: target.decode(*output))
 
-    def predict_proba_step(self, x_t):
+    def predict_proba_step(self, x_t: ArrayLike) -> AnyArray:
         """Take the next step and predict the probability of each label.
 
         Parameters
@@ -548,7 +568,7 @@ class Stream:
             )
         return self._predict(x_t, lambda target, out, _: target.probabilities(out))
 
-    def prime(self, sequences):
+    def prime(self, sequences: Sequences) -> Self:
         """Process all steps of `Sequences`, one row for each stream."""
         dtype = self.estimator._input_dtype()
         rows = np.arange(self.n_streams)
@@ -569,7 +589,7 @@ class Stream:
             self._stepper.run(values, lengths)
         return self
 
-    def _predict(self, x_t, decode):
+    def _predict(self, x_t: ArrayLike, decode: Callable[..., AnyArray]) -> AnyArray:
         self._check_fit()
         estimator, net = self.estimator, self._net
         values = np.asarray(x_t, dtype=np.float64)
@@ -603,14 +623,14 @@ class Stream:
         self._before = own
         return prediction[0] if alone else prediction
 
-    def _check_fit(self):
+    def _check_fit(self) -> None:
         if self.estimator.net_ is not self._net:
             raise ValueError(
                 "A stream must be used with the fit it was made from. Got an estimator "
                 "that was fitted again. Call its stream method."
             )
 
-    def _check_ids(self, values):
+    def _check_ids(self, values: AnyArray) -> None:
         n_tokens = self.estimator._n_tokens
         if ((values < 1) | (values >= n_tokens) | (values != np.floor(values))).any():
             raise ValueError(
@@ -618,7 +638,9 @@ class Stream:
                 f"Got {values[:, 0].tolist()}. Give unknown tokens the id 1."
             )
 
-    def _normalize(self, values):
+    def _normalize(
+        self, values: AnyArray
+    ) -> tuple[AnyArray, tuple[AnyArray, AnyArray] | None, AnyArray | None]:
         """Return a normalised step, the reference of y, and the target columns."""
         columns = self.estimator._encoder.normalizer.difference_columns()
         if columns is None:
@@ -637,13 +659,13 @@ class Stream:
         values[:, columns] = own - before
         return values, (own, np.ones_like(own)), own
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         self._check_fit()  # a copy cannot check it
         state = dict(vars(self))
         del state["_net"], state["_stepper"]
         return state | {"_state": _to_numpy(self._stepper.export_state())}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         kept = state.pop("_state")
         vars(self).update(state)
@@ -652,7 +674,7 @@ class Stream:
         self._stepper.import_state(_to_torch(kept, self._net.device))
 
 
-def _to_numpy(value):
+def _to_numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _to_numpy(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -660,7 +682,7 @@ def _to_numpy(value):
     return None if value is None else value.detach().cpu().numpy()
 
 
-def _to_torch(value, device):
+def _to_torch(value: Any, device: torch.device) -> Any:
     if isinstance(value, dict):
         return {key: _to_torch(item, device) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -3,13 +3,18 @@
 Each table names all fields of one kind of object, with a check of its value.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from numbers import Integral, Real
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from skrnn._data.normalization import WINDOW_NORMS
+from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
+from skrnn._data.samples import SampleEncoder
 from skrnn._data.sequences import FIXED, FREE
 from skrnn._data.step_targets import unwrap_target
 from skrnn._data.targets import (
@@ -19,12 +24,18 @@ from skrnn._data.targets import (
     QuantileTarget,
     RegressionTarget,
 )
-from skrnn._nn.config import BUFFERS, N_GATES
+from skrnn._nn.config import BUFFERS, N_GATES, ModuleConfig
 from skrnn._saving.container import InvalidFile
+from skrnn._training.config import TrainingConfig
 from skrnn._training.optimizers import OPTIMIZERS, optimizer_class
+from skrnn._typing import AnyArray, DTypeLike
+
+Check: TypeAlias = Callable[[Any], bool]
 
 
-def check_fields(owner, values, checks, optional=()):
+def check_fields(
+    owner: str, values: Any, checks: Mapping[str, Check], optional: Collection[str] = ()
+) -> None:
     """Refuse missing, unknown and invalid fields.
 
     Parameters
@@ -57,86 +68,87 @@ def check_fields(owner, values, checks, optional=()):
 # -- kinds of values
 
 
-def is_bool(value):
+def is_bool(value: Any) -> bool:
     """Whether a value is a boolean, of Python or of numpy."""
     return isinstance(value, (bool, np.bool_))
 
 
-def is_int(value, low=0):
+def is_int(value: Any, low: int = 0) -> bool:
     """Whether a value is an integer from `low` upwards."""
-    return isinstance(value, Integral) and not is_bool(value) and value >= low
+    # mypy does not know that numbers compare.
+    return isinstance(value, Integral) and not is_bool(value) and value >= low  # type: ignore[operator]
 
 
 is_count = partial(is_int, low=1)
 
 
-def is_below(high, value):
+def is_below(high: int, value: Any) -> bool:
     """Whether a value is an int from 0 to below `high`."""
     return type(value) is int and 0 <= value < high
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     """Whether a value is a real number; NaN and infinity are."""
     return isinstance(value, Real) and not is_bool(value)
 
 
-def is_not_negative(value):
+def is_not_negative(value: Any) -> bool:
     """Whether a value is a finite number from 0 upwards."""
     return is_number(value) and 0 <= value < np.inf
 
 
-def is_positive(value):
+def is_positive(value: Any) -> bool:
     """Whether a value is a finite number above 0."""
     return is_not_negative(value) and value > 0
 
 
-def is_probability(value):
+def is_probability(value: Any) -> bool:
     """Whether a value is a number from 0 to below 1."""
     return is_number(value) and 0 <= value < 1
 
 
-def is_string(value):
+def is_string(value: Any) -> bool:
     """Whether a value is a string."""
     return isinstance(value, str)
 
 
-def is_device(value):
+def is_device(value: Any) -> bool:
     """Whether a value names a device of torch."""
     return is_string(value) and value.split(":")[0] in ("cpu", "cuda", "mps", "xpu")
 
 
-def is_array(value, dtype=np.float64, ndim=1):
+def is_array(value: Any, dtype: DTypeLike = np.float64, ndim: int = 1) -> bool:
     """Whether a value is an array of this dtype and number of dimensions."""
     return isinstance(value, np.ndarray) and (value.dtype, value.ndim) == (dtype, ndim)
 
 
-def is_labels(value):
+def is_labels(value: Any) -> bool:
     """Whether a value is a 1-D array of two or more labels."""
     return isinstance(value, np.ndarray) and value.ndim == 1 and len(value) >= 2
 
 
-def is_sequence_of(is_item, kind=list):
+def is_sequence_of(is_item: Check, kind: Any = list) -> Check:
     """Return a check for sequences of what `is_item` accepts."""
     return lambda value: type(value) is kind and all(map(is_item, value))
 
 
-def is_none_or(is_valid):
+def is_none_or(is_valid: Check) -> Check:
     return lambda value: value is None or is_valid(value)
 
 
-def is_named(*names):
+def is_named(*names: str) -> Check:
     return lambda value: is_string(value) and value in names
 
 
-def is_optimizer(value):
+def is_optimizer(value: Any) -> bool:
     return isinstance(value, type) or (is_string(value) and value in OPTIMIZERS)
 
 
-def is_dict(value):
+def is_dict(value: Any) -> bool:
     return type(value) is dict and all(map(is_string, value))
 
 
-def is_epoch(value):
+def is_epoch(value: Any) -> bool:
     """Whether this is a row of a history."""
     return is_dict(value) and all(
         is_number(value.get(name, default))
@@ -146,7 +158,7 @@ def is_epoch(value):
 
 # -- tables of fields
 
-MODULE = {
+MODULE: dict[str, Check] = {
     "n_features": is_count,
     "n_outputs": is_count,
     "hidden_sizes": is_sequence_of(is_count, tuple),
@@ -165,7 +177,7 @@ MODULE = {
     "input_dtype": is_named("float32", "float64"),
 }
 
-TRAINING = {
+TRAINING: dict[str, Check] = {
     "max_epochs": is_count,
     "lr": is_positive,
     "batch_size": is_count,
@@ -178,14 +190,14 @@ TRAINING = {
     "tbptt_steps": is_none_or(is_count),
 }
 
-NORMALIZER = {
+NORMALIZER: dict[str, Check] = {
     "window_norm": is_none_or(is_named(*WINDOW_NORMS)),
     "columns": is_none_or(is_sequence_of(is_int)),
     "per_step": is_bool,
     "min_std": is_none_or(is_array),
 }
 
-_OF_REGRESSION = {
+_OF_REGRESSION: dict[str, Check] = {
     "one_dimensional": is_bool,
     "dtype": is_named("float32", "float64"),
     "n_targets": is_count,
@@ -193,7 +205,7 @@ _OF_REGRESSION = {
     "mean": is_array,
     "scale": is_array,
 }
-TARGETS = {
+TARGETS: dict[type, dict[str, Check]] = {
     RegressionTarget: {"loss": is_named(*ROW_LOSSES)} | _OF_REGRESSION,
     QuantileTarget: {
         "loss": is_named("quantile"),
@@ -213,7 +225,7 @@ TARGETS = {
     },
 }
 
-NET = {
+NET: dict[str, Check] = {
     "parameters": is_dict,
     "moments": lambda value: type(value) is dict,
     "order_generator": partial(is_array, dtype=np.uint8),
@@ -222,7 +234,7 @@ NET = {
 }
 
 # Attributes of all estimators, then those of some.
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, Check] = {
     "n_features_in_": is_count,
     "feature_names_in_": partial(is_array, dtype=object),
     "_input_kind": is_named(FIXED, FREE),
@@ -236,7 +248,7 @@ ATTRIBUTES = {
     "best_epoch_": is_none_or(is_int),
     "device_": is_device,
 }
-ATTRIBUTES_OF_REGRESSORS = {
+ATTRIBUTES_OF_REGRESSORS: dict[str, Check] = {
     "_columns": is_none_or(is_sequence_of(is_int)),
     "_target_feature": lambda value: (
         value is None or is_int(value) or is_sequence_of(is_int)(value)
@@ -249,7 +261,12 @@ MAY_BE_MISSING = ("feature_names_in_", "_n_tokens", "_has_padding")
 # -- the parts together
 
 
-def check_state(config, training, encoder, nets):
+def check_state(
+    config: ModuleConfig,
+    training: TrainingConfig,
+    encoder: SampleEncoder,
+    nets: list[dict[str, Any]],
+) -> None:
     """Refuse a state that `fit` cannot have made, before a network is built from it.
 
     Compiled functions and torch's optimisers rely on these sizes.
@@ -290,7 +307,7 @@ def check_state(config, training, encoder, nets):
         _check_moments(net["moments"], weights, training.optimizer)
 
 
-def _check_module(config):
+def _check_module(config: ModuleConfig) -> None:
     has_tokens = config.embedding_dim is not None
     if (
         not config.hidden_sizes
@@ -301,14 +318,16 @@ def _check_module(config):
         raise InvalidFile("sizes of the network that contradict each other")
 
 
-def _check_parameters(config, parameters):
+def _check_parameters(
+    config: ModuleConfig, parameters: dict[str, Any]
+) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return what `ModuleConfig.state_shapes` does, if the parameters have them."""
     # Each layer has its arrays: a list of a million layers ends here.
     if len(config.hidden_sizes) > len(parameters):
         raise InvalidFile("layers of the network without weights")
     shapes = config.state_shapes()
     for name in shapes | parameters:
-        array = parameters.get(name)
+        array: Any = parameters.get(name)
         is_array = isinstance(array, np.ndarray)
         if not is_array or (array.shape, array.dtype.name) != shapes.get(name):
             raise InvalidFile(
@@ -317,8 +336,9 @@ def _check_parameters(config, parameters):
     return shapes
 
 
-def _check_normalizer(normalizer, config):
-    columns, min_std = normalizer.columns, normalizer.min_std
+def _check_normalizer(normalizer: WindowNormalizer, config: ModuleConfig) -> None:
+    columns: Any = normalizer.columns
+    min_std = normalizer.min_std
     is_valid = all(column < config.n_features for column in columns or ())
     if normalizer.window_norm is not None:
         is_valid &= bool(columns) and normalizer.per_step == config.return_sequences
@@ -328,7 +348,7 @@ def _check_normalizer(normalizer, config):
         raise InvalidFile("a normaliser of features that the network does not have")
 
 
-def _check_target(target, config):
+def _check_target(target: Any, config: ModuleConfig) -> None:
     n = target.n_outputs
     if isinstance(target, RegressionTarget):
         n_each = len(target.levels) if isinstance(target, QuantileTarget) else 1
@@ -357,7 +377,9 @@ MOMENTS = {
 }
 
 
-def _check_moments(moments, parameters, optimizer):
+def _check_moments(
+    moments: dict[Any, Any], parameters: list[AnyArray], optimizer: Any
+) -> None:
     optimizer = optimizer_class(optimizer)
     if optimizer not in OPTIMIZERS.values():  # a user's class, in a pickle
         return
@@ -383,7 +405,7 @@ def _check_moments(moments, parameters, optimizer):
         raise InvalidFile("moments of the optimiser that do not fit the weights")
 
 
-def _is_moment(name, value, parameter):
+def _is_moment(name: str, value: Any, parameter: AnyArray) -> bool:
     if value is None:
         return name == "momentum_buffer"
     if name == "step":
@@ -394,13 +416,13 @@ def _is_moment(name, value, parameter):
     )
 
 
-def _lbfgs_table(n_parameters, dtype):
+def _lbfgs_table(n_parameters: int, dtype: DTypeLike) -> dict[str, Check]:
     """Return the checks of the state of LBFGS: numbers, and vectors of all weights."""
 
-    def is_vector(value):
+    def is_vector(value: Any) -> bool:
         return is_array(value, dtype) and len(value) == n_parameters
 
-    def is_scalar(value):
+    def is_scalar(value: Any) -> bool:
         return is_number(value) or is_array(value, dtype, 0)
 
     return {
@@ -419,7 +441,7 @@ def _lbfgs_table(n_parameters, dtype):
 
 
 _PCG64 = {"state": partial(is_below, 2**128), "inc": partial(is_below, 2**128)}
-_GENERATOR = {
+_GENERATOR: dict[str, Check] = {
     "bit_generator": is_named("PCG64"),
     "state": is_dict,
     "has_uint32": partial(is_below, 2),
@@ -427,7 +449,7 @@ _GENERATOR = {
 }
 
 
-def _check_noise(noise):
+def _check_noise(noise: Any) -> None:
     if isinstance(noise, np.ndarray):  # of a GPU
         return
     if len(noise) != 2:

@@ -4,6 +4,8 @@ The file is checked before anything that it describes is allocated. Whatever is 
 with it raises `InvalidFile`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
@@ -12,6 +14,14 @@ import os
 import numpy as np
 
 from skrnn._files import replace_file
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skrnn._files import written_file
+from skrnn._typing import AnyArray, FilePath
 
 FORMAT_VERSION = 1
 METADATA = "skrnn"  # the name of the one string of metadata, which is JSON
@@ -44,7 +54,9 @@ class InvalidFile(ValueError):
 # -- writing
 
 
-def write_file(path, document, arrays):
+def write_file(
+    path: FilePath, document: dict[str, Any], arrays: dict[str, AnyArray]
+) -> None:
     """Write a file at once: after a failure, `path` is as it was.
 
     Parameters
@@ -75,7 +87,7 @@ def write_file(path, document, arrays):
     replace_file(path, content)
 
 
-def _is_too_large(header):
+def _is_too_large(header: bytes) -> bool:
     n_values = sum(map(header.count, (b",", b"[", b"{")))
     return len(header) > MAX_HEADER_BYTES or n_values > MAX_VALUES
 
@@ -92,7 +104,7 @@ def _checksum(text, arrays):
 # -- reading
 
 
-def read_file(path):
+def read_file(path: FilePath) -> tuple[dict[str, Any], dict[str, AnyArray]]:
     """Read a file that `write_file` wrote.
 
     Returns
@@ -130,14 +142,14 @@ def read_file(path):
     return document, arrays
 
 
-def _parse_header(header):
+def _parse_header(header: bytes) -> Any:
     try:
         return parse_json(header.decode())
     except UnicodeDecodeError as error:
         raise InvalidFile("a header that is not text") from error
 
 
-def parse_json(text):
+def parse_json(text: str) -> Any:
     """Parse strict JSON without duplicate names."""
     try:
         return json.loads(
@@ -149,18 +161,18 @@ def parse_json(text):
         raise InvalidFile("text that is not JSON, or nested too deeply") from error
 
 
-def _unique(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
         raise InvalidFile("JSON with a duplicate name")
     return names
 
 
-def _refuse_constant(name):
+def _refuse_constant(name: str) -> None:
     raise InvalidFile(f"JSON with {name}")
 
 
-def _check_header(header, n_bytes):
+def _check_header(header: Any, n_bytes: int) -> str:
     """Return the text in a header that describes `n_bytes` of data."""
     if not isinstance(header, dict):
         raise InvalidFile("a header that is not a JSON object")
@@ -178,7 +190,7 @@ def _check_header(header, n_bytes):
     return text
 
 
-def _check_entry(name, entry):
+def _check_entry(name: str, entry: Any) -> tuple[int, int]:
     """Return where a tensor begins and ends in the data."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise InvalidFile(f"a tensor without dtype, shape and data_offsets: {name!r}")
@@ -193,7 +205,7 @@ def _check_entry(name, entry):
     return begin, end
 
 
-def _are_counts(values):
+def _are_counts(values: Any) -> bool:
     """Whether these are the at most 8 sizes of a shape."""
     return (
         isinstance(values, list)
@@ -202,7 +214,7 @@ def _are_counts(values):
     )
 
 
-def _read_arrays(content):
+def _read_arrays(content: bytes) -> dict[str, AnyArray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -5,7 +5,11 @@ part each for the network, the training, the normaliser, the target and the stat
 each member's net. Attributes that follow from these parts are not stored.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from typing import Any
 
 from sklearn.base import RegressorMixin
 from sklearn.utils.metadata_routing import MetadataRequest
@@ -22,6 +26,7 @@ from skrnn._saving.checks import check_fields
 from skrnn._saving.container import InvalidFile, read_file, write_file
 from skrnn._saving.values import CannotSave, decode, encode
 from skrnn._training.config import TrainingConfig
+from skrnn._typing import AnyArray, Estimator, FilePath
 from skrnn._version import __version__
 
 TARGETS = {cls.__name__: cls for cls in checks.TARGETS}
@@ -55,7 +60,7 @@ DERIVED_OF_CLASSIFIERS = {
 # -- saving
 
 
-def save_estimator(estimator, path):
+def save_estimator(estimator: Estimator, path: FilePath) -> None:
     """Write a fitted estimator to a file, see `BaseRecurrent.save_model`."""
     check_is_fitted(estimator)
     owner = type(estimator).__name__
@@ -70,7 +75,7 @@ def save_estimator(estimator, path):
     write_file(path, document, arrays)
 
 
-def to_document(estimator):
+def to_document(estimator: Estimator) -> tuple[dict[str, Any], dict[str, AnyArray]]:
     """Return an estimator as JSON, and the arrays that it refers to."""
     params = estimator.get_params(deep=False)
     state = {
@@ -85,13 +90,15 @@ def to_document(estimator):
     is_regressor = isinstance(unwrap_target(encoder.target), RegressionTarget)
     derived, known = _attribute_tables(is_regressor)
     attributes = {n: value for n, value in state.items() if n not in derived}
-    owner, arrays = type(estimator).__name__, {}
+    owner = type(estimator).__name__
+    arrays: dict[str, AnyArray] = {}
     for name in attributes:
         if name not in known:
             raise ValueError(
                 f"{owner} must have no attributes but those of fit for save_model. Got "
                 f"{name!r}. Delete the attribute, or save with joblib."
             )
+    document: dict[str, Any]
     document = {"class": owner, "skrnn_version": __version__}  # to look at
     for part, values in {
         "params": params,
@@ -111,7 +118,9 @@ def to_document(estimator):
     return document, arrays
 
 
-def _encode_of(owner, part, name, value, arrays):
+def _encode_of(
+    owner: str, part: str, name: str, value: Any, arrays: dict[str, AnyArray]
+) -> Any:
     try:
         return encode(value, f"{part}.{name}", arrays)
     except CannotSave as error:
@@ -128,16 +137,16 @@ def _encode_of(owner, part, name, value, arrays):
         ) from None
 
 
-def _fields_of(config):
+def _fields_of(config: Any) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config)}
 
 
-def _target_fields(target):
+def _target_fields(target: Any) -> dict[str, Any]:
     inner = unwrap_target(target)
     return {"type": type(inner).__name__} | vars(inner)
 
 
-def _requests_of(request):
+def _requests_of(request: Any) -> dict[str, Any]:
     """Return the requests of metadata routing by method."""
     if request is None:
         return {}
@@ -147,7 +156,9 @@ def _requests_of(request):
     return {method: dict(given) for method, given in requests.items() if given}
 
 
-def _attribute_tables(is_regressor):
+def _attribute_tables(
+    is_regressor: bool,
+) -> tuple[dict[str, Callable[[Any, Any], Any]], dict[str, Any]]:
     """Return the functions of derived attributes, and the checks of all others."""
     if is_regressor:
         return (
@@ -160,7 +171,7 @@ def _attribute_tables(is_regressor):
 # -- loading
 
 
-def load_estimator(path, estimators):
+def load_estimator(path: FilePath, estimators: Mapping[str, type]) -> Any:
     """Read the file of an estimator.
 
     Parameters
@@ -190,7 +201,11 @@ def load_estimator(path, estimators):
         ) from error
 
 
-def from_document(document, arrays, estimators):
+def from_document(
+    document: dict[str, Any],
+    arrays: dict[str, AnyArray],
+    estimators: Mapping[str, type],
+) -> Any:
     """Return the estimator that a document describes, after checking all of it."""
     if not isinstance(document, dict) or set(document) != PARTS:
         raise InvalidFile("a model with missing or unknown parts")
@@ -235,25 +250,25 @@ def from_document(document, arrays, estimators):
     return estimator
 
 
-def _make(cls, owner, values, table):
+def _make(cls: type, owner: str, values: Any, table: Any) -> Any:
     """Return an object with the given fields, all of which have been checked."""
     check_fields(owner, values, table)
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     vars(made).update(values)
     return made
 
 
-def _make_estimator(cls, params):
+def _make_estimator(cls: type, params: dict[str, Any]) -> Any:
     """Return an estimator with the parameters; those of a later version are unknown."""
     known = cls().get_params(deep=False)
-    unknown = [] if isinstance(params, dict) else ["params"]
+    unknown: list[str] = [] if isinstance(params, dict) else ["params"]
     unknown = unknown or [name for name in params if name not in known]
     if unknown:
         raise InvalidFile(f"an unknown parameter of {cls.__name__}, {unknown[0]!r:.80}")
     return cls(**params)
 
 
-def _make_encoder(normalizer, target, config):
+def _make_encoder(normalizer: Any, target: Any, config: ModuleConfig) -> SampleEncoder:
     """Return the `SampleEncoder` of these fields."""
     kind = target.pop("type", None) if isinstance(target, dict) else None
     if not isinstance(kind, str) or kind not in TARGETS:
@@ -266,7 +281,7 @@ def _make_encoder(normalizer, target, config):
     return SampleEncoder(normalizer, target)
 
 
-def _check_attributes(attributes, config):
+def _check_attributes(attributes: dict[str, Any], config: ModuleConfig) -> None:
     n_features = attributes["n_features_in_"]
     if attributes["_input_kind"] == "fixed":
         is_valid = config.n_features == 1
@@ -283,7 +298,7 @@ def _check_attributes(attributes, config):
         raise InvalidFile("attributes that do not fit the sizes of the network")
 
 
-def _make_request(requests, estimator):
+def _make_request(requests: Any, estimator: Estimator) -> Any:
     """Return the requests of metadata routing as scikit-learn keeps them."""
     if not checks.is_dict(requests) or not all(map(checks.is_dict, requests.values())):
         raise InvalidFile("invalid requests of metadata")

@@ -17,13 +17,17 @@ keys. Any other value is an object with one name, which begins with "$":
 Nothing else can be written or read, so that reading runs no code of the file.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import torch
 
 from skrnn._saving.container import DTYPES, InvalidFile
 from skrnn._training.optimizers import OPTIMIZERS
+from skrnn._typing import AnyArray
 
 MAX_DEPTH = 20
 MAX_STRING_BYTES = 2**26  # of one array of strings, whose entries are padded
@@ -43,7 +47,7 @@ class CannotSave(ValueError):
 # -- writing
 
 
-def encode(value, name, arrays, depth=0):
+def encode(value: Any, name: str, arrays: dict[str, AnyArray], depth: int = 0) -> Any:
     """Return JSON of a value; its arrays are put into `arrays`.
 
     Parameters
@@ -90,14 +94,18 @@ def encode(value, name, arrays, depth=0):
     raise CannotSave(name, value)
 
 
-def _encode_items(values, name, arrays, depth):
+def _encode_items(
+    values: Any, name: str, arrays: dict[str, AnyArray], depth: int
+) -> list[Any]:
     return [
         encode(value, f"{name}.{i}", arrays, depth + 1)
         for i, value in enumerate(values)
     ]
 
 
-def _encode_dict(values, name, arrays, depth):
+def _encode_dict(
+    values: dict[Any, Any], name: str, arrays: dict[str, AnyArray], depth: int
+) -> dict[str, Any]:
     items = [
         (key, encode(value, f"{name}.{key}", arrays, depth + 1))
         for key, value in values.items()
@@ -109,7 +117,7 @@ def _encode_dict(values, name, arrays, depth):
     return {"$dict": [[key, value] for key, (_, value) in pairs]}
 
 
-def _encode_scalar(value, name):
+def _encode_scalar(value: Any, name: str) -> dict[str, Any]:
     dtype = "str" if isinstance(value, np.str_) else value.dtype.name
     if dtype not in SCALAR_TYPES:
         raise CannotSave(name, value)
@@ -117,7 +125,9 @@ def _encode_scalar(value, name):
     return {"$scalar": [dtype, encode(item, name, {})]}
 
 
-def _encode_array(value, name, arrays):
+def _encode_array(
+    value: AnyArray, name: str, arrays: dict[str, AnyArray]
+) -> dict[str, Any]:
     if value.dtype.kind == "U":
         n_characters = value.dtype.itemsize // 4
         if value.nbytes > MAX_STRING_BYTES:
@@ -135,7 +145,9 @@ def _encode_array(value, name, arrays):
     return {"$array": name}
 
 
-def _encode_random_state(value, name, arrays):
+def _encode_random_state(
+    value: np.random.RandomState, name: str, arrays: dict[str, AnyArray]
+) -> dict[str, Any]:
     state = value.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         raise CannotSave(name, value)
@@ -145,7 +157,7 @@ def _encode_random_state(value, name, arrays):
 # -- reading
 
 
-def decode(value, arrays, depth=0):
+def decode(value: Any, arrays: dict[str, AnyArray], depth: int = 0) -> Any:
     """Return the value that JSON describes; its arrays are taken out of `arrays`."""
     if depth > 4 * MAX_DEPTH:  # a "$dict" is three levels of JSON
         raise InvalidFile("values that are nested too deeply")
@@ -166,36 +178,38 @@ def decode(value, arrays, depth=0):
         raise InvalidFile(f"an invalid value of kind {tags[0]!r}") from error
 
 
-def _decode_float(value, arrays, depth):
+def _decode_float(value: Any, arrays: dict[str, AnyArray], depth: int) -> float:
     return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value]
 
 
-def _decode_tuple(value, arrays, depth):
+def _decode_tuple(
+    value: Any, arrays: dict[str, AnyArray], depth: int
+) -> tuple[Any, ...]:
     return tuple(_decode_list(value, arrays, depth))
 
 
-def _decode_list(value, arrays, depth):
+def _decode_list(value: Any, arrays: dict[str, AnyArray], depth: int) -> list[Any]:
     if not isinstance(value, list):
         raise InvalidFile("a value that is not a list")
     return decode(value, arrays, depth)
 
 
-def _decode_dict(value, arrays, depth):
+def _decode_dict(value: Any, arrays: dict[str, AnyArray], depth: int) -> dict[Any, Any]:
     return dict(_decode_list(value, arrays, depth + 1))
 
 
-def _decode_scalar(value, arrays, depth):
+def _decode_scalar(value: Any, arrays: dict[str, AnyArray], depth: int) -> Any:
     dtype, item = _decode_list(value, arrays, depth)
     if type(item) is not SCALAR_TYPES[dtype]:
         raise InvalidFile(f"a number that is not of type {dtype}")
     return np.str_(item) if dtype == "str" else np.dtype(dtype).type(item)
 
 
-def _decode_array(value, arrays, depth):
+def _decode_array(value: Any, arrays: dict[str, AnyArray], depth: int) -> AnyArray:
     return arrays.pop(value)
 
 
-def _decode_strings(value, arrays, depth):
+def _decode_strings(value: Any, arrays: dict[str, AnyArray], depth: int) -> AnyArray:
     n_characters, shape, items = value
     if not all(type(item) is str for item in items):
         raise InvalidFile("an array of strings that holds other values")
@@ -206,7 +220,7 @@ def _decode_strings(value, arrays, depth):
     return np.array(items, dtype=f"<U{n_characters}").reshape(shape)
 
 
-def _decode_objects(value, arrays, depth):
+def _decode_objects(value: Any, arrays: dict[str, AnyArray], depth: int) -> AnyArray:
     shape, items = value
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
@@ -214,7 +228,9 @@ def _decode_objects(value, arrays, depth):
     return array.reshape(shape)
 
 
-def _decode_random_state(value, arrays, depth):
+def _decode_random_state(
+    value: Any, arrays: dict[str, AnyArray], depth: int
+) -> np.random.RandomState:
     state = decode(value, arrays, depth + 1)
     twister = state["state"]
     key, position = twister["key"], twister["pos"]
@@ -231,11 +247,13 @@ def _decode_random_state(value, arrays, depth):
     return random_state
 
 
-def _decode_device(value, arrays, depth):
+def _decode_device(value: Any, arrays: dict[str, AnyArray], depth: int) -> torch.device:
     return torch.device(value)
 
 
-def _decode_optimizer(value, arrays, depth):
+def _decode_optimizer(
+    value: Any, arrays: dict[str, AnyArray], depth: int
+) -> type[torch.optim.Optimizer]:
     return OPTIMIZERS[value]
 
 
