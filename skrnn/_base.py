@@ -1,15 +1,19 @@
 """What all estimators share beside `fit`: prediction, streams, saving."""
 
+from __future__ import annotations
+
 from abc import ABCMeta
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skrnn._compat import _VisualBlock
+from skrnn._data.sequences import Sequences
 from skrnn._data.step_targets import (
     StepValues,
     check_step_targets,
@@ -29,17 +33,33 @@ from skrnn._inference.prediction import (
 )
 from skrnn._inference.streaming import open_stream
 from skrnn._nn.description import count_parameters, describe
+from skrnn._inference.streaming import Stream, open_stream
+from skrnn._nn.module import RecurrentModule
 from skrnn._nn.states import check_states
 from skrnn._saving.checks import check_state
 from skrnn._saving.container import InvalidFile
-from skrnn._training.net import build_net
+from skrnn._training.net import RecurrentNet, build_net
 from skrnn._training.state import export_state, import_state
+from skrnn._typing import (
+    AnyArray,
+    ArrayLike,
+    Estimator,
+    FilePath,
+    SequencesLike,
+    TargetsLike,
+    available_if,
+)
 from skrnn._version import __version__
 from skrnn._warnings import VersionWarning, warn_user
 
+# An array, a list of arrays if layers differ in size, or a tuple of two for an LSTM.
+TorchStates: TypeAlias = AnyArray | list[AnyArray] | tuple[Any, ...]
 
-def _pools_by_attention(estimator):
-    config = getattr(estimator, "_module_config", estimator)  # that of the fit, if any
+
+def _pools_by_attention(estimator: Estimator) -> bool:
+    config: Any = getattr(
+        estimator, "_module_config", estimator
+    )  # that of the fit, if any
     if config.pooling == "attention":
         return True
     raise AttributeError(
@@ -53,7 +73,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
 
     # -- predict
 
-    def _predict(self, X, decode):
+    def _predict(self, X: SequencesLike, decode: Callable[..., AnyArray]) -> AnyArray:
         """Return `decode(target, output, reference)` of all rows, or time steps."""
         check_is_fitted(self)
         sequences = self._encoder.normalizer.normalize(self._check_X(X))
@@ -62,7 +82,9 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
             output = predict_ensemble(self._modules(), sequences, target)
             return self._decode(decode, output, sequences)
 
-    def _decode(self, decode, output, sequences):
+    def _decode(
+        self, decode: Callable[..., AnyArray], output: AnyArray, sequences: Sequences
+    ) -> AnyArray:
         target, steps = unwrap_target(self._encoder.target), None
         if self._module_config.return_sequences:
             output = output.reshape(-1, output.shape[-1])
@@ -75,7 +97,13 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
             return prediction
         return steps.unflatten(prediction, ragged=sequences.ragged)
 
-    def _score_steps(self, metric, X, y, sample_weight):
+    def _score_steps(
+        self,
+        metric: Callable[..., float],
+        X: SequencesLike,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None,
+    ) -> float:
         """Return a metric of scikit-learn over all valid time steps."""
         check_is_fitted(self)
         sequences = self._check_X(X)
@@ -89,7 +117,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
             sample_weight=None if weights is None else weights.flat,
         )
 
-    def stream(self, X=None, *, n_streams=1):
+    def stream(self, X: SequencesLike | None = None, *, n_streams: int = 1) -> Stream:
         """Start a streaming prediction, which receives one time step at a time.
 
         Parameters
@@ -117,7 +145,9 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
         check_is_fitted(self)
         return open_stream(self, X, n_streams)
 
-    def hidden_states(self, X, h_0=None):
+    def hidden_states(
+        self, X: SequencesLike, h_0: ArrayLike | Sequence[Any] | None = None
+    ) -> tuple[AnyArray, TorchStates]:
         """Compute the hidden states of the recurrent layers, in torch's layout.
 
         Parameters
@@ -162,7 +192,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
         return output, to_torch_layout(final)
 
     @available_if(_pools_by_attention)
-    def attention_weights(self, X):
+    def attention_weights(self, X: SequencesLike) -> AnyArray:
         """Compute the attention weight of each time step; needs `pooling='attention'`.
 
         Parameters
@@ -187,31 +217,32 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
 
     # -- fitted attributes
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 
     @property
-    def module_(self):
+    def module_(self) -> RecurrentModule:
         """The network, a torch module with the current weights."""
         check_is_fitted(self)
         return self.net_.module_
 
-    def _nets(self):
+    def _nets(self) -> list[RecurrentNet]:
         """Return the nets of all members."""
         return [self.net_, *self._other_nets]
 
-    def _modules(self):
+    def _modules(self) -> list[RecurrentModule]:
         """Return the networks of all members."""
         return [net.module_ for net in self._nets()]
 
     @property
-    def members_(self):
+    def members_(self) -> list[Self]:
         """The fitted members, a list of estimators with one network each."""
         check_is_fitted(self)
         members = []
         for net in self._nets():
             member = object.__new__(type(self))
-            vars(member).update(vars(self))
+            # mypy takes `vars` for that of a class.
+            vars(member).update(vars(self))  # type: ignore[attr-defined]
             member.n_members, member._other_nets = 1, []
             member.net_ = net
             member._set_trained(net)
@@ -219,7 +250,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
         return members
 
     @property
-    def history_(self):
+    def history_(self) -> pd.DataFrame:
         """The training history, a DataFrame with one row per epoch."""
         check_is_fitted(self)
         rows = [
@@ -228,7 +259,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
         ]
         return pd.DataFrame(rows)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
@@ -252,7 +283,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
 
     # -- saving: numpy arrays and plain data, no objects of torch or skorch
 
-    def save_model(self, path):
+    def save_model(self, path: FilePath) -> None:
         """Save the fitted model to a file that `load_model` reads without running code.
 
         The file is in the safetensors format, with JSON in its header. It is written at
@@ -398,7 +429,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
             state["_other_net_states"] = [export_state(other) for other in others]
         return state | {"_skrnn_version": __version__}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         version = state.pop("_skrnn_version", __version__)
         if version != __version__:

@@ -1,13 +1,23 @@
 """Recurrent classifiers, with one or two directions."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
+from skrnn._data.samples import SampleEncoder, Samples
+from skrnn._data.sequences import Sequences
 from skrnn._data.targets import ClassTarget, check_labels, class_target
+from skrnn._training.net import RecurrentNet
+from skrnn._training.plan import FitPlan
+from skrnn._typing import AnyArray, ArrayLike, SequencesLike, Target, TargetsLike
 
 
 class BaseClassifier(ClassifierMixin, BaseRecurrent):
@@ -18,7 +28,13 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: SequencesLike,
+        y: TargetsLike,
+        classes: ArrayLike | None = None,
+        sample_weight: TargetsLike | None = None,
+    ) -> Self:
         """Train for one epoch with a constant learning rate.
 
         The first call fixes the scaling of X and the set of classes.
@@ -58,7 +74,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
                 )
         return self._partial_fit(X, y, sample_weight, classes=classes)
 
-    def predict(self, X):
+    def predict(self, X: SequencesLike) -> AnyArray:
         """Predict the most probable label of each sequence.
 
         Parameters
@@ -76,7 +92,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         """
         return self._predict(X, lambda target, output, _: target.decode(output))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: SequencesLike) -> AnyArray:
         """Predict the probability of each class.
 
         Parameters
@@ -100,7 +116,7 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
         """
         return self._predict(X, lambda target, output, _: target.probabilities(output))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: SequencesLike) -> AnyArray:
         """Predict the natural logarithm of the probability of each class.
 
         Parameters
@@ -118,7 +134,9 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             X, lambda target, output, _: target.log_probabilities(output)
         )
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: SequencesLike, y: TargetsLike, sample_weight: TargetsLike | None = None
+    ) -> float:
         """Return the accuracy of the predicted labels.
 
         Parameters
@@ -143,11 +161,15 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             return self._score_steps(accuracy_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
-    def _check_y(self, y, sequences, name="y", of="X"):
+    def _check_y(
+        self, y: Any, sequences: Sequences, name: str = "y", of: str = "X"
+    ) -> Any:
         y = super()._check_y(y, sequences, name, of)
         return y if self.return_sequences else check_labels(y, name)
 
-    def _make_target(self, y, classes, one_epoch):
+    def _make_target(
+        self, y: Any, classes: ArrayLike | None, one_epoch: bool
+    ) -> Target:
         if one_epoch and classes is None and np.ndim(y) == 1:
             raise ValueError(
                 "classes must be passed on the first call to partial_fit. Got None. "
@@ -155,20 +177,22 @@ class BaseClassifier(ClassifierMixin, BaseRecurrent):
             )
         return class_target(y, classes, owner=type(self).__name__)
 
-    def _apply_class_weights(self, samples, target):
+    def _apply_class_weights(self, samples: Samples, target: Any) -> Samples:
         codes = target.encode(samples.y)
         return samples.with_weights(
             target.row_weights(codes, self.class_weight, samples.weights)
         )
 
-    def _strata(self, target, y):
+    def _strata(self, target: Target, y: Any) -> AnyArray | None:
         return target.encode(y) if isinstance(target, ClassTarget) else None
 
-    def _set_fitted(self, nets, encoder, plan):
+    def _set_fitted(
+        self, nets: list[RecurrentNet], encoder: SampleEncoder, plan: FitPlan
+    ) -> None:
         super()._set_fitted(nets, encoder, plan)
         self.classes_ = encoder.target.classes
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         is_tagger = isinstance(self.return_sequences, (bool, np.bool_))
@@ -471,42 +495,46 @@ class RNNClassifier(BaseClassifier):
 
     def __init__(
         self,
-        hidden_size=64,
+        hidden_size: int | tuple[int, ...] = 64,
         *,
-        num_layers=1,
-        cell_type="rnn",
-        nonlinearity="tanh",
-        dropout=0.0,
-        bidirectional=False,
-        pooling="auto",
-        patch_size="auto",
-        initial_state="zeros",
-        embedding_dim=None,
-        return_sequences=False,
-        standardize=True,
-        class_weight=None,
-        n_members=1,
-        max_epochs="auto",
-        lr=1e-2,
-        batch_size=32,
-        optimizer="adamw",
-        optimizer_params=None,
-        weight_decay="auto",
-        max_grad_norm=1.0,
-        lr_schedule="one_cycle",
-        tbptt_steps=None,
-        patience=10,
-        tol=1e-4,
-        callbacks=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        validation_strategy="random",
-        warm_start=False,
-        device="cpu",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        num_layers: int = 1,
+        cell_type: Literal["rnn", "gru", "lstm"] = "rnn",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        pooling: Literal["auto", "last", "mean", "max", "concat", "attention"] = "auto",
+        patch_size: int | Literal["auto"] = "auto",
+        initial_state: Literal["zeros", "normal", "learned", "carry"] = "zeros",
+        embedding_dim: int | None = None,
+        return_sequences: bool = False,
+        standardize: bool = True,
+        class_weight: dict[Any, float]
+        | list[dict[Any, float]]
+        | Literal["balanced"]
+        | None = None,
+        n_members: int = 1,
+        max_epochs: int | Literal["auto"] = "auto",
+        lr: float = 1e-2,
+        batch_size: int = 32,
+        optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"]
+        | type[torch.optim.Optimizer] = "adamw",
+        optimizer_params: dict[str, Any] | None = None,
+        weight_decay: float | Literal["auto"] = "auto",
+        max_grad_norm: float | None = 1.0,
+        lr_schedule: Literal["one_cycle", "cosine", "plateau"] | None = "one_cycle",
+        tbptt_steps: int | None = None,
+        patience: int = 10,
+        tol: float = 1e-4,
+        callbacks: list[Any] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_strategy: Literal["random", "last"] = "random",
+        warm_start: bool = False,
+        device: str | torch.device = "cpu",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.cell_type = cell_type
@@ -836,41 +864,45 @@ class BiRNNClassifier(BaseClassifier):
 
     def __init__(
         self,
-        hidden_size=64,
+        hidden_size: int | tuple[int, ...] = 64,
         *,
-        num_layers=1,
-        cell_type="rnn",
-        nonlinearity="tanh",
-        dropout=0.0,
-        pooling="auto",
-        patch_size="auto",
-        initial_state="zeros",
-        embedding_dim=None,
-        return_sequences=False,
-        standardize=True,
-        class_weight=None,
-        n_members=1,
-        max_epochs="auto",
-        lr=1e-2,
-        batch_size=32,
-        optimizer="adamw",
-        optimizer_params=None,
-        weight_decay="auto",
-        max_grad_norm=1.0,
-        lr_schedule="one_cycle",
-        tbptt_steps=None,
-        patience=10,
-        tol=1e-4,
-        callbacks=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        validation_strategy="random",
-        warm_start=False,
-        device="cpu",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        num_layers: int = 1,
+        cell_type: Literal["rnn", "gru", "lstm"] = "rnn",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        dropout: float = 0.0,
+        pooling: Literal["auto", "last", "mean", "max", "concat", "attention"] = "auto",
+        patch_size: int | Literal["auto"] = "auto",
+        initial_state: Literal["zeros", "normal", "learned", "carry"] = "zeros",
+        embedding_dim: int | None = None,
+        return_sequences: bool = False,
+        standardize: bool = True,
+        class_weight: dict[Any, float]
+        | list[dict[Any, float]]
+        | Literal["balanced"]
+        | None = None,
+        n_members: int = 1,
+        max_epochs: int | Literal["auto"] = "auto",
+        lr: float = 1e-2,
+        batch_size: int = 32,
+        optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"]
+        | type[torch.optim.Optimizer] = "adamw",
+        optimizer_params: dict[str, Any] | None = None,
+        weight_decay: float | Literal["auto"] = "auto",
+        max_grad_norm: float | None = 1.0,
+        lr_schedule: Literal["one_cycle", "cosine", "plateau"] | None = "one_cycle",
+        tbptt_steps: int | None = None,
+        patience: int = 10,
+        tol: float = 1e-4,
+        callbacks: list[Any] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_strategy: Literal["random", "last"] = "random",
+        warm_start: bool = False,
+        device: str | torch.device = "cpu",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.cell_type = cell_type
@@ -905,5 +937,5 @@ class BiRNNClassifier(BaseClassifier):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _is_bidirectional(self):
+    def _is_bidirectional(self) -> bool:
         return True

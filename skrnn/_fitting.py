@@ -1,12 +1,16 @@
 """`fit`: what it will do, cross-validation, and training."""
 
+from __future__ import annotations
+
 import threading
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import fields, replace
 from functools import partial
 from itertools import product
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -14,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from skrnn._compat import CallbackSupportMixin, with_callbacks
 from skrnn._data.normalization import WindowNormalizer
-from skrnn._data.samples import SampleEncoder
+from skrnn._data.samples import EncodedSamples, SampleEncoder, Samples
 from skrnn._data.scaling import feature_scaling
 from skrnn._data.splits import kfold, train_validation_split
 from skrnn._data.step_targets import (
@@ -53,10 +57,19 @@ from skrnn._training.judging import (
 )
 from skrnn._training.linear_start import LinearStart
 from skrnn._training.members import member_seeds, run_jobs, train_members
-from skrnn._training.net import build_net
+from skrnn._training.net import RecurrentNet, build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
 from skrnn._training.tasks import FitTasks, NoTasks
+from skrnn._typing import (
+    AnyArray,
+    ArrayLike,
+    Estimator,
+    IntArray,
+    SequencesLike,
+    Target,
+    TargetsLike,
+)
 
 
 class FitMixin(CallbackSupportMixin, InputValidationMixin):
@@ -68,16 +81,40 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
 
     _parameter_constraints: dict = PARAMETER_CONSTRAINTS
 
+    bidirectional: Any  # a parameter, but for estimators that have no choice
+
+    # What `fit` sets.
+    net_: RecurrentNet
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    best_epoch_: int | None
+    n_outputs_: int
+    device_: str
+    engine_: str | None
+    pooling_: str
+    patch_size_: int
+
+    if TYPE_CHECKING:  # methods of the estimators
+
+        def _validate_params(self) -> None: ...
+        def _nets(self) -> list[RecurrentNet]: ...
+        def _error_power(self) -> int: ...
+
     # -- hooks of subclasses
 
     @abstractmethod
-    def _make_target(self, y, classes, one_epoch):
+    def _make_target(
+        self, y: Any, classes: ArrayLike | None, one_epoch: bool
+    ) -> Target:
         """Return the target object for y; `classes` as given to `partial_fit`."""
 
-    def _is_bidirectional(self):
+    def _is_bidirectional(self) -> bool:
         return self.bidirectional
 
-    def _choose_linear(self, samples, rows, one_epoch):
+    def _choose_linear(
+        self, samples: Samples, rows: IntArray, one_epoch: bool
+    ) -> list[LinearChoice]:
         """Choose how a new fit normalises windows, and its linear model.
 
         Returns
@@ -87,40 +124,49 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         """
         return [LinearChoice()]
 
-    def _new_normalizer(self, linear):
+    def _new_normalizer(self, linear: LinearChoice) -> WindowNormalizer:
         """Return the normaliser of windows for a new fit, not yet fitted."""
         return WindowNormalizer()
 
-    def _continued_encoder(self):
+    def _continued_encoder(self) -> SampleEncoder:
         """Return a copy of the encoder, to continue training with."""
         return deepcopy(self._encoder)
 
-    def _highway_columns(self):
+    def _highway_columns(self) -> tuple[int, ...]:
         """Return the features of which the highway gets several last values."""
         return ()
 
-    def _apply_class_weights(self, samples, target):
+    def _apply_class_weights(self, samples: Samples, target: Target) -> Samples:
         """Return samples weighted by class."""
         return samples
 
-    def _stops_early(self, external, linear):
+    def _stops_early(self, external: Samples | None, linear: LinearChoice) -> bool:
         """Return whether a fit stops early and keeps the best weights.
 
         `external` is the validation data, or None, and `linear` a `LinearChoice`.
         """
         return self.early_stopping
 
-    def _n_folds(self, rows, linear):
+    def _n_folds(self, rows: IntArray, linear: LinearChoice) -> int:
         """Return the number of folds that cross-validate the network's correction."""
         return 0
 
-    def _strata(self, target, y):
+    def _strata(self, target: Target, y: Any) -> AnyArray | None:
         """Return the classes by which a random split is stratified, or None."""
         return None
 
     # -- fit
 
-    def fit(self, X, y, sample_weight=None, *, groups=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: SequencesLike,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: TargetsLike | None = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -179,7 +225,13 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             continuing=self.warm_start and hasattr(self, "net_"),
         )
 
-    def _partial_fit(self, X, y, sample_weight, classes=None):
+    def _partial_fit(
+        self,
+        X: SequencesLike,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
         return self._fit(
             X,
             y,
@@ -191,17 +243,17 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
 
     def _fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        groups=None,
-        X_val=None,
-        y_val=None,
+        X: SequencesLike,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None = None,
+        groups: ArrayLike | None = None,
+        X_val: SequencesLike | None = None,
+        y_val: TargetsLike | None = None,
         *,
-        classes=None,
-        continuing=False,
-        one_epoch=False,
-    ):
+        classes: ArrayLike | None = None,
+        continuing: bool = False,
+        one_epoch: bool = False,
+    ) -> Self:
         self._validate_params()
         self._check_arguments(y, X_val, y_val)
         if continuing:
@@ -228,7 +280,9 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             plan.checkpoint.finish()
         return self
 
-    def _new_encoder(self, samples, classes, one_epoch):
+    def _new_encoder(
+        self, samples: Samples, classes: ArrayLike | None, one_epoch: bool
+    ) -> SampleEncoder:
         """Return the encoder of a new fit, which `_train` fits."""
         if self.embedding_dim is None:
             warn_token_ids(samples.sequences)
@@ -238,12 +292,19 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             target = StepwiseTarget(target)
         return SampleEncoder(WindowNormalizer(), target)
 
-    def _plan_fit(self, samples, encoder, external, continuing, one_epoch):
+    def _plan_fit(
+        self,
+        samples: Samples,
+        encoder: SampleEncoder,
+        external: Samples | None,
+        continuing: bool,
+        one_epoch: bool,
+    ) -> FitPlan:
         """Decide which rows are trained on, and how."""
         seed = draw_seed(self.random_state)
         rows = samples.weighted_rows()
         train, valid, folds = rows, rows[:0], []
-        splitting = {
+        splitting: dict[str, Any] = {
             "fraction": self.validation_fraction,
             "strategy": self.validation_strategy,
             "seed": seed,
@@ -368,7 +429,7 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             valid = net.make_dataset(encoded, np.arange(len(external)))
         elif len(plan.valid):
             valid = net.make_dataset(data, plan.valid)
-        starts = [None] * len(nets)
+        starts: list[Any] = [None] * len(nets)
         is_judged = judgement is not None or plan.linear.is_sufficient
         if not continuing and (net.module_.highway is not None or is_judged):
             starts = LinearStart(net).fit(train).for_nets(nets)
@@ -461,7 +522,9 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             lambda output: encoder.target.decode(output, reference),
         )
 
-    def _set_fitted(self, nets, encoder, plan):
+    def _set_fitted(
+        self, nets: list[RecurrentNet], encoder: SampleEncoder, plan: FitPlan
+    ) -> None:
         """Set the fitted attributes after a training."""
         net, *others = nets
         self._other_nets = others
@@ -474,7 +537,7 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         self.pooling_ = self._module_config.pooling
         self.patch_size_ = self._module_config.patch_size
 
-    def _set_trained(self, net):
+    def _set_trained(self, net: RecurrentNet) -> None:
         """Set the attributes that tell how a net was trained."""
         history = net.history.to_list()
         self.engine_ = net.engine_name_
@@ -490,7 +553,7 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
 
     # -- what the parameters say
 
-    def _network_parameters(self):
+    def _network_parameters(self) -> dict[str, Any]:
         """Return the fields of `ModuleConfig` that the parameters set."""
         size = self.embedding_dim
         return {
@@ -506,7 +569,9 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             "ar_order": getattr(self, "ar_order", 0),
         }
 
-    def _network_config(self, data, target, plan):
+    def _network_config(
+        self, data: EncodedSamples, target: Target, plan: FitPlan
+    ) -> ModuleConfig:
         """Return the network for encoded samples."""
         device, input_dtype = plan.device, compute_dtype(data.sequences.dtype)
         if device.type == "mps":  # has no float64
@@ -526,7 +591,9 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             input_dtype=input_dtype.name,
         )
 
-    def _training_parameters(self, n_steps, one_epoch):
+    def _training_parameters(
+        self, n_steps: IntArray, one_epoch: bool
+    ) -> TrainingConfig:
         """Return the training that the parameters describe, as they are now."""
         names = [field.name for field in fields(TrainingConfig)]
         values = {name: deepcopy(getattr(self, name)) for name in names}
@@ -536,7 +603,7 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             values |= {"max_epochs": 1, "lr_schedule": None}
         return TrainingConfig(**values)
 
-    def _make_callbacks(self, one_epoch, stops_early):
+    def _make_callbacks(self, one_epoch: bool, stops_early: bool) -> list[Any]:
         # Copies: callbacks change during training, and a parameter must not.
         callbacks = copy_callbacks(without_checkpoints(self.callbacks))
         if one_epoch:
@@ -548,10 +615,12 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             callbacks.append(EarlyStopping(self.patience, self.tol))
         return callbacks
 
-    def _schedule_callbacks(self):
+    def _schedule_callbacks(self) -> list[Any]:
         return [PlateauSchedule()] if self.lr_schedule == "plateau" else []
 
-    def _new_nets(self, data, target, plan, n_members=1):
+    def _new_nets(
+        self, data: EncodedSamples, target: Target, plan: FitPlan, n_members: int = 1
+    ) -> list[RecurrentNet]:
         """Return nets with new weights that standardise X."""
         config = self._network_config(data, target, plan)
         seeds = member_seeds(plan.seed, n_members)
@@ -563,7 +632,7 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
                 net.module_.set_scaling(mean, scale)
         return nets
 
-    def _continued_nets(self, target, plan):
+    def _continued_nets(self, target: Target, plan: FitPlan) -> list[RecurrentNet]:
         """Return copies of the nets, to continue training with new parameters."""
         with_moments = plan.config.has_optimizer_of(self._training_config)
         seeds = [plan.seed] * len(self._nets())  # `import_state` sets the generators
@@ -572,9 +641,15 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             import_state(net, export_state(before), with_moments=with_moments)
         return nets
 
-    def _build_nets(self, module_config, target, plan, seeds):
+    def _build_nets(
+        self,
+        module_config: ModuleConfig,
+        target: Target,
+        plan: FitPlan,
+        seeds: list[int],
+    ) -> list[RecurrentNet]:
         """Return a net for each seed, of which the first shows its progress."""
-        nets = []
+        nets: list[RecurrentNet] = []
         for i, seed in enumerate(seeds):
             callbacks = copy_callbacks(plan.callbacks)  # members must not share them
             if nets:
@@ -590,13 +665,13 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         return nets
 
 
-def draw_seed(random_state):
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Return a seed drawn from `random_state`, as scikit-learn understands it."""
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 @contextmanager
-def unchanged_on_failure(estimator):
+def unchanged_on_failure(estimator: Estimator) -> Iterator[None]:
     """Restore the attributes of an estimator if the body fails.
 
     With `warm_start` it may set those of an interrupted fit, of which `net_` is last.

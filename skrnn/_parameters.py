@@ -3,13 +3,17 @@
 They are checked at the start of `fit`.
 """
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
 
 from skrnn._compat import Interval, StrOptions
 from skrnn._training.optimizers import OPTIMIZERS
+from skrnn._typing import Estimator
 
 PARAMETER_CONSTRAINTS = {
     "hidden_size": [Interval(Integral, 1, None, closed="left"), tuple],
@@ -52,7 +56,7 @@ PARAMETER_CONSTRAINTS = {
 }
 
 
-def check_parameters(estimator):
+def check_parameters(estimator: Estimator) -> None:
     """Refuse parameters that contradict each other.
 
     Parameters
@@ -74,7 +78,7 @@ def check_parameters(estimator):
         _check_callback(callback, estimator)
 
 
-def check_same_network(estimator):
+def check_same_network(estimator: Estimator) -> None:
     """Refuse parameters of another network while training continues.
 
     Parameters
@@ -105,12 +109,13 @@ def check_same_network(estimator):
             )
 
 
-def hidden_sizes(estimator):
+def hidden_sizes(estimator: Estimator) -> tuple[int, ...]:
     """Return the hidden size of each layer as a tuple."""
     sizes, num_layers = estimator.hidden_size, estimator.num_layers
     if not isinstance(sizes, tuple):
         return (int(sizes),) * num_layers
-    are_sizes = all(isinstance(size, Integral) and size >= 1 for size in sizes)
+    # mypy does not know that numbers compare.
+    are_sizes = all(isinstance(size, Integral) and size >= 1 for size in sizes)  # type: ignore[operator]
     if not sizes or not are_sizes or num_layers not in (1, len(sizes)):
         raise ValueError(
             f"The 'hidden_size' parameter of {_name(estimator)} must be an int, or a "
@@ -120,15 +125,15 @@ def hidden_sizes(estimator):
     return tuple(int(size) for size in sizes)
 
 
-def _name(estimator):
+def _name(estimator: Estimator) -> str:
     return type(estimator).__name__
 
 
-def _is_lbfgs(estimator):
+def _is_lbfgs(estimator: Estimator) -> bool:
     return estimator.optimizer in ("lbfgs", torch.optim.LBFGS)
 
 
-def _check_cell(estimator):
+def _check_cell(estimator: Estimator) -> None:
     if estimator.nonlinearity != "tanh" and estimator.cell_type != "rnn":
         raise ValueError(
             f"The 'nonlinearity' parameter of {_name(estimator)} must be 'tanh' for "
@@ -137,7 +142,7 @@ def _check_cell(estimator):
         )
 
 
-def _check_direction(estimator):
+def _check_direction(estimator: Estimator) -> None:
     """Raise an error if a bidirectional network would have to carry states on."""
     if not estimator._is_bidirectional():
         return
@@ -155,7 +160,7 @@ def _check_direction(estimator):
         )
 
 
-def _check_pooling(estimator):
+def _check_pooling(estimator: Estimator) -> None:
     for name, reason in (
         ("return_sequences", "every step has its own output"),
         ("tbptt_steps", "not all steps are available at once"),
@@ -173,7 +178,7 @@ def _check_pooling(estimator):
                 )
 
 
-def reads_each_step(estimator):
+def reads_each_step(estimator: Estimator) -> bool:
     """Whether the network must read time steps one by one, and pool none."""
     return (
         estimator.return_sequences
@@ -182,7 +187,7 @@ def reads_each_step(estimator):
     )
 
 
-def _check_optimizer(estimator):
+def _check_optimizer(estimator: Estimator) -> None:
     optimizer = estimator.optimizer
     if isinstance(optimizer, type) and not issubclass(optimizer, torch.optim.Optimizer):
         raise ValueError(
@@ -211,7 +216,7 @@ def _check_optimizer(estimator):
         )
 
 
-def _check_callback(callback, estimator):
+def _check_callback(callback: Any, estimator: Estimator) -> None:
     if isinstance(callback, tuple) and len(callback) == 2:
         callback = callback[1]
     kind = callback if isinstance(callback, type) else type(callback)

@@ -1,5 +1,8 @@
 """`load_model`, and the names of classes that other formats may trust."""
 
+from __future__ import annotations
+
+from skrnn._base import BaseRecurrent
 from skrnn._classifier import BiRNNClassifier, RNNClassifier
 from skrnn._data.normalization import WindowNormalizer
 from skrnn._data.samples import SampleEncoder
@@ -18,6 +21,7 @@ from skrnn._preprocessing.windows import SlidingWindow
 from skrnn._regressor import RNNRegressor
 from skrnn._saving.models import load_estimator
 from skrnn._training.config import TrainingConfig
+from skrnn._typing import FilePath
 
 ESTIMATORS = {
     cls.__name__: cls for cls in (RNNRegressor, RNNClassifier, BiRNNClassifier)
@@ -46,7 +50,7 @@ TRUSTED_TYPES = tuple(
 )
 
 
-def load_model(path):
+def load_model(path: FilePath) -> BaseRecurrent:
     """Load a model that `save_model` wrote.
 
     Loading runs no code of the file and imports nothing by name: the file holds JSON

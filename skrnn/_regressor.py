@@ -1,20 +1,24 @@
 """The regressor."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Any, Literal, Self, overload
 
 import numpy as np
+import torch
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
 from skrnn._compat import Interval, StrOptions
 from skrnn._data.normalization import WINDOW_NORMS, WindowNormalizer
+from skrnn._data.samples import SampleEncoder, Samples
 from skrnn._data.scaling import standard_deviation
-from skrnn._data.sequences import split_sequences
+from skrnn._data.sequences import Sequences, split_sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._data.suspicion import warn_copied_target
 from skrnn._data.targets import (
@@ -26,7 +30,17 @@ from skrnn._data.targets import (
 from skrnn._inference.forecasting import forecast
 from skrnn._training.judging import FOLD_FRACTION
 from skrnn._training.linear_choice import choose_linear
-from skrnn._training.plan import LinearChoice
+from skrnn._training.net import RecurrentNet
+from skrnn._training.plan import FitPlan, LinearChoice
+from skrnn._typing import (
+    AnyArray,
+    ArrayLike,
+    Estimator,
+    IntArray,
+    SequencesLike,
+    TargetsLike,
+    available_if,
+)
 
 # Cross-validation of the network's correction: not on fewer rows than these, where
 # chance decides; with as many folds as it takes to validate on that many rows, but at
@@ -35,7 +49,7 @@ MIN_ROWS_FOR_FOLDS = 40
 VALIDATION_ROWS, MAX_FOLDS = 100, 2
 
 
-def _predicts_quantiles(estimator):
+def _predicts_quantiles(estimator: Estimator) -> bool:
     loss = estimator.loss
     if hasattr(estimator, "_encoder"):  # as fitted
         loss = unwrap_target(estimator._encoder.target).loss
@@ -419,46 +433,49 @@ default='squared_error'
 
     def __init__(
         self,
-        hidden_size=64,
+        hidden_size: int | tuple[int, ...] = 64,
         *,
-        num_layers=1,
-        cell_type="rnn",
-        nonlinearity="tanh",
-        dropout=0.0,
-        bidirectional=False,
-        pooling="auto",
-        patch_size="auto",
-        initial_state="zeros",
-        embedding_dim=None,
-        return_sequences=False,
-        standardize=True,
-        loss="squared_error",
-        quantiles=(0.1, 0.5, 0.9),
-        window_norm="auto",
-        target_feature=None,
-        ar_order="auto",
-        n_members=1,
-        max_epochs="auto",
-        lr=1e-2,
-        batch_size=32,
-        optimizer="adamw",
-        optimizer_params=None,
-        weight_decay="auto",
-        max_grad_norm=1.0,
-        lr_schedule="one_cycle",
-        tbptt_steps=None,
-        patience=10,
-        tol=1e-4,
-        callbacks=None,
-        early_stopping="auto",
-        validation_fraction=0.1,
-        validation_strategy="last",
-        warm_start=False,
-        device="cpu",
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        num_layers: int = 1,
+        cell_type: Literal["rnn", "gru", "lstm"] = "rnn",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        pooling: Literal["auto", "last", "mean", "max", "concat", "attention"] = "auto",
+        patch_size: int | Literal["auto"] = "auto",
+        initial_state: Literal["zeros", "normal", "learned", "carry"] = "zeros",
+        embedding_dim: int | None = None,
+        return_sequences: bool = False,
+        standardize: bool = True,
+        loss: Literal[
+            "squared_error", "absolute_error", "huber", "quantile"
+        ] = "squared_error",
+        quantiles: tuple[float, ...] = (0.1, 0.5, 0.9),
+        window_norm: Literal["auto", "last", "standard", "difference"] | None = "auto",
+        target_feature: int | list[int] | None = None,
+        ar_order: int | Literal["auto"] = "auto",
+        n_members: int = 1,
+        max_epochs: int | Literal["auto"] = "auto",
+        lr: float = 1e-2,
+        batch_size: int = 32,
+        optimizer: Literal["adam", "adamw", "sgd", "rmsprop", "lbfgs"]
+        | type[torch.optim.Optimizer] = "adamw",
+        optimizer_params: dict[str, Any] | None = None,
+        weight_decay: float | Literal["auto"] = "auto",
+        max_grad_norm: float | None = 1.0,
+        lr_schedule: Literal["one_cycle", "cosine", "plateau"] | None = "one_cycle",
+        tbptt_steps: int | None = None,
+        patience: int = 10,
+        tol: float = 1e-4,
+        callbacks: list[Any] | None = None,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        validation_strategy: Literal["random", "last"] = "last",
+        warm_start: bool = False,
+        device: str | torch.device = "cpu",
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.cell_type = cell_type
@@ -498,7 +515,9 @@ default='squared_error'
         self.random_state = random_state
         self.verbose = verbose
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(
+        self, X: SequencesLike, y: TargetsLike, sample_weight: TargetsLike | None = None
+    ) -> Self:
         """Train for one epoch with a constant learning rate.
 
         The first call fixes the scaling of X and y.
@@ -521,7 +540,19 @@ default='squared_error'
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X, return_std=False):
+    @overload
+    def predict(
+        self, X: SequencesLike, return_std: Literal[False] = False
+    ) -> AnyArray: ...
+
+    @overload
+    def predict(
+        self, X: SequencesLike, return_std: Literal[True]
+    ) -> tuple[AnyArray, AnyArray]: ...
+
+    def predict(
+        self, X: SequencesLike, return_std: bool = False
+    ) -> AnyArray | tuple[AnyArray, AnyArray]:
         """Predict the targets of each sequence.
 
         Parameters
@@ -564,7 +595,7 @@ default='squared_error'
         return y, split_sequences(np.concatenate(pieces), [len(p) for p in pieces])
 
     @available_if(_predicts_quantiles)
-    def predict_quantiles(self, X):
+    def predict_quantiles(self, X: SequencesLike) -> AnyArray:
         """Predict the `quantiles` of each target; needs `loss='quantile'`.
 
         Parameters
@@ -583,7 +614,9 @@ default='squared_error'
             X, lambda target, *output: target.decode_quantiles(*output)
         )
 
-    def forecast(self, X, n_steps, future_features=None):
+    def forecast(
+        self, X: SequencesLike, n_steps: int, future_features: ArrayLike | None = None
+    ) -> AnyArray:
         """Forecast several steps ahead recursively (a free-running forecast).
 
         The network must predict the next value of its `target_feature`: one step
@@ -637,7 +670,9 @@ default='squared_error'
         check_is_fitted(self)
         return forecast(self, X, n_steps, future_features)
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: SequencesLike, y: TargetsLike, sample_weight: TargetsLike | None = None
+    ) -> float:
         """Return the coefficient of determination, R squared, of the predictions.
 
         Parameters
@@ -662,7 +697,12 @@ default='squared_error'
             return self._score_steps(r2_score, X, y, sample_weight)
         return super().score(X, y, sample_weight)
 
-    def _check_arguments(self, y, X_val, y_val):
+    def _check_arguments(
+        self,
+        y: TargetsLike | None,
+        X_val: SequencesLike | None,
+        y_val: TargetsLike | None,
+    ) -> None:
         super()._check_arguments(y, X_val, y_val)
         owner = type(self).__name__
         if self.return_sequences and self.window_norm in ("last", "standard"):
@@ -680,20 +720,24 @@ default='squared_error'
                     f"{getattr(self, name)!r}."
                 )
 
-    def _check_y(self, y, sequences, name="y", of="X"):
+    def _check_y(
+        self, y: Any, sequences: Sequences, name: str = "y", of: str = "X"
+    ) -> Any:
         y = super()._check_y(y, sequences, name, of)
         if self.return_sequences:
             return y.with_values(check_real_targets(y.flat, name))
         return check_real_targets(y, name)
 
-    def _new_encoder(self, samples, classes, one_epoch):
+    def _new_encoder(
+        self, samples: Samples, classes: ArrayLike | None, one_epoch: bool
+    ) -> SampleEncoder:
         encoder = super()._new_encoder(samples, classes, one_epoch)
         y = samples.y.flat if self.return_sequences else samples.y
         n_features = samples.sequences.n_features
         has_norm = self.window_norm not in (None, "auto")
         has_order = self.ar_order not in (0, "auto")
         is_named = self.target_feature is not None
-        self._columns = None
+        self._columns: Any = None  # list of int, if y continues columns of X
         if has_norm or has_order or is_named or n_features == 1:
             self._columns = self._target_columns(n_features, y)
         if not self.return_sequences and self.embedding_dim is None:
@@ -706,7 +750,9 @@ default='squared_error'
         self._longest = int(samples.sequences.longest)  # of the window of a forecast
         return encoder
 
-    def _choose_linear(self, samples, rows, one_epoch):
+    def _choose_linear(
+        self, samples: Samples, rows: IntArray, one_epoch: bool
+    ) -> list[LinearChoice]:
         can_choose = (
             self._columns is not None
             and self.embedding_dim is None
@@ -738,18 +784,18 @@ default='squared_error'
             choices = [replace(choice, is_sufficient=False) for choice in choices]
         return choices
 
-    def _error_power(self):
+    def _error_power(self) -> int:
         return 2 if self.loss == "squared_error" else 1
 
-    def _judges(self):
+    def _judges(self) -> bool:
         """Whether folds decide how much the network corrects the linear model."""
         return self.early_stopping == "auto" and self.ar_order != 0
 
-    def _new_normalizer(self, linear):
+    def _new_normalizer(self, linear: LinearChoice) -> WindowNormalizer:
         columns = self._columns
         return WindowNormalizer(linear.window_norm, columns, self.return_sequences)
 
-    def _target_columns(self, n_features, y):
+    def _target_columns(self, n_features: int, y: AnyArray) -> list[int]:
         """Return the features that y continues, one for all outputs or one for each."""
         owner, given = type(self).__name__, self.target_feature
         if given is None:
@@ -777,15 +823,15 @@ default='squared_error'
             )
         return columns
 
-    def _highway_columns(self):
+    def _highway_columns(self) -> tuple[int, ...]:
         return tuple(self._columns or ())
 
-    def _stops_early(self, external, linear):
+    def _stops_early(self, external: Samples | None, linear: LinearChoice) -> bool:
         if self.early_stopping == "auto":
             return external is not None and linear.ar_order > 0
         return self.early_stopping
 
-    def _n_folds(self, rows, linear):
+    def _n_folds(self, rows: IntArray, linear: LinearChoice) -> int:
         if not self._judges():
             return 0
         if len(rows) < MIN_ROWS_FOR_FOLDS or self.return_sequences:
@@ -794,12 +840,14 @@ default='squared_error'
             return 0
         return min(math.ceil(VALIDATION_ROWS / (FOLD_FRACTION * len(rows))), MAX_FOLDS)
 
-    def _make_target(self, y, classes, one_epoch):
+    def _make_target(
+        self, y: Any, classes: ArrayLike | None, one_epoch: bool
+    ) -> RegressionTarget:
         if self.loss == "quantile":
             return QuantileTarget(self._check_quantiles())
         return RegressionTarget(self.loss)
 
-    def _check_quantiles(self):
+    def _check_quantiles(self) -> tuple[float, ...]:
         given = self.quantiles
         numbers = all(
             isinstance(q, Real) and not isinstance(q, bool) and 0 < q < 1 for q in given
@@ -811,7 +859,7 @@ default='squared_error'
             )
         return tuple(float(q) for q in given)
 
-    def _continued_encoder(self):
+    def _continued_encoder(self) -> SampleEncoder:
         encoder = super()._continued_encoder()
         target = unwrap_target(encoder.target)
         for name, before in (
@@ -843,12 +891,14 @@ default='squared_error'
         target.loss = self.loss
         return encoder
 
-    def _set_fitted(self, nets, encoder, plan):
+    def _set_fitted(
+        self, nets: list[RecurrentNet], encoder: SampleEncoder, plan: FitPlan
+    ) -> None:
         super()._set_fitted(nets, encoder, plan)
         self.window_norm_ = encoder.normalizer.window_norm
         self.ar_order_ = self._module_config.ar_order
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
