@@ -31,9 +31,8 @@ from skrnn._inference.prediction import (
     predict_states,
     to_torch_layout,
 )
-from skrnn._inference.streaming import open_stream
-from skrnn._nn.description import count_parameters, describe
 from skrnn._inference.streaming import Stream, open_stream
+from skrnn._nn.description import count_parameters, describe
 from skrnn._nn.module import RecurrentModule
 from skrnn._nn.states import check_states
 from skrnn._saving.checks import check_state

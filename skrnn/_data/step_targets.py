@@ -11,7 +11,6 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from skrnn._data.containers import concatenate, read_array, read_numbers
-from skrnn._data.containers import read_numbers
 from skrnn._data.sequences import Sequences
 from skrnn._typing import AnyArray, IntArray, Target
 

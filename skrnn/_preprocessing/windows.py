@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from skrnn._compat import Interval, StrOptions
 from skrnn._documentation import DocumentationLinkMixin
 from skrnn._preprocessing.times import TimeAxis, check_times, read_times
-from skrnn._typing import AnyArray, ArrayLike, IntArray
+from skrnn._typing import AnyArray, ArrayLike
 
 
 class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):

@@ -10,17 +10,11 @@ import hashlib
 import json
 import math
 import os
-
-import numpy as np
-
-from skrnn._files import replace_file
-import secrets
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skrnn._files import written_file
+from skrnn._files import replace_file
 from skrnn._typing import AnyArray, FilePath
 
 FORMAT_VERSION = 1

@@ -14,9 +14,7 @@ from sklearn.utils import check_random_state
 from skrnn._devices import limited_threads
 
 if TYPE_CHECKING:
-    from skrnn._training.batches import SequenceDataset
-    from skrnn._training.linear_start import LinearStart
-    from skrnn._training.net import RecurrentNet
+    pass
 
 Result = TypeVar("Result")
 

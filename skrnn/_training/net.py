@@ -47,9 +47,7 @@ from skrnn._training.state import export_state, import_state
 from skrnn._typing import AnyArray, IntArray, Target
 
 if TYPE_CHECKING:
-    import threading
-
-    from skrnn._training.linear_start import LinearStart
+    pass
 
 
 def build_net(
