@@ -1,7 +1,10 @@
 """Accuracies of sequences and of their time steps."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from skrnn._typing import AnyArray, FloatArray, IntArray, TargetsLike
 from skrnn.metrics._steps import (
     check_lengths,
     describe,
@@ -11,7 +14,13 @@ from skrnn.metrics._steps import (
 )
 
 
-def step_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
+def step_accuracy_score(
+    y_true: TargetsLike,
+    y_pred: TargetsLike,
+    *,
+    sample_weight: TargetsLike | None = None,
+    normalize: bool = True,
+) -> float:
     """Return the fraction of correct time steps, over all sequences.
 
     Parameters
@@ -58,7 +67,13 @@ def step_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
     return _weighted_sum(correct, weights, normalize)
 
 
-def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=True):
+def sequence_accuracy_score(
+    y_true: TargetsLike,
+    y_pred: TargetsLike,
+    *,
+    sample_weight: TargetsLike | None = None,
+    normalize: bool = True,
+) -> float:
     """Return the fraction of sequences in which every time step is correct.
 
     Parameters
@@ -111,7 +126,9 @@ def sequence_accuracy_score(y_true, y_pred, *, sample_weight=None, normalize=Tru
     return _weighted_sum(correct, weights, normalize)
 
 
-def _correct_steps(y_true, y_pred):
+def _correct_steps(
+    y_true: TargetsLike, y_pred: TargetsLike
+) -> tuple[AnyArray, IntArray]:
     true, lengths = flatten_steps(y_true, "y_true")
     pred, pred_lengths = flatten_steps(y_pred, "y_pred")
     check_lengths(lengths, pred_lengths)
@@ -131,11 +148,13 @@ def _correct_steps(y_true, y_pred):
     return (correct.all(axis=1) if correct.ndim > 1 else correct), lengths
 
 
-def _is_text(flat):
+def _is_text(flat: AnyArray) -> bool:
     return flat.dtype.kind == "U" or isinstance(flat.flat[0], str)
 
 
-def _weighted_sum(correct, weights, normalize):
+def _weighted_sum(
+    correct: AnyArray, weights: FloatArray | None, normalize: bool
+) -> float:
     if normalize:
         return float(np.average(correct, weights=weights))
     return float(correct.sum() if weights is None else correct @ weights)

@@ -1,13 +1,18 @@
 """Metrics and scorers of scikit-learn, adapted to a target per time step."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from copy import copy
 from functools import wraps
+from typing import Any, Self
 
 import sklearn.metrics
 from sklearn.metrics import make_scorer
 from sklearn.utils import ClassifierTags
 
 from skrnn._compat import accepts_sample_weight, with_class_labels
+from skrnn._typing import AnyArray, Estimator, IntArray, TargetsLike
 from skrnn.metrics._accuracy import sequence_accuracy_score
 from skrnn.metrics._steps import check_lengths, flatten_steps, step_weights
 
@@ -15,7 +20,7 @@ from skrnn.metrics._steps import check_lengths, flatten_steps, step_weights
 SEQUENCE_METRICS = {"sequence_accuracy": sequence_accuracy_score}
 
 
-def get_scorer(scoring):
+def get_scorer(scoring: str | Callable[..., Any]) -> Callable[..., Any]:
     """Return a scorer for a target per time step, by its name in scikit-learn.
 
     It is for the `scoring` of searches and cross-validation. scikit-learn's own
@@ -87,7 +92,7 @@ def get_scorer(scoring):
     return StepScorer(copy(scoring), repr(scoring))
 
 
-def get_scorer_names():
+def get_scorer_names() -> list[str]:
     """Return the names that `get_scorer` knows.
 
     Returns
@@ -109,7 +114,7 @@ def get_scorer_names():
     return sorted([*sklearn.metrics.get_scorer_names(), *SEQUENCE_METRICS])
 
 
-def per_step(metric):
+def per_step(metric: str | Callable[..., Any]) -> Callable[..., Any]:
     """Adapt a metric or scorer of scikit-learn to a target per time step.
 
     Parameters
@@ -171,7 +176,7 @@ def per_step(metric):
     return StepMetric(metric)
 
 
-def _is_scorer(scoring):
+def _is_scorer(scoring: object) -> bool:
     is_class = isinstance(scoring, type)  # estimators have the same method
     return callable(scoring) and not is_class and hasattr(scoring, "set_score_request")
 
@@ -179,10 +184,17 @@ def _is_scorer(scoring):
 class StepMetric:
     """A metric of the concatenated steps of all sequences."""
 
-    def __init__(self, metric):
+    def __init__(self, metric: Callable[..., Any]) -> None:
         self.metric = metric
 
-    def __call__(self, y_true, y_pred, *others, sample_weight=None, **options):
+    def __call__(
+        self,
+        y_true: TargetsLike,
+        y_pred: TargetsLike,
+        *others: Any,
+        sample_weight: TargetsLike | None = None,
+        **options: Any,
+    ) -> Any:
         if others:  # it was passed as `scoring`
             raise TypeError(
                 f"{self!r} must be called with y_true and y_pred, since it adapts a "
@@ -196,7 +208,7 @@ class StepMetric:
             options["sample_weight"] = step_weights(sample_weight, lengths)
         return self.metric(true, pred, **options)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"per_step({getattr(self.metric, '__name__', self.metric)})"
 
 
@@ -212,11 +224,17 @@ class StepScorer:
         For the representation.
     """
 
-    def __init__(self, scorer, name):
+    def __init__(self, scorer: Any, name: str) -> None:
         self.scorer = scorer
         self.name = name
 
-    def __call__(self, estimator, X, y, sample_weight=None):
+    def __call__(
+        self,
+        estimator: Estimator,
+        X: Any,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None = None,
+    ) -> Any:
         true, lengths = flatten_steps(y, "y")
         options = {}
         if sample_weight is not None:
@@ -226,31 +244,31 @@ class StepScorer:
             scorer = with_class_labels(scorer, estimator.classes_)
         return scorer(FlatEstimator(estimator, lengths), X, true, **options)
 
-    def set_score_request(self, **requests):
+    def set_score_request(self, **requests: bool | str | None) -> Self:
         """Request metadata, such as `sample_weight=True`."""
         self.scorer.set_score_request(**requests)
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return the requested metadata."""
         return self.scorer.get_metadata_routing()
 
-    def _accept_sample_weight(self):
+    def _accept_sample_weight(self) -> bool:
         """Tell scikit-learn, from 1.8, whether searches may pass weights."""
         return accepts_sample_weight(self.scorer)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"per_step({self.name})"
 
 
 class FlatEstimator:
     """An estimator whose predictions are the concatenated steps of all sequences."""
 
-    def __init__(self, estimator, lengths):
+    def __init__(self, estimator: Estimator, lengths: IntArray) -> None:
         self._estimator = estimator
         self._lengths = lengths
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         attribute = getattr(self._estimator, name)
@@ -263,19 +281,19 @@ class FlatEstimator:
             return attribute
 
         @wraps(attribute)  # scikit-learn reads the name of the method
-        def predict(X):
+        def predict(X: Any) -> AnyArray:
             flat, lengths = flatten_steps(attribute(X), f"The output of {name}")
             check_lengths(self._lengths, lengths)
             return flat
 
         return predict
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = self._estimator.__sklearn_tags__()
         if hasattr(self._estimator, "classes_"):  # it classifies single steps
             tags.estimator_type = "classifier"
             tags.classifier_tags = tags.classifier_tags or ClassifierTags()
         return tags
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return True

@@ -1,11 +1,16 @@
 """The time steps of all sequences, concatenated, and their weights."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from skrnn._data.containers import concatenate, read_array
+from skrnn._typing import AnyArray, FloatArray, IntArray
 
 
-def flatten_steps(y, name="y"):
+def flatten_steps(y: Any, name: str = "y") -> tuple[AnyArray, IntArray]:
     """Return the concatenated steps of all sequences, and the lengths of sequences.
 
     Parameters
@@ -63,7 +68,7 @@ or list or object array of arrays
     return concatenate(pieces), np.array([len(piece) for piece in pieces])
 
 
-def _not_sequences_message(name, given):
+def _not_sequences_message(name: str, given: str) -> str:
     return (
         f"{name} must have a sequence for each sample: shape (n_samples, n_timesteps), "
         f"or a list of arrays. Got {given}. For one value per sample, use the metrics "
@@ -71,7 +76,7 @@ def _not_sequences_message(name, given):
     )
 
 
-def describe(value):
+def describe(value: Any) -> str:
     """Describe an invalid argument in error messages."""
     try:
         return f"shape {np.shape(value)}" if np.ndim(value) else repr(value)
@@ -79,7 +84,7 @@ def describe(value):
         return "rows of different lengths"
 
 
-def check_lengths(true, pred):
+def check_lengths(true: IntArray, pred: IntArray) -> None:
     if len(true) != len(pred):
         raise ValueError(
             "y_true and y_pred must have the same number of sequences. Got "
@@ -94,16 +99,17 @@ def check_lengths(true, pred):
         )
 
 
-def sequence_weights(sample_weight, n_sequences):
+def sequence_weights(sample_weight: Any, n_sequences: int) -> FloatArray | None:
     """Return an array of weights if there is one for each sequence, or None."""
-    if not np.iterable(sample_weight) or len(sample_weight) != n_sequences:
+    # mypy forgets what is not an Iterable.
+    if not np.iterable(sample_weight) or len(sample_weight) != n_sequences:  # type: ignore[arg-type]
         return None
     if any(map(np.ndim, sample_weight)):
         return None
     return np.asarray(sample_weight, dtype=float)
 
 
-def step_weights(sample_weight, lengths):
+def step_weights(sample_weight: Any, lengths: IntArray) -> FloatArray | None:
     """Return a weight for each step, or None."""
     if sample_weight is None:
         return None
