@@ -263,7 +263,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
         tags.input_tags.three_d_array = True
         return tags
 
-    def _sk_visual_block_(self):
+    def _sk_visual_block_(self) -> _VisualBlock:
         """Describe the estimator for scikit-learn's HTML representation."""
         caption = None
         if self.__sklearn_is_fitted__():
@@ -333,7 +333,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
 
         save_estimator(self, path)
 
-    def export_onnx(self, path):
+    def export_onnx(self, path: FilePath) -> None:
         """Export the fitted model to ONNX, to predict without Python.
 
         The file holds all that `predict` does: standardisation of X, `window_norm`,
@@ -420,7 +420,7 @@ class BaseRecurrent(FitMixin, DocumentationLinkMixin, BaseEstimator, metaclass=A
 
         export_model(self, path)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         net, others = state.pop("net_", None), state.pop("_other_nets", [])
         if net is not None:

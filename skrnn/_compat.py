@@ -1,8 +1,13 @@
 """What differs between versions of scikit-learn, and its private names."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from copy import copy
 from inspect import signature
+from typing import Any, TypeVar
 
+from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -19,14 +24,16 @@ try:
 except ImportError:  # scikit-learn 1.6
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 try:  # scikit-learn 1.9 and newer
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Takes no callbacks: this version of scikit-learn has none."""
 
-    def with_callbacks(method):
+    def with_callbacks(method: Method) -> Method:
         """Return the method as it is."""
         return method
 
@@ -51,17 +58,17 @@ __all__ = [
 ]
 
 
-def has_callbacks(estimator):
+def has_callbacks(estimator: Any) -> bool:
     """Whether `set_callbacks` gave an estimator callbacks, or a meta-estimator did."""
     return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
-def without_callbacks(state):
+def without_callbacks(state: dict[str, Any]) -> dict[str, Any]:
     """Return the state of an estimator without its callbacks of scikit-learn."""
     return {name: value for name, value in state.items() if name != "_skl_callbacks"}
 
 
-def init_callback_context(estimator, **options):
+def init_callback_context(estimator: Any, **options: Any) -> Any:
     """Return the context of the root task of a fit; None before scikit-learn 1.9.
 
     Parameters
@@ -81,12 +88,12 @@ def init_callback_context(estimator, **options):
     return estimator._init_callback_context(**options)
 
 
-def accepts_sample_weight(scorer):
+def accepts_sample_weight(scorer: Any) -> bool:
     """Whether the metric of a scorer has weights."""
     return "sample_weight" in signature(scorer._score_func).parameters
 
 
-def with_class_labels(scorer, classes):
+def with_class_labels(scorer: Any, classes: NDArray[Any]) -> Any:
     """Return a scorer that receives all classes, if its metric is of probabilities.
 
     A metric finds the classes in y_true otherwise, where some may be missing.

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from skrnn._typing import FilePath
+
 
 @contextmanager
 def written_file(path: Path, *parts: bytes | memoryview) -> Iterator[None]:
@@ -33,7 +35,7 @@ def written_file(path: Path, *parts: bytes | memoryview) -> Iterator[None]:
         raise
 
 
-def replace_file(path, content):
+def replace_file(path: FilePath, content: bytes) -> None:
     """Write a file at once: after a failure, `path` is as it was.
 
     Parameters

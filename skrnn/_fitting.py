@@ -60,7 +60,7 @@ from skrnn._training.members import member_seeds, run_jobs, train_members
 from skrnn._training.net import RecurrentNet, build_net
 from skrnn._training.plan import FitPlan, LinearChoice
 from skrnn._training.state import export_state, import_state
-from skrnn._training.tasks import FitTasks, NoTasks
+from skrnn._training.tasks import FitTasks, NoTasks, TrainingTask
 from skrnn._typing import (
     AnyArray,
     ArrayLike,
@@ -352,12 +352,20 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         )
 
     @with_callbacks
-    def _carry_out(self, plan, samples, external, encoder, continuing, passed):
+    def _carry_out(
+        self,
+        plan: FitPlan,
+        samples: Samples,
+        external: Samples | None,
+        encoder: SampleEncoder,
+        continuing: bool,
+        passed: tuple[SequencesLike, TargetsLike, TargetsLike | None] | None,
+    ) -> None:
         """Train as planned, and call the hooks of scikit-learn's callbacks.
 
         `passed` is what `fit` received; None calls no hooks.
         """
-        tasks = NoTasks()
+        tasks: FitTasks | NoTasks = NoTasks()
         if passed is not None:
             n_trainings = len(self._fold_plans(plan)) + self.n_members
             tasks = FitTasks(self, *passed, n_trainings, plan.config.max_epochs)
@@ -365,14 +373,16 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         self._train(samples, external, encoder, plan, judgement, continuing, tasks)
         tasks.end()
 
-    def _fold_plans(self, plan):
+    def _fold_plans(self, plan: FitPlan) -> list[tuple[FitPlan, AnyArray, AnyArray]]:
         """Return the plan and the rows of each training of `_judge`."""
         plans = [plan]
         if plan.alternative is not None:
             plans.append(replace(plan, linear=plan.alternative))
         return [(each, *fold) for each, fold in product(plans, plan.folds)]
 
-    def _judge(self, samples, plan, tasks):
+    def _judge(
+        self, samples: Samples, plan: FitPlan, tasks: FitTasks | NoTasks
+    ) -> tuple[FitPlan, Judgement | None]:
         """Return the plan with its linear model chosen, and what the folds say.
 
         That is a `Judgement`, or None without folds.
@@ -385,18 +395,19 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
                 self._train_fold,
                 samples,
                 each.of_part(f"fold-{i}"),
-                *fold,
+                train,
+                valid,
                 stopping,
                 tasks.training("fold"),
             )
-            for i, (each, *fold) in enumerate(self._fold_plans(plan))
+            for i, (each, train, valid) in enumerate(self._fold_plans(plan))
         ]
         results = run_jobs(jobs, torch.get_num_threads(), stopping.set)
         n = len(plan.folds)
         judgements = [
             Judgement(results[first : first + n]) for first in range(0, len(jobs), n)
         ]
-        if len(judgements) == 2:
+        if plan.alternative is not None:
             first, other = (
                 judgement.errors(samples.y, self._error_power())
                 for judgement in judgements
@@ -405,7 +416,16 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
                 return replace(plan, linear=plan.alternative), judgements[1]
         return plan, judgements[0]
 
-    def _train(self, samples, external, encoder, plan, judgement, continuing, tasks):
+    def _train(
+        self,
+        samples: Samples,
+        external: Samples | None,
+        encoder: SampleEncoder,
+        plan: FitPlan,
+        judgement: Judgement | None,
+        continuing: bool,
+        tasks: FitTasks | NoTasks,
+    ) -> None:
         """Train the network and set the fitted attributes."""
         factor = 1.0 if judgement is None else judgement.factor
         if plan.linear.is_sufficient:
@@ -466,7 +486,14 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
         if interrupt is not None:
             raise interrupt
 
-    def _attributes_after(self, encoder, plan, start, factor, net):
+    def _attributes_after(
+        self,
+        encoder: SampleEncoder,
+        plan: FitPlan,
+        start: Any,
+        factor: float,
+        net: RecurrentNet,
+    ) -> dict[str, Any]:
         """Return the fitted attributes with the weights of a net in training."""
         copied = build_net(net.module_.config, plan.config, encoder.target, plan.device)
         import_state(copied, export_state(net))
@@ -475,7 +502,8 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             start.for_copy(copied).shrink(factor)
         copied.module_.eval()
         fitted = object.__new__(type(self))
-        vars(fitted).update(vars(self))
+        # mypy takes `vars` for that of a class.
+        vars(fitted).update(vars(self))  # type: ignore[attr-defined]
         fitted._set_fitted([copied], encoder, plan)
         fitted.net_ = copied
         before = vars(self)
@@ -485,7 +513,15 @@ class FitMixin(CallbackSupportMixin, InputValidationMixin):
             if name not in before or before[name] is not value
         }
 
-    def _train_fold(self, samples, plan, train, valid, stopping, task):
+    def _train_fold(
+        self,
+        samples: Samples,
+        plan: FitPlan,
+        train: IntArray,
+        valid: IntArray,
+        stopping: threading.Event,
+        task: TrainingTask | None,
+    ) -> FoldResult:
         """Train a new network on the rows of one fold, until an event is set.
 
         Returns

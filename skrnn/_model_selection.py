@@ -1,10 +1,16 @@
 """`PanelSplit`, a cross-validator by time over several series."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
+
+from skrnn._typing import AnyArray, IntArray
 
 
 class PanelSplit(BaseCrossValidator):
@@ -78,14 +84,14 @@ class PanelSplit(BaseCrossValidator):
 
     def __init__(
         self,
-        index,
-        n_splits=5,
+        index: pd.DataFrame,
+        n_splits: int = 5,
         *,
-        test_size=None,
-        gap=0,
-        max_train_size=None,
-        cutoffs=None,
-    ):
+        test_size: int | None = None,
+        gap: int = 0,
+        max_train_size: int | None = None,
+        cutoffs: Sequence[Any] | AnyArray | pd.Index | pd.Series | None = None,
+    ) -> None:
         self.index = index
         self.n_splits = n_splits
         self.test_size = test_size
@@ -93,13 +99,15 @@ class PanelSplit(BaseCrossValidator):
         self.max_train_size = max_train_size
         self.cutoffs = cutoffs
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the parameters, with the shape of the index only."""
         names = ("n_splits", "test_size", "gap", "max_train_size", "cutoffs")
         given = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"PanelSplit(<index of shape {np.shape(self.index)}>, {given})"
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self, X: object = None, y: object = None, groups: object = None
+    ) -> int:
         """Return the number of splits.
 
         Parameters
@@ -114,7 +122,9 @@ class PanelSplit(BaseCrossValidator):
         """
         return self.n_splits if self.cutoffs is None else len(self.cutoffs)
 
-    def split(self, X=None, y=None, groups=None):
+    def split(
+        self, X: Sized | None = None, y: object = None, groups: object = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
         """Yield the rows of the training and test part of each split.
 
         Parameters
@@ -164,7 +174,7 @@ class PanelSplit(BaseCrossValidator):
                 train &= position >= used[-self.max_train_size :][0]
             yield np.flatnonzero(train), test
 
-    def _test_bounds(self, cutoffs):
+    def _test_bounds(self, cutoffs: pd.Index) -> list[tuple[int, int]]:
         """Return the positions of the first cutoff of test parts and after the last."""
         n = len(cutoffs)
         if self.cutoffs is not None:
@@ -181,7 +191,7 @@ class PanelSplit(BaseCrossValidator):
             )
         return [(i, i + size) for i in range(first, n, size)]
 
-    def _given_bounds(self, cutoffs):
+    def _given_bounds(self, cutoffs: pd.Index) -> list[tuple[int, int]]:
         try:
             given = pd.Index(self.cutoffs).astype(cutoffs.dtype)
             rises = len(given) > 0 and given.is_monotonic_increasing and given.is_unique
@@ -203,7 +213,7 @@ class PanelSplit(BaseCrossValidator):
             )
         return list(zip(firsts, stops, strict=True))
 
-    def _check_sizes(self):
+    def _check_sizes(self) -> None:
         lowest = {"n_splits": 1, "test_size": 1, "gap": 0, "max_train_size": 1}
         for name, least in lowest.items():
             value = getattr(self, name)
@@ -213,7 +223,7 @@ class PanelSplit(BaseCrossValidator):
             if not is_int or value < least:
                 raise ValueError(f"{name} must be an int >= {least}. Got {value!r}.")
 
-    def _check_index(self):
+    def _check_index(self) -> tuple[pd.Index, pd.DataFrame]:
         """Return when windows end, and the times of their targets."""
         index = self.index
         is_frame = isinstance(index, pd.DataFrame) and index.shape[1] > 0

@@ -125,7 +125,7 @@ def _check_frame(frame: pd.DataFrame, name: str) -> None:
             )
 
 
-def read_array(values):
+def read_array(values: Any) -> AnyArray:
     """Return values as an array, without turning numbers or NaN into text.
 
     numpy reads `["a", 1, nan]` as the strings 'a', '1' and 'nan'. These become an array
@@ -138,7 +138,7 @@ def read_array(values):
     return array if all(isinstance(value, str) for value in objects.flat) else objects
 
 
-def concatenate(arrays):
+def concatenate(arrays: list[AnyArray]) -> AnyArray:
     """Return arrays one after the other, without turning numbers into text."""
     is_text = [array.dtype.kind == "U" for array in arrays]
     if any(is_text) and not all(is_text):
@@ -146,7 +146,7 @@ def concatenate(arrays):
     return np.concatenate(arrays)
 
 
-def read_numbers(values, name, remedy):
+def read_numbers(values: Any, name: str, remedy: str) -> Any:
     """Return values that are not yet numbers as float64, and others as they are.
 
     Parameters

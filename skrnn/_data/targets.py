@@ -582,7 +582,7 @@ def check_labels(y: Any, name: str = "y") -> AnyArray:
     return column_or_1d(y, warn=True)
 
 
-def _read_labels(y, name):
+def _read_labels(y: Any, name: str) -> Any:
     """Return lists as arrays; refuse several labels in a row, unless all have as many.
 
     Such labels are those of time steps, most likely.
@@ -603,11 +603,11 @@ def _read_labels(y, name):
     return y
 
 
-def _holds_objects(y):
+def _holds_objects(y: Any) -> bool:
     return getattr(getattr(y, "dtype", None), "kind", None) == "O"
 
 
-def _check_one_type(labels, name):
+def _check_one_type(labels: AnyArray, name: str) -> None:
     texts = [isinstance(label, str) for label in labels]
     if any(texts) and not all(texts):
         text, other = labels[texts.index(True)], labels[texts.index(False)]
@@ -617,7 +617,7 @@ def _check_one_type(labels, name):
         )
 
 
-def check_real_targets(y, name="y"):
+def check_real_targets(y: Any, name: str = "y") -> AnyArray:
     """Return y as float `(n,)` or `(n, k)`, refusing what is not finite."""
     y = read_numbers(y, name, "For labels, use RNNClassifier or BiRNNClassifier.")
     with np.errstate(over="ignore", invalid="ignore"):  # of scikit-learn's sums

@@ -1,7 +1,16 @@
 """A network in one line, for the HTML representation of an estimator."""
 
+from __future__ import annotations
 
-def describe(module):
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from skrnn._nn.module import RecurrentModule
+
+
+def describe(module: RecurrentModule) -> str:
     """Return the layers of a network in the order of computation.
 
     Parameters
@@ -34,10 +43,10 @@ def describe(module):
     return text
 
 
-def count_parameters(module):
+def count_parameters(module: nn.Module) -> int:
     """Return the number of trained parameters of a network."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _layer(kind, *arguments):
+def _layer(kind: str, *arguments: object) -> str:
     return f"{kind}({', '.join(map(str, arguments))})"

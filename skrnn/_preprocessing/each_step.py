@@ -53,7 +53,8 @@ def _transformer_has(method: str) -> Callable[[Any], bool]:
     return has
 
 
-class EachStep(
+# mypy does not see the `__init_subclass__` of scikit-learn, which has no types.
+class EachStep(  # type: ignore[call-arg]
     DocumentationLinkMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """Apply a transformer of 2-D data to the time steps of sequences.

@@ -1,7 +1,18 @@
 """The time of each row of a series: its order, its frequency, and what is missing."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeAlias
+
 import numpy as np
 import pandas as pd
+
+from skrnn._typing import ArrayLike, IntArray
+
+# Of a calendar: as users name it, or the step between times that are no dates.
+Frequency: TypeAlias = str | pd.DateOffset | timedelta | np.timedelta64 | float
 
 
 class TimeAxis:
@@ -20,14 +31,21 @@ class TimeAxis:
         The frequency of the calendar.
     """
 
-    def __init__(self, times, calendar=None, freq=None):
+    calendar: Any  # an Index wherever it is read
+
+    def __init__(
+        self,
+        times: pd.Index,
+        calendar: pd.Index | None = None,
+        freq: Frequency | None = None,
+    ) -> None:
         self.times, self.calendar, self.freq = times, calendar, freq
 
-    def at(self, rows):
+    def at(self, rows: IntArray) -> pd.Index:
         """Return the times of rows."""
         return self.times.take(rows)
 
-    def after(self, rows, horizon):
+    def after(self, rows: IntArray, horizon: int) -> pd.Index:
         """Return the times `horizon` steps after rows, where there may be no row.
 
         They are missing if the frequency is unknown.
@@ -46,7 +64,7 @@ class TimeAxis:
         )
 
 
-def read_times(times, n_rows):
+def read_times(times: ArrayLike | Sequence[Any], n_rows: int) -> pd.Index:
     """Return times as a pandas Index of dates, periods, durations or numbers."""
     if not isinstance(times, (pd.Series, pd.Index)):
         times = pd.Series(np.asarray(times)) if np.ndim(times) == 1 else times
@@ -86,7 +104,12 @@ def read_times(times, n_rows):
         ) from error
 
 
-def check_times(times, starts, groups, freq):
+def check_times(
+    times: pd.Index,
+    starts: IntArray,
+    groups: pd.Index | None,
+    freq: Frequency | None,
+) -> TimeAxis:
     """Return the axis of times, or raise an error for rows out of order and gaps.
 
     Parameters
@@ -130,7 +153,7 @@ def check_times(times, starts, groups, freq):
     return TimeAxis(times, calendar, step)
 
 
-def _check_order(times, starts, groups):
+def _check_order(times: pd.Index, starts: IntArray, groups: pd.Index | None) -> None:
     ranks, _ = pd.factorize(times, sort=True)
     change = np.diff(ranks)
     change[starts[1:] - 1] = 1
@@ -149,7 +172,9 @@ def _check_order(times, starts, groups):
     raise ValueError(f"times must increase{_within(groups)}. {got} {remedy}.")
 
 
-def _make_calendar(times, freq):
+def _make_calendar(
+    times: pd.Index, freq: Frequency
+) -> tuple[pd.Index, Frequency | None]:
     """Return all times from the first to the last, and their step, None if unknown."""
     unique = times.unique().sort_values()
     if isinstance(times, pd.PeriodIndex):
@@ -188,7 +213,7 @@ def _make_calendar(times, freq):
     return unique, inferred
 
 
-def _number(freq, times):
+def _number(freq: Any, times: pd.Index) -> Frequency:
     """Return the step between times that are numbers or durations."""
     try:
         step = pd.Timedelta(freq) if times.dtype.kind == "m" else float(freq)
@@ -203,7 +228,7 @@ def _number(freq, times):
     return freq if times.dtype.kind != "m" else step
 
 
-def _positions(times, calendar, step):
+def _positions(times: pd.Index, calendar: pd.Index, step: Any) -> IntArray:
     """Return the position of each time in the calendar, -1 for those not in it."""
     if isinstance(times, pd.PeriodIndex):
         return times.asi8 - times.asi8.min()
@@ -216,13 +241,13 @@ def _positions(times, calendar, step):
     return np.where(np.abs(exact - rounded) < 1e-6, rounded, -1).astype(np.intp)
 
 
-def _name(step):
+def _name(step: Frequency | None) -> object:
     return getattr(step, "freqstr", step)
 
 
-def _within(groups):
+def _within(groups: pd.Index | None) -> str:
     return "" if groups is None else " within each group"
 
 
-def _of_group(groups, row):
+def _of_group(groups: pd.Index | None, row: int) -> str:
     return "" if groups is None else f" in group {groups[row]}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from numbers import Integral
-from typing import Any, Literal, Self
+from typing import Any, Literal, Required, Self, TypedDict, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from skrnn._compat import Interval, StrOptions
 from skrnn._documentation import DocumentationLinkMixin
-from skrnn._preprocessing.times import TimeAxis, check_times, read_times
-from skrnn._typing import AnyArray, ArrayLike
+from skrnn._preprocessing.times import (
+    Frequency,
+    TimeAxis,
+    check_times,
+    read_times,
+)
+from skrnn._typing import AnyArray, ArrayLike, IntArray
 
 
 class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
@@ -191,20 +196,76 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
+class WindowOptions(TypedDict, total=False):
+    """Options of `make_windows` that do not change the types of what it returns."""
+
+    window_size: Required[int]
+    horizon: int | Iterable[int]
+    stride: int
+    groups: ArrayLike | None
+    times: ArrayLike | Sequence[Any] | None
+    freq: Frequency | None
+    known: str | int | Iterable[Hashable] | None
+
+
+@overload
 def make_windows(
-    X,
-    y=None,
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike | pd.DataFrame | None = None,
     *,
-    window_size,
-    horizon=1,
-    stride=1,
-    groups=None,
-    times=None,
-    freq="infer",
-    known=None,
-    latest=False,
-    return_index=False,
-):
+    latest: Literal[False] = False,
+    return_index: Literal[False] = False,
+    **options: Unpack[WindowOptions],
+) -> tuple[AnyArray, AnyArray]: ...
+
+
+@overload
+def make_windows(
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike | pd.DataFrame | None = None,
+    *,
+    latest: Literal[False] = False,
+    return_index: Literal[True],
+    **options: Unpack[WindowOptions],
+) -> tuple[AnyArray, AnyArray, pd.DataFrame]: ...
+
+
+@overload
+def make_windows(
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike | pd.DataFrame | None = None,
+    *,
+    latest: Literal[True],
+    return_index: Literal[False] = False,
+    **options: Unpack[WindowOptions],
+) -> tuple[AnyArray, None]: ...
+
+
+@overload
+def make_windows(
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike | pd.DataFrame | None = None,
+    *,
+    latest: Literal[True],
+    return_index: Literal[True],
+    **options: Unpack[WindowOptions],
+) -> tuple[AnyArray, None, pd.DataFrame]: ...
+
+
+def make_windows(
+    X: ArrayLike | pd.DataFrame,
+    y: ArrayLike | pd.DataFrame | None = None,
+    *,
+    window_size: int,
+    horizon: int | Iterable[int] = 1,
+    stride: int = 1,
+    groups: ArrayLike | None = None,
+    times: ArrayLike | Sequence[Any] | None = None,
+    freq: Frequency | None = "infer",
+    known: str | int | Iterable[Hashable] | None = None,
+    latest: bool = False,
+    return_index: bool = False,
+) -> tuple[AnyArray, AnyArray | None] | tuple[AnyArray, AnyArray | None, pd.DataFrame]:
     """Split one or several time series into windows and the targets that follow them.
 
     A window does not contain its target, unless `horizon=0`, so that the pairs can be
@@ -357,11 +418,10 @@ def make_windows(
     for name, value in (("window_size", window_size), ("stride", stride)):
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")
-    if not latest:
-        y = _check_targets(X, y, several)
+    values: Any = None if latest else _check_targets(X, y, several)
     columns = None if known is None else _known_columns(known, X, names, horizons)
     rows = GroupedRows(groups, len(X))
-    axis = None
+    axis: Any = None  # a TimeAxis wherever it is read
     if times is not None:
         times = read_times(times, len(X))
         axis = check_times(times, rows.starts, rows.groups, freq)
@@ -393,9 +453,9 @@ def make_windows(
     ends = firsts + window_size - 1
     targets = None
     if not latest:
-        targets = y[ends + horizons[0]]
+        targets = values[ends + horizons[0]]
         if several:
-            targets = np.stack([y[ends + h] for h in horizons], axis=1)
+            targets = np.stack([values[ends + h] for h in horizons], axis=1)
     if not return_index:
         return windows, targets
     return windows, targets, _index(rows, axis, ends, horizons, is_open)
@@ -435,7 +495,11 @@ class GroupedRows:
         The first row of each series, and the one after its last.
     """
 
-    def __init__(self, groups, n_rows):
+    groups: pd.Index | None
+    starts: IntArray
+    stops: IntArray
+
+    def __init__(self, groups: ArrayLike | None, n_rows: int) -> None:
         if groups is None:
             self.groups, self.starts = None, np.zeros(1, dtype=np.intp)
             self.stops = np.array([n_rows])
@@ -464,24 +528,24 @@ class GroupedRows:
         self.groups = pd.Index(groups if is_pandas else labels, tupleize_cols=False)
         self.groups.name = getattr(groups, "name", None) or "group"
 
-    def numbers(self):
+    def numbers(self) -> IntArray:
         """Return the number of each row within its group."""
         sizes = self.stops - self.starts
         return np.arange(self.stops[-1]) - np.repeat(self.starts, sizes)
 
-    def all_starts(self, n_needed, stride):
+    def all_starts(self, n_needed: int, stride: int) -> IntArray:
         """Return the first rows of windows that, with their targets, are in a group."""
         bounds = zip(self.starts, self.stops, strict=True)
         return np.concatenate(
             [np.arange(start, stop - n_needed + 1, stride) for start, stop in bounds]
         )
 
-    def last_starts(self, n_needed):
+    def last_starts(self, n_needed: int) -> IntArray:
         """Return the first row of the last of these windows of each group."""
         return (self.stops - n_needed)[self.stops - self.starts >= n_needed]
 
 
-def _too_short(rows, n_needed, is_open):
+def _too_short(rows: GroupedRows, n_needed: int, is_open: bool) -> str:
     """Return the message of an error for series that are too short for a window."""
     words = "window_size" if is_open else "window_size + horizon"
     largest = int((rows.stops - rows.starts).max())
@@ -496,7 +560,7 @@ def _too_short(rows, n_needed, is_open):
     )
 
 
-def _check_series(X, name, allow_nan=False):
+def _check_series(X: Any, name: str, allow_nan: bool = False) -> AnyArray:
     X = check_array(
         X,
         ensure_2d=False,
@@ -513,7 +577,7 @@ def _check_series(X, name, allow_nan=False):
     return X
 
 
-def _check_targets(X, y, several):
+def _check_targets(X: AnyArray, y: Any, several: bool) -> AnyArray:
     """Return the value to predict of each row."""
     if y is None:
         if X.ndim == 2 and X.shape[1] > 1:
@@ -537,7 +601,7 @@ def _check_targets(X, y, several):
     return y
 
 
-def _check_horizon(horizon, y):
+def _check_horizon(horizon: Any, y: object) -> tuple[list[int], bool]:
     """Return the horizons as a list, and whether `horizon` was iterable."""
     several = isinstance(horizon, Iterable)
     horizons = list(horizon) if several else [horizon]
@@ -552,7 +616,9 @@ def _check_horizon(horizon, y):
     return [int(h) for h in horizons], several
 
 
-def _known_columns(known, X, names, horizons):
+def _known_columns(
+    known: Any, X: AnyArray, names: list[Hashable] | None, horizons: list[int]
+) -> list[int]:
     """Return the indices of the columns of X that are known in advance."""
     if max(horizons) == 0:
         raise ValueError(
@@ -565,14 +631,15 @@ def _known_columns(known, X, names, horizons):
             f"{X.shape} and known={known!r}. Pass a frame, or an array with a column "
             "for each."
         )
-    wanted = [known] if isinstance(known, (str, Integral)) else list(known)
+    wanted: list[Any] = [known] if isinstance(known, (str, Integral)) else list(known)
     if not wanted:
         raise ValueError("known must name at least one column of X. Got none.")
     columns = []
     for column in wanted:
         if names is not None and column in names:
             columns.append(names.index(column))
-        elif isinstance(column, Integral) and 0 <= column < X.shape[1]:
+        # mypy does not know that numbers compare.
+        elif isinstance(column, Integral) and 0 <= column < X.shape[1]:  # type: ignore[operator]
             columns.append(int(column))
         else:
             raise ValueError(
@@ -583,7 +650,7 @@ def _known_columns(known, X, names, horizons):
     return columns
 
 
-def _with_known(X, columns, horizons):
+def _with_known(X: AnyArray, columns: list[int], horizons: list[int]) -> AnyArray:
     """Return the series with further columns: known ones at each horizon above 0.
 
     The last rows have no such values, and are in no window.
@@ -599,7 +666,13 @@ def _with_known(X, columns, horizons):
     return series
 
 
-def _check_future(windows, X, columns, firsts, n_needed):
+def _check_future(
+    windows: AnyArray,
+    X: AnyArray,
+    columns: list[int],
+    firsts: IntArray,
+    n_needed: int,
+) -> None:
     """Raise an error unless the latest windows end with the last rows that are known.
 
     Parameters
@@ -640,7 +713,13 @@ def _check_future(windows, X, columns, firsts, n_needed):
         )
 
 
-def _index(rows, axis, ends, horizons, is_open):
+def _index(
+    rows: GroupedRows,
+    axis: TimeAxis,
+    ends: IntArray,
+    horizons: list[int],
+    is_open: bool,
+) -> pd.DataFrame:
     """Return the times of targets, labelled by groups and the times of the ends."""
     times = [axis.after(ends, h) if is_open else axis.at(ends + h) for h in horizons]
     cutoffs = axis.at(ends).rename("cutoff")

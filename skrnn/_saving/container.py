@@ -86,7 +86,7 @@ def _is_too_large(header: bytes) -> bool:
     return len(header) > MAX_HEADER_BYTES or n_values > MAX_VALUES
 
 
-def _checksum(text, arrays):
+def _checksum(text: str, arrays: dict[str, AnyArray]) -> AnyArray:
     digest = hashlib.sha256(text.encode(errors="surrogatepass"))
     for name, array in sorted(arrays.items()):
         label = f"\n{name} {array.dtype.name} {array.shape}\n"

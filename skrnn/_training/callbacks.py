@@ -163,7 +163,7 @@ class ProgressBar(Callback):
         self.close()
 
 
-def copy_callbacks(callbacks):
+def copy_callbacks(callbacks: list[Any]) -> list[Any]:
     """Copy callbacks and their state, but share the objects that they report to.
 
     A callback must receive the trial of Optuna, the run of a tracking server or the
@@ -183,7 +183,7 @@ def copy_callbacks(callbacks):
     return deepcopy(callbacks, {id(item): item for item in _shared_objects(callbacks)})
 
 
-def _shared_objects(root):
+def _shared_objects(root: object) -> list[object]:
     """Return the objects in containers and callbacks that are neither, nor values."""
     shared, seen, stack = [], set(), [root]
     while stack:
@@ -202,7 +202,7 @@ def _shared_objects(root):
     return shared
 
 
-def has_batch_hooks(callback):
+def has_batch_hooks(callback: Any) -> bool:
     """Whether a callback uses hooks of batches, or batch rows of the history."""
     hooks = ["on_batch_begin", "on_batch_end", "on_grad_computed"]
     if _ignores_batches(callback):
@@ -213,7 +213,7 @@ def has_batch_hooks(callback):
     )
 
 
-def _ignores_batches(callback):
+def _ignores_batches(callback: Any) -> bool:
     """Whether `on_batch_end` of one of skorch's loggers records nothing."""
     hook = getattr(type(callback), "on_batch_end", None)
     if hook is TensorBoard.on_batch_end:  # notes that there was a batch
@@ -222,7 +222,7 @@ def _ignores_batches(callback):
     return is_of_skorch and not getattr(callback, "log_on_batch_end", True)
 
 
-def is_raised_by_callback(interrupt):
+def is_raised_by_callback(interrupt: BaseException) -> bool:
     """Whether a raise statement other than a signal handler's caused the interrupt."""
     handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)
     trace: Any = interrupt.__traceback__

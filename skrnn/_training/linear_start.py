@@ -83,7 +83,7 @@ class LinearStart:
             starts.append(start)
         return starts
 
-    def for_copy(self, net):
+    def for_copy(self, net: RecurrentNet) -> LinearStart:
         """Return an equal start for a copy of the net in training."""
         start = LinearStart(net)
         start.weight, start.bias = self.weight, self.bias

@@ -14,7 +14,10 @@ from sklearn.utils import check_random_state
 from skrnn._devices import limited_threads
 
 if TYPE_CHECKING:
-    pass
+    from skrnn._training.batches import SequenceDataset
+    from skrnn._training.linear_start import LinearStart
+    from skrnn._training.net import RecurrentNet
+    from skrnn._training.tasks import TrainingTask
 
 Result = TypeVar("Result")
 
@@ -27,7 +30,14 @@ def member_seeds(seed: int, n_members: int) -> list[int]:
     return [seed, *map(int, others[1:])]
 
 
-def train_members(nets, train, valid, starts, tasks, n_threads):
+def train_members(
+    nets: list[RecurrentNet],
+    train: SequenceDataset,
+    valid: SequenceDataset | None,
+    starts: Sequence[LinearStart | None],
+    tasks: Sequence[TrainingTask | None],
+    n_threads: int,
+) -> None:
     """Train nets on the same data, several at a time.
 
     Parameters

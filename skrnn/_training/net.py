@@ -47,7 +47,10 @@ from skrnn._training.state import export_state, import_state
 from skrnn._typing import AnyArray, IntArray, Target
 
 if TYPE_CHECKING:
-    pass
+    import threading
+
+    from skrnn._training.linear_start import LinearStart
+    from skrnn._training.tasks import TrainingTask
 
 
 def build_net(
@@ -157,6 +160,7 @@ class RecurrentNet(NeuralNet):
     training_: Any
     validation_: Any
     stopping_: Any
+    task_: Any
     lr_table_: Any
     epoch_start_: Any
     checkpoint_: CheckpointFile | None
@@ -229,7 +233,14 @@ class RecurrentNet(NeuralNet):
 
     # -- training
 
-    def train(self, dataset, validation=None, start=None, stopping=None, task=None):
+    def train(
+        self,
+        dataset: SequenceDataset,
+        validation: SequenceDataset | None = None,
+        start: LinearStart | None = None,
+        stopping: threading.Event | None = None,
+        task: TrainingTask | None = None,
+    ) -> Self:
         """Train for `max_epochs` epochs, or until a callback stops training.
 
         Unlike skorch's `fit` this lets KeyboardInterrupt through. With `keeps_epochs`
@@ -509,13 +520,13 @@ class RecurrentNet(NeuralNet):
         if is_end and self.task_.is_stopped:
             raise StopTraining
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start a row of the history, and the task of the epoch."""
         super().on_epoch_begin(net, **kwargs)
         if self.task_ is not None:
             self.task_.begin_epoch(self)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """End the task of the epoch, before a callback may end training."""
         super().on_epoch_end(net, **kwargs)
         if self.task_ is not None:

@@ -14,7 +14,20 @@ The epochs are the net's, which calls `TrainingTask` between epochs only: compil
 training stays compiled.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 from skrnn._compat import has_callbacks, init_callback_context
+from skrnn._typing import Estimator, SequencesLike, TargetsLike
+
+if TYPE_CHECKING:
+    from skrnn._training.net import RecurrentNet
+
+    # From a net to the fitted attributes.
+    Attributes: TypeAlias = Callable[[RecurrentNet], dict[str, Any]]
 
 
 class FitTasks:
@@ -35,7 +48,15 @@ class FitTasks:
         Of each training.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, n_trainings, max_epochs):
+    def __init__(
+        self,
+        estimator: Estimator,
+        X: SequencesLike,
+        y: TargetsLike,
+        sample_weight: TargetsLike | None,
+        n_trainings: int,
+        max_epochs: int,
+    ) -> None:
         self.has_one = n_trainings == 1
         self.n_begun = 0
         self.max_epochs = max_epochs
@@ -50,7 +71,9 @@ class FitTasks:
         if self.has_callbacks:
             self.root.call_on_fit_task_begin(**self.arguments)
 
-    def training(self, name, attributes=None):
+    def training(
+        self, name: str, attributes: Attributes | None = None
+    ) -> TrainingTask | None:
         """Return the task of the next training, None if there are no callbacks.
 
         Parameters
@@ -76,7 +99,7 @@ class FitTasks:
         self.n_begun += 1
         return TrainingTask(context, self.arguments, attributes, not self.has_one)
 
-    def end(self):
+    def end(self) -> None:
         """Call the hooks for the end of the fit, when the estimator is fitted."""
         if self.has_callbacks:
             self.root.call_on_fit_task_end(
@@ -87,10 +110,10 @@ class FitTasks:
 class NoTasks:
     """Stands for `FitTasks` where no hooks are called."""
 
-    def training(self, name, attributes=None):
+    def training(self, name: str, attributes: Attributes | None = None) -> None:
         """Return None."""
 
-    def end(self):
+    def end(self) -> None:
         """Do nothing."""
 
 
@@ -112,22 +135,28 @@ class TrainingTask:
         Whether the training is a task of its own.
     """
 
-    def __init__(self, context, arguments, attributes, is_subtask):
+    def __init__(
+        self,
+        context: Any,
+        arguments: dict[str, Any],
+        attributes: Attributes | None,
+        is_subtask: bool,
+    ) -> None:
         self.context = context
         self.arguments = arguments
         self.attributes = attributes
         self.is_subtask = is_subtask
         self.is_stopped = False
-        self.epoch = None
+        self.epoch: Any = None
         self.n_epochs = 0
 
-    def begin(self, net):
+    def begin(self, net: RecurrentNet) -> None:
         """Call the hooks for the beginning, and remember the epochs before it."""
         self.n_before = len(net.history)
         if self.is_subtask:
             self.context.call_on_fit_task_begin(**self.arguments)
 
-    def begin_epoch(self, net):
+    def begin_epoch(self, net: RecurrentNet) -> None:
         """Call the hooks for the beginning of the epoch that the history begins.
 
         Epochs that a `Checkpoint` restored get their numbers, and no hooks.
@@ -137,19 +166,16 @@ class TrainingTask:
             self.n_epochs += 1
         self.epoch.call_on_fit_task_begin(**self.arguments)
 
-    def end_epoch(self, net):
+    def end_epoch(self, net: RecurrentNet) -> None:
         """Call the hooks for the end of the epoch; one may ask to stop."""
         attributes = None
         if self.attributes is not None:
-
-            def attributes():
-                return self.attributes(net)
-
+            attributes = partial(self.attributes, net)
         self.is_stopped = self.epoch.call_on_fit_task_end(
             **self.arguments, reconstruction_attributes=attributes
         )
 
-    def end(self):
+    def end(self) -> None:
         """Call the hooks for the end of the training."""
         if self.is_subtask:
             self.context.call_on_fit_task_end(**self.arguments)

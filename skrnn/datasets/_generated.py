@@ -281,6 +281,6 @@ def _is_finite(value: Any) -> bool:
     return is_number and bool(np.isfinite(value))
 
 
-def check_count(value, name):
+def check_count(value: Any, name: str) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be an int >= 1. Got {value!r}.")

@@ -1,9 +1,12 @@
 """A generator of the daily sales of several stores."""
 
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from skrnn._typing import FloatArray, IntArray
 from skrnn.datasets._generated import check_count
 
 FIRST_DAY = "2022-01-03"  # a Monday
@@ -16,7 +19,12 @@ SHOPPERS = np.array([0.6, 0.6, 0.6, 0.8, 1.4, 1.8, 1.2])
 FADING, DIP, RECOVERY = 0.93, 0.35, 0.6
 
 
-def make_store_sales(n_stores=5, *, n_days=730, random_state=None):
+def make_store_sales(
+    n_stores: int = 5,
+    *,
+    n_days: int = 730,
+    random_state: int | np.random.RandomState | None = None,
+) -> pd.DataFrame:
     r"""Generate the daily sales of several stores, with promotions.
 
     A panel as retailers have it: a long frame with a row for each store and day, and
@@ -97,7 +105,7 @@ def make_store_sales(n_stores=5, *, n_days=730, random_state=None):
     return pd.concat(stores, ignore_index=True)
 
 
-def autoregressive_process(rng, n):
+def autoregressive_process(rng: np.random.RandomState, n: int) -> FloatArray:
     """Return n steps of a process that starts at 0."""
     level = rng.normal(0, 0.03, size=n)
     level[0] = 0.0
@@ -106,7 +114,7 @@ def autoregressive_process(rng, n):
     return level
 
 
-def draw_promotions(rng, n_days):
+def draw_promotions(rng: np.random.RandomState, n_days: int) -> IntArray:
     """Return 1 for days of promotions, which last 3 to 10 days, and 0 for others."""
     promotion, day = np.zeros(n_days, dtype=np.int64), rng.randint(14)
     while day < n_days:
@@ -116,7 +124,7 @@ def draw_promotions(rng, n_days):
     return promotion
 
 
-def promotion_effect(promotion, gain):
+def promotion_effect(promotion: IntArray, gain: FloatArray) -> FloatArray:
     """Return the factor of the sales of each day, for the gain of each day."""
     effect, rest = np.ones(len(promotion)), 0.0
     for i, is_on in enumerate(promotion):
