@@ -1,6 +1,9 @@
 """A fitted estimator as an ONNX model."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -13,7 +16,11 @@ from skrnn._onnx.graph import Graph
 from skrnn._onnx.inputs import STEPS, normalize_windows, read_batch
 from skrnn._onnx.network import NetworkWriter
 from skrnn._onnx.outputs import OutputWriter
+from skrnn._typing import Estimator, FilePath
 from skrnn._version import __version__
+
+if TYPE_CHECKING:
+    import onnx
 
 PARTS = {
     RecurrentModule,
@@ -25,13 +32,13 @@ PARTS = {
 }
 
 
-def export_model(estimator, path):
+def export_model(estimator: Estimator, path: FilePath) -> None:
     """Write the graph of an estimator to a file, see `BaseRecurrent.export_onnx`."""
     check_is_fitted(estimator)
     replace_file(path, make_model(estimator).SerializeToString())
 
 
-def make_model(estimator):
+def make_model(estimator: Estimator) -> onnx.ModelProto:
     """Return the graph of a fitted estimator, an `onnx.ModelProto`."""
     graph, encoder = Graph(), estimator._encoder
     config, normalizer = estimator._module_config, encoder.normalizer
@@ -60,7 +67,7 @@ def make_model(estimator):
     )
 
 
-def check_module(module):
+def check_module(module: RecurrentModule) -> None:
     """Refuse a network that computes something else than skrnn's modules do.
 
     Raises
@@ -82,7 +89,7 @@ def check_module(module):
             )
 
 
-def properties_of(estimator):
+def properties_of(estimator: Estimator) -> dict[str, str]:
     """Return what else a reader of the file may want to know."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:

@@ -3,9 +3,15 @@
 Values are strings: the names of inputs, of constants, and of what operators return.
 """
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
+
+from skrnn._typing import AnyArray
 
 try:
     import onnx
@@ -15,6 +21,10 @@ except ImportError as error:
         "export_onnx needs the package onnx, which is not installed. Run "
         'pip install "skrnn[onnx]".'
     ) from error
+
+# What an operator reads, see `Graph`.
+Value: TypeAlias = str | int | np.generic | AnyArray | None
+Shape: TypeAlias = Sequence[str | int]
 
 # Old ones, so that old runtimes can read the file: onnxruntime from 1.12 can.
 OPSET, IR_VERSION = 17, 8
@@ -27,7 +37,7 @@ FLOAT, DOUBLE, INT, INT32 = (
 )
 
 
-def onnx_type(dtype):
+def onnx_type(dtype: np.dtype[Any]) -> int:
     """Return the ONNX type of the elements of an array; None if there is none."""
     if dtype.kind in "OU":
         return onnx.TensorProto.STRING
@@ -41,11 +51,25 @@ class Graph:
     constant, or None for an input that is left out.
     """
 
-    def __init__(self):
+    nodes: list[onnx.NodeProto]
+    constants: list[onnx.TensorProto]
+    inputs: list[onnx.ValueInfoProto]
+    outputs: list[onnx.ValueInfoProto]
+    _known: dict[tuple[Any, ...], str]
+    _n_nodes: Counter[str]
+
+    def __init__(self) -> None:
         self.nodes, self.constants, self.inputs, self.outputs = [], [], [], []
         self._known, self._n_nodes = {}, Counter()
 
-    def add_input(self, name, dtype, shape, doc, default=None):
+    def add_input(
+        self,
+        name: str,
+        dtype: np.dtype[Any],
+        shape: Shape,
+        doc: str,
+        default: AnyArray | None = None,
+    ) -> str:
         """Declare an input; one with a default may be left out. Return its name."""
         declared = helper.make_tensor_value_info(name, onnx_type(dtype), shape, doc)
         self.inputs.append(declared)
@@ -53,13 +77,15 @@ class Graph:
             self.constants.append(numpy_helper.from_array(default, name))
         return name
 
-    def add_output(self, name, value, dtype, shape, doc):
+    def add_output(
+        self, name: str, value: str, dtype: np.dtype[Any], shape: Shape, doc: str
+    ) -> None:
         """Declare a value as an output of this name."""
         self.nodes.append(helper.make_node("Identity", [value], [name], name=name))
         declared = helper.make_tensor_value_info(name, onnx_type(dtype), shape, doc)
         self.outputs.append(declared)
 
-    def constant(self, value, name=None):
+    def constant(self, value: AnyArray, name: str | None = None) -> str:
         """Return the name of a constant, the same one for the same value."""
         value = np.ascontiguousarray(value).reshape(np.shape(value))
         key = (value.dtype.str, value.shape, value.tobytes())
@@ -71,7 +97,34 @@ class Graph:
             self._known[key] = name
         return self._known[key]
 
-    def add(self, operator, *inputs, name=None, outputs=1, **attributes):
+    @overload
+    def add(
+        self,
+        operator: str,
+        *inputs: Value,
+        name: str | None = None,
+        outputs: Literal[1] = 1,
+        **attributes: Any,
+    ) -> str: ...
+
+    @overload
+    def add(
+        self,
+        operator: str,
+        *inputs: Value,
+        name: str | None = None,
+        outputs: Literal[2] | tuple[bool, bool],
+        **attributes: Any,
+    ) -> list[str]: ...
+
+    def add(
+        self,
+        operator: str,
+        *inputs: Value,
+        name: str | None = None,
+        outputs: int | tuple[bool, ...] = 1,
+        **attributes: Any,
+    ) -> str | list[str]:
         """Add an operator.
 
         Parameters
@@ -113,38 +166,40 @@ class Graph:
         self.nodes.append(node)
         return names[0] if len(names) == 1 else names
 
-    def _as_value(self, value):
+    def _as_value(self, value: Value) -> str:
         if value is None:
             return ""
         return value if isinstance(value, str) else self.constant(np.asarray(value))
 
     # -- operators that are written often
 
-    def size(self, value, axis):
+    def size(self, value: Value, axis: int) -> str:
         """Return the size of an axis, a scalar."""
         return self.squeeze(self.add("Shape", value, start=axis, end=axis + 1), 0)
 
-    def cast(self, value, dtype):
+    def cast(self, value: Value, dtype: np.dtype[Any]) -> str:
         """Return a value in another dtype."""
         return self.add("Cast", value, to=onnx_type(dtype))
 
-    def squeeze(self, value, *axes):
+    def squeeze(self, value: Value, *axes: int) -> str:
         """Return a value without some axes of size 1."""
         return self.add("Squeeze", value, np.array(axes))
 
-    def unsqueeze(self, value, *axes):
+    def unsqueeze(self, value: Value, *axes: int) -> str:
         """Return a value with new axes of size 1."""
         return self.add("Unsqueeze", value, np.array(axes))
 
-    def reshape(self, value, *shape):
+    def reshape(self, value: Value, *shape: int) -> str:
         """Return a value in another shape; 0 keeps the size of an axis."""
         return self.add("Reshape", value, np.array(shape))
 
-    def range(self, stop):
+    def range(self, stop: Value) -> str:
         """Return 0, 1, ..., stop - 1."""
         return self.add("Range", 0, stop, 1)
 
-    def require(self, value, dtype, condition, rule):
+    def require(
+        self, value: Value, dtype: np.dtype[Any], condition: Value, rule: str
+    ) -> str:
         """Return a number as it is, after a condition holds everywhere.
 
         ONNX has no operator that fails. Here, one reads an element that does not exist
@@ -158,7 +213,7 @@ class Graph:
 
     # -- the end
 
-    def to_model(self, *, name, doc, **fields):
+    def to_model(self, *, name: str, doc: str, **fields: Any) -> onnx.ModelProto:
         """Return the graph as a model of ONNX, after ONNX's own checks."""
         graph = helper.make_graph(
             self.nodes, name, self.inputs, self.outputs, self.constants, doc_string=doc

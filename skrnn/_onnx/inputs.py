@@ -3,12 +3,19 @@
 Legend of shapes: N rows of a batch, L time steps, F features.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skrnn._data.sequences import FIXED, PADDING, UNKNOWN
-from skrnn._onnx.graph import DOUBLE, FLOAT, INT
+from skrnn._onnx.graph import DOUBLE, FLOAT, INT, Graph, Value
+from skrnn._typing import AnyArray, Estimator
+
+if TYPE_CHECKING:
+    from skrnn._data.normalization import WindowNormalizer
 
 ROWS, STEPS = "n_samples", "n_timesteps"
 WHOLE = -1  # the default of `lengths`: all time steps
@@ -42,18 +49,18 @@ class Batch:
 
     values: str
     lengths: str
-    n_steps: object
+    n_steps: str | int
     n_features: int
     ragged: bool
-    dtype: np.dtype = FLOAT
+    dtype: np.dtype[Any] = FLOAT
 
-    def valid(self, graph, time_axis=1):
+    def valid(self, graph: Graph, time_axis: int = 1) -> str:
         """Return whether steps are valid, `(N, L)`; `(L, N)` with time first."""
         steps = graph.unsqueeze(graph.range(self.n_steps), 1 - time_axis)
         return graph.add("Less", steps, graph.unsqueeze(self.lengths, time_axis))
 
 
-def read_batch(graph, estimator, min_steps):
+def read_batch(graph: Graph, estimator: Estimator, min_steps: int) -> Batch:
     """Declare the inputs `X` and, where rows may be shorter, `lengths`.
 
     Parameters
@@ -108,13 +115,13 @@ def read_batch(graph, estimator, min_steps):
     return replace(batch, values=_require_finite(graph, X))
 
 
-def _require_finite(graph, X):
+def _require_finite(graph: Graph, X: str) -> str:
     """Return X: a label would not tell that a value is NaN."""
     is_finite = graph.add("LessOrEqual", graph.add("Abs", X), np.finfo(FLOAT).max)
     return graph.require(X, FLOAT, is_finite, "X must be finite")
 
 
-def _read_token_ids(graph, n_steps, n_tokens):
+def _read_token_ids(graph: Graph, n_steps: str | int, n_tokens: int) -> Batch:
     """Declare ids of tokens; their trailing zeros tell the lengths."""
     doc = (
         f"Ids of tokens below {n_tokens}: {PADDING} is padding at the end of a row, "
@@ -142,7 +149,9 @@ def _read_token_ids(graph, n_steps, n_tokens):
     return Batch(X, lengths, n_steps, 1, ragged=True, dtype=INT)
 
 
-def normalize_windows(graph, batch, normalizer):
+def normalize_windows(
+    graph: Graph, batch: Batch, normalizer: WindowNormalizer
+) -> tuple[Batch, tuple[str, str | None] | None]:
     """Normalise the target columns of each window, as `WindowNormalizer` does.
 
     Returns
@@ -182,17 +191,19 @@ def normalize_windows(graph, batch, normalizer):
         normalized = graph.add("Sub", own, graph.unsqueeze(location, 1))
         if scale is not None:
             normalized = graph.add("Div", normalized, graph.unsqueeze(scale, 1))
-    columns = normalizer.columns
+    columns: Any = normalizer.columns  # not None, with window_norm
     values = _replace_columns(graph, others, normalized, columns, batch.n_features)
     return replace(batch, values=values, dtype=DOUBLE), (location, scale)
 
 
-def _slice_steps(graph, values, start, stop=END):
+def _slice_steps(graph: Graph, values: str, start: int, stop: int = END) -> str:
     bounds = np.array([start]), np.array([stop]), np.array([1])
     return graph.add("Slice", values, *bounds)
 
 
-def _mean_and_deviation(graph, own, batch, min_std):
+def _mean_and_deviation(
+    graph: Graph, own: str, batch: Batch, min_std: AnyArray | None
+) -> tuple[str, str]:
     """Return those of the valid steps, `(N, k)`."""
     n_steps = graph.unsqueeze(graph.cast(batch.lengths, DOUBLE), 1)
     zero = np.float64(0)
@@ -210,7 +221,9 @@ def _mean_and_deviation(graph, own, batch, min_std):
     return mean, graph.add("Max", deviation, np.asarray(min_std, DOUBLE))
 
 
-def _replace_columns(graph, values, new, columns, n_features):
+def _replace_columns(
+    graph: Graph, values: str, new: str, columns: list[int], n_features: int
+) -> str:
     """Return values whose `columns` are replaced."""
     if list(columns) == list(range(n_features)):
         return new
@@ -220,12 +233,12 @@ def _replace_columns(graph, values, new, columns, n_features):
     return graph.add("Gather", both, index, axis=2)
 
 
-def take_steps(graph, values, index):
+def take_steps(graph: Graph, values: str, index: Value) -> str:
     """Return some steps of each row, `(N, S, F)`, by an index `(N, S)`."""
     return graph.add("GatherND", values, graph.unsqueeze(index, 2), batch_dims=1)
 
 
-def last_step(graph, values, batch):
+def last_step(graph: Graph, values: str, batch: Batch) -> str:
     """Return the last valid step of each row, `(N, F)`."""
     index = graph.unsqueeze(graph.add("Sub", batch.lengths, 1), 1)
     return graph.squeeze(take_steps(graph, values, index), 1)

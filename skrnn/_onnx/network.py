@@ -4,14 +4,19 @@ Legend of shapes: N rows of a batch, L time steps, F features, H hidden units, G
 D directions (1 or 2), K outputs.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from skrnn._nn.config import N_GATES
-from skrnn._onnx.graph import FLOAT, INT32
-from skrnn._onnx.inputs import last_step, take_steps
+from skrnn._nn.module import RecurrentModule
+from skrnn._onnx.graph import FLOAT, INT32, Graph
+from skrnn._onnx.inputs import Batch, last_step, take_steps
+from skrnn._typing import AnyArray
 
 OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
 # For each gate of ONNX, its place in torch: of a GRU z, r, n, of an LSTM i, o, f, g.
@@ -33,20 +38,20 @@ class NetworkWriter:
         Of the names of its parameters.
     """
 
-    def __init__(self, graph, module, prefix=""):
+    def __init__(self, graph: Graph, module: RecurrentModule, prefix: str = "") -> None:
         self.graph = graph
         self.module = module
         self.config = module.config
         self.prefix = prefix
 
-    def forward(self, batch):
+    def forward(self, batch: Batch) -> str:
         """Return the raw outputs of a batch, `(N, K)`, per step `(N, L, K)`."""
         inputs = self.encode_inputs(batch)
         patches = self.join_steps(inputs)
         hidden, last = self.run_layers(patches)
         return self.compute_output(hidden, last, inputs, patches)
 
-    def encode_inputs(self, batch):
+    def encode_inputs(self, batch: Batch) -> Batch:
         """Standardise the features, or look up token ids, in float32."""
         graph, config = self.graph, self.config
         if config.embedding_dim is not None:
@@ -68,7 +73,7 @@ class NetworkWriter:
             values = graph.cast(values, FLOAT)
         return replace(batch, values=values, dtype=FLOAT)
 
-    def join_steps(self, batch):
+    def join_steps(self, batch: Batch) -> Batch:
         """Join `patch_size` consecutive steps each to patches.
 
         The first step is repeated in front of rows that are no multiple long.
@@ -97,18 +102,19 @@ class NetworkWriter:
 
     # -- layers
 
-    def run_layers(self, batch):
+    def run_layers(self, batch: Batch) -> tuple[str | None, str | None]:
         """Run all layers over `(N, L, F)`.
 
         Returns
         -------
-        hidden : str
+        hidden : str or None
             `(L, N, D * H)`, the output of the last layer. What follows the last valid
-            step of a row is undefined.
+            step of a row is undefined. None if only the state is read.
 
         last : str
             `(D, N, H)`, its state after the last valid step.
         """
+        hidden: str | None
         graph, last = self.graph, None
         n_rows = graph.add("Shape", batch.values, start=0, end=1)
         # ONNX's layers have time first.
@@ -124,12 +130,19 @@ class NetworkWriter:
             hidden, last = self._run_layer(i, hidden, lengths, n_rows, needed)
         return hidden, last
 
-    def _run_layer(self, i, x, lengths, n_rows, needed):
+    def _run_layer(
+        self,
+        i: int,
+        x: str | None,
+        lengths: str | None,
+        n_rows: str,
+        needed: tuple[bool, bool],
+    ) -> tuple[str | None, str]:
         graph, config = self.graph, self.config
         n_directions, size = self.module.n_directions, config.hidden_sizes[i]
         parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         weights = [self._layer_parameters(i, part) for part in parts]
-        attributes = {"hidden_size": size}
+        attributes: dict[str, Any] = {"hidden_size": size}
         if n_directions == 2:
             attributes["direction"] = "bidirectional"
         if config.cell_type == "rnn":
@@ -157,7 +170,7 @@ class NetworkWriter:
         output = graph.add("Transpose", output, perm=[0, 2, 1, 3])
         return graph.reshape(output, 0, 0, n_directions * size), state
 
-    def _layer_parameters(self, i, name):
+    def _layer_parameters(self, i: int, name: str) -> AnyArray:
         """Return a parameter of all directions, `(D, G * H, ...)`, ONNX's gates."""
         suffixes = ("_l0", "_l0_reverse")[: self.module.n_directions]
         gates, n_gates = GATES[self.config.cell_type], N_GATES[self.config.cell_type]
@@ -168,7 +181,7 @@ class NetworkWriter:
             directions.append(values.reshape(-1, *values.shape[2:]))
         return np.stack(directions)
 
-    def _initial_states(self, i, n_rows):
+    def _initial_states(self, i: int, n_rows: str) -> list[str]:
         """Return the initial states `(D, N, H)`, none for zeros."""
         if self.config.initial_state != "learned":  # others are for training
             return []
@@ -180,7 +193,9 @@ class NetworkWriter:
 
     # -- output
 
-    def compute_output(self, hidden, last, inputs, patches):
+    def compute_output(
+        self, hidden: str | None, last: str | None, inputs: Batch, patches: Batch
+    ) -> str:
         """Compute the raw outputs from the output and the state of the last layer."""
         graph = self.graph
         if self.config.return_sequences:
@@ -193,13 +208,13 @@ class NetworkWriter:
         lags = self._highway_inputs(inputs)
         return graph.add("Add", output, self._linear("highway", lags))
 
-    def _linear(self, name, x):
+    def _linear(self, name: str, x: str | None) -> str:
         weight = self._array(f"{name}.weight").T
         weight = self.graph.constant(weight, self._name(f"{name}.weight"))
         product = self.graph.add("MatMul", x, weight)
         return self.graph.add("Add", product, self._parameter(f"{name}.bias"))
 
-    def _pool(self, hidden, last, batch):
+    def _pool(self, hidden: str | None, last: str | None, batch: Batch) -> str:
         """Return `(N, D * H)`, with 'concat' `(N, 3 * D * H)`."""
         graph, pooling = self.graph, self.config.pooling
         if pooling == "attention":
@@ -219,14 +234,16 @@ class NetworkWriter:
             pooled.append(graph.add("ReduceMax", valid, axes=[0], keepdims=0))
         return pooled[0] if len(pooled) == 1 else graph.add("Concat", *pooled, axis=1)
 
-    def _only_valid(self, hidden, batch, otherwise):
+    def _only_valid(
+        self, hidden: str | None, batch: Batch, otherwise: np.float32
+    ) -> str | None:
         """Return `(L, N, ...)` with another value behind the valid steps."""
         if not batch.ragged:
             return hidden
         valid = self.graph.unsqueeze(batch.valid(self.graph, time_axis=0), 2)
         return self.graph.add("Where", valid, hidden, otherwise)
 
-    def _attend(self, hidden, batch):
+    def _attend(self, hidden: str | None, batch: Batch) -> str:
         graph = self.graph
         keys = graph.add("Tanh", self._linear("attention", hidden))
         context = self._array("context")[:, None]
@@ -238,7 +255,7 @@ class NetworkWriter:
         product = graph.add("Mul", weights, hidden)
         return graph.add("ReduceSum", product, np.array([0]), keepdims=0)
 
-    def _highway_inputs(self, batch):
+    def _highway_inputs(self, batch: Batch) -> str:
         """Return what the highway reads, see `RecurrentModule.highway_inputs`."""
         graph, x = self.graph, batch.values
         columns, others = self.module.ar_columns, self.module.other_columns
@@ -263,22 +280,22 @@ class NetworkWriter:
         others = graph.add("Gather", x, np.array(others), axis=axis)
         return graph.add("Concat", lagged, others, axis=axis)
 
-    def _columns(self, x, columns, n_features):
+    def _columns(self, x: str, columns: list[int], n_features: int) -> str:
         if list(columns) == list(range(n_features)):
             return x
         return self.graph.add("Gather", x, np.array(columns), axis=2)
 
     # -- parameters
 
-    def _parameter(self, name):
+    def _parameter(self, name: str) -> str:
         return self.graph.constant(self._array(name), self._name(name))
 
-    def _name(self, name):
+    def _name(self, name: str) -> str:
         return f"{self.prefix}{name}"
 
-    def _array(self, name):
+    def _array(self, name: str) -> AnyArray:
         """Return a parameter in float32, which is what onnxruntime's layers take."""
-        parameter = self.module
+        parameter: Any = self.module
         for part in name.split("."):
             parameter = getattr(parameter, part)
         array = parameter.detach().cpu().to(torch.float32).numpy()

@@ -4,11 +4,20 @@ Legend of shapes: N rows of a batch, K raw outputs, T targets, Q quantiles. Wher
 step has an output, all shapes have L after N.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
 import numpy as np
 
 from skrnn._data.targets import ClassTarget, MultilabelTarget, QuantileTarget
-from skrnn._onnx.graph import DOUBLE, FLOAT, INT
-from skrnn._onnx.inputs import ROWS
+from skrnn._onnx.graph import DOUBLE, FLOAT, INT, Graph
+from skrnn._onnx.inputs import ROWS, Batch
+from skrnn._typing import AnyArray
+
+# Of windows, see `normalize_windows`.
+Reference: TypeAlias = tuple[str, str | None] | None
 
 
 class OutputWriter:
@@ -28,14 +37,20 @@ class OutputWriter:
         Size or name of the axis of time of the outputs; None if there is none.
     """
 
-    def __init__(self, graph, target, batch, n_steps=None):
+    def __init__(
+        self,
+        graph: Graph,
+        target: Any,
+        batch: Batch,
+        n_steps: str | int | None = None,
+    ) -> None:
         self.graph = graph
         self.target = target
         self.batch = batch
         self.leading = [ROWS] if n_steps is None else [ROWS, n_steps]
         self.is_padded = n_steps is not None and batch.ragged
 
-    def write(self, outputs, reference):
+    def write(self, outputs: list[str], reference: Reference) -> None:
         """Declare the outputs.
 
         Parameters
@@ -57,7 +72,7 @@ class OutputWriter:
             values = self._to_units(output, reference)
             self._add_numbers("variable", values, "Predictions in the units of y.")
 
-    def _combine(self, outputs):
+    def _combine(self, outputs: list[str]) -> str:
         """Return the raw outputs of an ensemble, see `combine` of the targets."""
         graph, target = self.graph, self.target
         if isinstance(target, ClassTarget) and target.n_outputs > 1:
@@ -75,23 +90,23 @@ class OutputWriter:
             return graph.reshape(mean, *self._kept_axes(), target.n_outputs)
         return graph.add("Mean", *outputs)
 
-    def _log_mean_sigmoid(self, outputs):
+    def _log_mean_sigmoid(self, outputs: list[str]) -> str:
         """Return the logarithm of the mean of sigmoids, up to a constant."""
         graph = self.graph
         softplus = (graph.add("Softplus", graph.add("Neg", z)) for z in outputs)
         return self._log_sum_exp(graph.add("Neg", value) for value in softplus)
 
-    def _log_sum_exp(self, values):
+    def _log_sum_exp(self, values: Iterable[str]) -> str:
         values = [self.graph.unsqueeze(value, 0) for value in values]
         stacked = self.graph.add("Concat", *values, axis=0)
         return self.graph.add("ReduceLogSumExp", stacked, axes=[0], keepdims=0)
 
-    def _kept_axes(self):
+    def _kept_axes(self) -> list[int]:
         return [0] * len(self.leading)  # 0 keeps the size of an axis
 
     # -- numbers
 
-    def _write_quantiles(self, output, reference):
+    def _write_quantiles(self, output: str, reference: Reference) -> None:
         graph, target = self.graph, self.target
         values = self._to_units(self._sort_quantiles(output), reference)
         middle = int(np.flatnonzero(target.levels == 0.5)[0])
@@ -103,7 +118,7 @@ class OutputWriter:
         doc = f"The quantiles {levels} on the last axis, in the units of y."
         self._add_numbers("quantiles", values, doc, len(target.quantiles))
 
-    def _sort_quantiles(self, output):
+    def _sort_quantiles(self, output: str) -> str:
         """Return `(N, T, Q)` in ascending order."""
         graph, target = self.graph, self.target
         n_levels = len(target.levels)
@@ -112,7 +127,7 @@ class OutputWriter:
         values, _ = graph.add("TopK", values, k, largest=0, outputs=2)
         return values
 
-    def _to_units(self, values, reference):
+    def _to_units(self, values: str, reference: Reference) -> str:
         """Return standardised `(N, T)` or `(N, T, Q)` in the units of y."""
         graph, target, dtype = self.graph, self.target, FLOAT
         has_quantiles = isinstance(target, QuantileTarget)
@@ -135,7 +150,7 @@ class OutputWriter:
             values = graph.cast(values, np.dtype(target.dtype))
         return values
 
-    def _add_numbers(self, name, values, doc, *more):
+    def _add_numbers(self, name: str, values: str, doc: str, *more: int) -> None:
         shape, axis = [*self.leading, self.target.n_targets, *more], len(self.leading)
         if self.target.one_dimensional:
             values = self.graph.squeeze(values, axis)
@@ -145,7 +160,7 @@ class OutputWriter:
 
     # -- labels
 
-    def _write_classes(self, output):
+    def _write_classes(self, output: str) -> None:
         graph, target = self.graph, self.target
         classes = check_classes(target.classes)
         if target.n_outputs == 1:
@@ -167,7 +182,7 @@ class OutputWriter:
             "The probability of each class, in the order of classes_.",
         )
 
-    def _write_labels(self, output):
+    def _write_labels(self, output: str) -> None:
         graph, n = self.graph, self.target.n_outputs
         is_present = graph.cast(graph.add("Greater", output, np.float32(0)), INT)
         self._add_label(is_present, INT, "1 for each label that is present, else 0.", n)
@@ -175,19 +190,21 @@ class OutputWriter:
             graph.add("Sigmoid", output), n, "The probability of each label's presence."
         )
 
-    def _add_label(self, value, dtype, doc, *more):
+    def _add_label(
+        self, value: str, dtype: np.dtype[Any], doc: str, *more: int
+    ) -> None:
         if self.is_padded:
             doc += " Without meaning behind the end of a row."
         self.graph.add_output("label", value, dtype, [*self.leading, *more], doc)
 
-    def _add_probabilities(self, values, n, doc):
+    def _add_probabilities(self, values: str, n: int, doc: str) -> None:
         values = self._hide_padding(values, 1, FLOAT)
         shape, doc = [*self.leading, n], doc + self._nan_remark()
         self.graph.add_output("probabilities", values, FLOAT, shape, doc)
 
     # -- padding
 
-    def _hide_padding(self, values, n_axes, dtype):
+    def _hide_padding(self, values: str, n_axes: int, dtype: np.dtype[Any]) -> str:
         """Return values with NaN behind the end of rows; with `n_axes` after time."""
         if not self.is_padded:
             return values
@@ -195,11 +212,11 @@ class OutputWriter:
         valid = self.graph.unsqueeze(self.batch.valid(self.graph), *axes)
         return self.graph.add("Where", valid, values, dtype.type(np.nan))
 
-    def _nan_remark(self):
+    def _nan_remark(self) -> str:
         return " NaN behind the end of a row." if self.is_padded else ""
 
 
-def check_classes(classes):
+def check_classes(classes: AnyArray) -> AnyArray:
     """Return the labels as an array that a graph can hold.
 
     Raises
