@@ -1,6 +1,9 @@
 """A picture of a forecast, beside what came before and what came true."""
 
+from __future__ import annotations
+
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skrnn._base import BaseRecurrent
 from skrnn._data.step_targets import unwrap_target
 from skrnn._displays.plotting import (
+    Axes,
+    Figure,
+    Line2D,
+    PolyCollection,
+    SubFigure,
     find_network,
     import_pyplot,
     make_axes,
@@ -16,6 +24,13 @@ from skrnn._displays.plotting import (
     split_pipeline,
 )
 from skrnn._inference.forecasting import fed_back_columns
+from skrnn._typing import (
+    AnyArray,
+    ArrayLike,
+    Estimator,
+    SequencesLike,
+    TargetsLike,
+)
 
 
 class ForecastDisplay:
@@ -79,16 +94,23 @@ class ForecastDisplay:
     (20,)
     """
 
+    forecast_line_: Line2D
+    truth_line_: Line2D | None
+    history_line_: Line2D | None
+    interval_: PolyCollection | None
+    ax_: Axes
+    figure_: Figure | SubFigure
+
     def __init__(
         self,
         *,
-        y_pred,
-        y_true=None,
-        history=None,
-        interval=None,
-        interval_name=None,
-        name=None,
-    ):
+        y_pred: pd.Series,
+        y_true: pd.Series | None = None,
+        history: pd.Series | None = None,
+        interval: pd.DataFrame | None = None,
+        interval_name: str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.y_pred = y_pred
         self.y_true = y_true
         self.history = history
@@ -99,24 +121,24 @@ class ForecastDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Estimator,
+        X: SequencesLike,
+        y: TargetsLike | None = None,
         *,
-        n_steps=None,
-        future_features=None,
-        interval="auto",
-        n_std=2.0,
-        output=None,
-        history=None,
-        index=None,
-        name=None,
-        ax=None,
-        forecast_kwargs=None,
-        truth_kwargs=None,
-        history_kwargs=None,
-        interval_kwargs=None,
-    ):
+        n_steps: int | None = None,
+        future_features: ArrayLike | None = None,
+        interval: Literal["auto", "quantiles", "std"] | None = "auto",
+        n_std: float = 2.0,
+        output: int | None = None,
+        history: ArrayLike | pd.Series | None = None,
+        index: ArrayLike | pd.Index | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        forecast_kwargs: dict[str, Any] | None = None,
+        truth_kwargs: dict[str, Any] | None = None,
+        history_kwargs: dict[str, Any] | None = None,
+        interval_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw a forecast of a fitted regressor.
 
         Parameters
@@ -194,7 +216,8 @@ class ForecastDisplay:
             source = _RecursiveForecast(network, X, n_steps, future_features)
         else:
             source = _Predictions(estimator, X)
-            if index is None and _index_of(y) is None and len(X) > 1:
+            # mypy counts numbers among the array-likes.
+            if index is None and _index_of(y) is None and len(X) > 1:  # type: ignore[arg-type]
                 index = _index_of(X)
         y_pred = _one_series(source.predict(), output)
         if history is None:
@@ -223,20 +246,20 @@ class ForecastDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_pred,
+        y_true: ArrayLike | pd.Series | None,
+        y_pred: ArrayLike | pd.Series,
         *,
-        interval=None,
-        interval_name=None,
-        history=None,
-        index=None,
-        name=None,
-        ax=None,
-        forecast_kwargs=None,
-        truth_kwargs=None,
-        history_kwargs=None,
-        interval_kwargs=None,
-    ):
+        interval: ArrayLike | pd.DataFrame | None = None,
+        interval_name: str | None = None,
+        history: ArrayLike | pd.Series | None = None,
+        index: ArrayLike | pd.Index | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        forecast_kwargs: dict[str, Any] | None = None,
+        truth_kwargs: dict[str, Any] | None = None,
+        history_kwargs: dict[str, Any] | None = None,
+        interval_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw predictions that follow each other in time.
 
         Parameters
@@ -330,14 +353,14 @@ class ForecastDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        name=None,
-        forecast_kwargs=None,
-        truth_kwargs=None,
-        history_kwargs=None,
-        interval_kwargs=None,
-    ):
+        name: str | None = None,
+        forecast_kwargs: dict[str, Any] | None = None,
+        truth_kwargs: dict[str, Any] | None = None,
+        history_kwargs: dict[str, Any] | None = None,
+        interval_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the forecast.
 
         Parameters
@@ -387,7 +410,8 @@ class ForecastDisplay:
                 ),
             )
         ]
-        self.history_line_, self.truth_line_, self.forecast_line_ = lines
+        # The last is a line, as there are always predictions.
+        self.history_line_, self.truth_line_, self.forecast_line_ = lines  # type: ignore[assignment]
         ax.set(
             xlabel=self.y_pred.index.name or "Time",
             ylabel="y" if self.y_pred.name is None else self.y_pred.name,
@@ -396,7 +420,13 @@ class ForecastDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw(self, ax, series, defaults, kwargs):
+    def _draw(
+        self,
+        ax: Axes,
+        series: pd.Series | None,
+        defaults: dict[str, Any],
+        kwargs: dict[str, Any] | None,
+    ) -> Line2D | None:
         if series is None:
             return None
         if len(series) == 1:  # a line of one point cannot be seen
@@ -409,17 +439,19 @@ class ForecastDisplay:
 class _Predictions:
     """What a regressor predicts of X."""
 
-    def __init__(self, estimator, X):
+    def __init__(self, estimator: Estimator, X: Any) -> None:
         self.estimator, self.X = estimator, X
         self.network, self.inner_X = split_pipeline(estimator, X)
 
-    def predict(self):
+    def predict(self) -> AnyArray:
         return self.estimator.predict(self.X)
 
-    def history(self, output):
+    def history(self, output: int | None) -> None:
         """Return None: what X holds need not be what is predicted."""
 
-    def interval(self, kind, n_std, y_pred, output):
+    def interval(
+        self, kind: str | None, n_std: float, y_pred: AnyArray, output: int | None
+    ) -> tuple[AnyArray | None, str | None]:
         """Return the bounds `(n_predictions, 2)`, and the name of the interval."""
         _check_kind(kind, n_std)
         has_quantiles = hasattr(self.network, "predict_quantiles")
@@ -452,7 +484,13 @@ class _Predictions:
 class _RecursiveForecast:
     """A recursive forecast from the end of one sequence."""
 
-    def __init__(self, network, X, n_steps, future_features):
+    def __init__(
+        self,
+        network: Estimator,
+        X: Any,
+        n_steps: int,
+        future_features: ArrayLike | None,
+    ) -> None:
         if not hasattr(network, "forecast"):
             raise TypeError(
                 "ForecastDisplay with n_steps needs a regressor. Got "
@@ -467,16 +505,18 @@ class _RecursiveForecast:
                 f"{len(self.sequences)}. Pass the last one, for example X[-1:]."
             )
 
-    def predict(self):
+    def predict(self) -> AnyArray:
         return self.network.forecast(self.X, *self.arguments)
 
-    def history(self, output):
+    def history(self, output: int | None) -> AnyArray:
         """Return the values of the feature that the forecast continues."""
         columns = fed_back_columns(self.network, self.sequences.n_features)
         values, _ = self.sequences.take(slice(None), np.float64)
         return values[0, :, columns[0 if output is None else output]]
 
-    def interval(self, kind, n_std, y_pred, output):
+    def interval(
+        self, kind: str | None, n_std: float, y_pred: AnyArray, output: int | None
+    ) -> tuple[AnyArray | None, str | None]:
         """Return the bounds `(n_predictions, 2)`, and the name of the interval."""
         _check_kind(kind, n_std)
         if kind == "quantiles":
@@ -497,7 +537,7 @@ class _RecursiveForecast:
         return _around(y_pred, np.std(forecasts, axis=0), n_std)
 
 
-def _check_kind(kind, n_std):
+def _check_kind(kind: str | None, n_std: float) -> None:
     if kind not in ("auto", "quantiles", "std", None):
         raise ValueError(
             f"interval must be 'auto', 'quantiles', 'std' or None. Got {kind!r}."
@@ -506,11 +546,11 @@ def _check_kind(kind, n_std):
         raise ValueError(f"n_std must be a number above 0. Got {n_std!r}.")
 
 
-def _is_ensemble(estimator):
+def _is_ensemble(estimator: Estimator) -> bool:
     return isinstance(estimator, BaseRecurrent) and len(estimator._nets()) > 1
 
 
-def _check_ensemble(estimator):
+def _check_ensemble(estimator: Estimator) -> None:
     if not _is_ensemble(estimator):
         raise ValueError(
             "interval='std' needs an ensemble, an RNNRegressor with n_members above 1. "
@@ -518,16 +558,18 @@ def _check_ensemble(estimator):
         )
 
 
-def _levels(network):
+def _levels(network: Estimator) -> tuple[float, ...]:
     return unwrap_target(network._encoder.target).quantiles
 
 
-def _around(y_pred, std, n_std):
+def _around(y_pred: AnyArray, std: AnyArray, n_std: float) -> tuple[AnyArray, str]:
     name = f"± {n_std:g} standard deviations of the members"
     return np.c_[y_pred - n_std * std, y_pred + n_std * std], name
 
 
-def _one_series(values, output, name="The prediction"):
+def _one_series(
+    values: Any, output: int | None, name: str = "The prediction"
+) -> AnyArray:
     """Return values that follow each other in time as a 1-D array."""
     values = np.asarray(values)
     if values.dtype == object and len(values) == 1:  # of one ragged sequence
@@ -553,12 +595,12 @@ def _one_series(values, output, name="The prediction"):
     return values
 
 
-def _index_of(values):
+def _index_of(values: object) -> pd.Index | None:
     """Return the index of a Series or DataFrame, None of anything else."""
     return values.index if isinstance(values, (pd.Series, pd.DataFrame)) else None
 
 
-def _check_1d(values, name):
+def _check_1d(values: Any, name: str) -> AnyArray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0:
         raise ValueError(
@@ -567,7 +609,7 @@ def _check_1d(values, name):
     return values
 
 
-def _check_interval(interval, n):
+def _check_interval(interval: Any, n: int) -> AnyArray:
     interval = np.asarray(interval, dtype=np.float64)
     if interval.shape != (n, 2):
         raise ValueError(
@@ -583,7 +625,7 @@ def _check_interval(interval, n):
     return interval
 
 
-def _continue(index, n):
+def _continue(index: pd.Index, n: int) -> pd.Index:
     """Return n times after the end of an index, or -n before its start."""
     if isinstance(index, pd.PeriodIndex):
         step = index.freq
@@ -607,7 +649,7 @@ def _continue(index, n):
     return pd.Index([start + int(count) * step for count in counts], name=index.name)
 
 
-def _places(values):
+def _places(values: pd.Series | pd.DataFrame) -> pd.Index:
     """Return the index of a Series or DataFrame as matplotlib takes it."""
     if isinstance(values.index, pd.PeriodIndex):
         return values.index.to_timestamp()

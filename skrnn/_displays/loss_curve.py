@@ -1,15 +1,25 @@
 """A picture of the losses of training."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 from sklearn.base import is_regressor
 
 from skrnn._data.step_targets import unwrap_target
 from skrnn._displays.plotting import (
+    Axes,
+    Figure,
+    Line2D,
+    SubFigure,
     find_network,
     make_axes,
     merge_style,
     use_integer_ticks,
 )
+from skrnn._typing import Estimator
 
 LOSS_NAMES = {
     "squared_error": "Squared error",
@@ -72,15 +82,21 @@ class LossCurveDisplay:
     'Epoch'
     """
 
+    train_lines_: list[Line2D]
+    validation_lines_: list[Line2D]
+    best_epoch_lines_: list[Line2D]
+    ax_: Axes
+    figure_: Figure | SubFigure
+
     def __init__(
         self,
         *,
-        train_losses,
-        validation_losses=None,
-        best_epochs=None,
-        loss_name=None,
-        name=None,
-    ):
+        train_losses: Sequence[Sequence[float]],
+        validation_losses: Sequence[Sequence[float]] | None = None,
+        best_epochs: Sequence[int] | None = None,
+        loss_name: str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.train_losses = train_losses
         self.validation_losses = validation_losses
         self.best_epochs = best_epochs
@@ -90,14 +106,14 @@ class LossCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Estimator,
         *,
-        name=None,
-        ax=None,
-        train_kwargs=None,
-        validation_kwargs=None,
-        best_epoch_kwargs=None,
-    ):
+        name: str | None = None,
+        ax: Axes | None = None,
+        train_kwargs: dict[str, Any] | None = None,
+        validation_kwargs: dict[str, Any] | None = None,
+        best_epoch_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the losses of a fitted estimator.
 
         Parameters
@@ -129,10 +145,10 @@ class LossCurveDisplay:
         """
         network, _ = find_network(estimator, f"{cls.__name__}.from_estimator")
         members = network.members_ if len(network._nets()) > 1 else [network]
-        validation = [member.validation_loss_curve_ for member in members]
+        validation: list[Any] = [member.validation_loss_curve_ for member in members]
         if validation[0] is None:
             validation = [network.validation_loss_curve_]  # of folds, or None
-        best = [member.best_epoch_ for member in members]
+        best: list[Any] = [member.best_epoch_ for member in members]
         loss_name = "Log loss"
         if is_regressor(network):
             loss = unwrap_target(network._encoder.target).loss
@@ -153,13 +169,13 @@ class LossCurveDisplay:
 
     def plot(
         self,
-        ax=None,
+        ax: Axes | None = None,
         *,
-        name=None,
-        train_kwargs=None,
-        validation_kwargs=None,
-        best_epoch_kwargs=None,
-    ):
+        name: str | None = None,
+        train_kwargs: dict[str, Any] | None = None,
+        validation_kwargs: dict[str, Any] | None = None,
+        best_epoch_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the losses.
 
         Parameters
@@ -198,9 +214,18 @@ class LossCurveDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw(self, ax, losses, label, color, kwargs):
-        lines = []
-        for curve in losses or []:
+    def _draw(
+        self,
+        ax: Axes,
+        losses: Sequence[Sequence[float]] | None,
+        label: str,
+        color: str,
+        kwargs: dict[str, Any] | None,
+    ) -> list[Line2D]:
+        defaults: dict[str, Any]
+        lines: list[Line2D] = []
+        losses = losses or []
+        for curve in losses:
             defaults = {"color": color, "label": None if lines else label}
             if len(losses) > 1:
                 defaults |= {"alpha": 0.6, "linewidth": 1.0}
@@ -211,7 +236,11 @@ class LossCurveDisplay:
             lines += ax.plot(epochs, curve, **style)
         return lines
 
-    def _mark_best(self, ax, prefix, kwargs):
+    def _mark_best(
+        self, ax: Axes, prefix: str, kwargs: dict[str, Any] | None
+    ) -> list[Line2D]:
+        defaults: dict[str, Any]
+        lines: list[Line2D]
         best, lines = self.best_epochs or [], []
         for epoch in best:
             label = f"{prefix}best epochs"

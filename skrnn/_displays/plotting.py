@@ -1,12 +1,27 @@
 """What the displays share: axes, styles, and the network at the end of a pipeline."""
 
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skrnn._base import BaseRecurrent
+from skrnn._typing import Estimator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PolyCollection
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
+else:  # matplotlib is imported where a figure is drawn; annotations need the names
+    Axes = BarContainer = Figure = Line2D = PolyCollection = SubFigure = Any
 
 
-def import_pyplot(caller):
+def import_pyplot(caller: str) -> ModuleType:
     """Return matplotlib.pyplot, or raise an error that names the extra.
 
     Parameters
@@ -24,7 +39,7 @@ def import_pyplot(caller):
     return plt
 
 
-def make_axes(display, ax):
+def make_axes(display: object, ax: Axes | None) -> Axes:
     """Return axes to draw on, new ones for None."""
     plt = import_pyplot(f"{type(display).__name__}.plot")
     if ax is None:
@@ -32,7 +47,11 @@ def make_axes(display, ax):
     return ax
 
 
-def merge_style(defaults, given, kind):
+def merge_style(
+    defaults: dict[str, Any],
+    given: dict[str, Any] | None,
+    kind: Literal["Line2D", "PolyCollection", "Rectangle"],
+) -> dict[str, Any]:
     """Return keyword arguments of an artist; those given replace equal defaults.
 
     Parameters
@@ -53,10 +72,11 @@ def merge_style(defaults, given, kind):
         "PolyCollection": collections.PolyCollection,
         "Rectangle": patches.Rectangle,
     }
-    return defaults | normalize_kwargs(given, kinds[kind])
+    # matplotlib's annotation leaves out None, which it accepts.
+    return defaults | normalize_kwargs(given, kinds[kind])  # type: ignore[arg-type]
 
 
-def use_integer_ticks(ax):
+def use_integer_ticks(ax: Axes) -> None:
     """Place ticks of a linear x axis at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -65,7 +85,7 @@ def use_integer_ticks(ax):
         locator.set_params(integer=True)
 
 
-def split_pipeline(estimator, X=None):
+def split_pipeline(estimator: Estimator, X: Any = None) -> tuple[Any, Any]:
     """Return the last step of pipelines and searches, and the X that it receives."""
     while True:
         if hasattr(estimator, "best_estimator_"):
@@ -78,7 +98,9 @@ def split_pipeline(estimator, X=None):
             return estimator, X
 
 
-def find_network(estimator, caller, X=None):
+def find_network(
+    estimator: Estimator, caller: str, X: Any = None
+) -> tuple[BaseRecurrent, Any]:
     """Return the network at the end of an estimator, and the X that it receives."""
     check_is_fitted(estimator)
     network, X = split_pipeline(estimator, X)

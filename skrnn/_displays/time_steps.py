@@ -1,6 +1,10 @@
 """A picture of how much each time step of a sequence matters."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import is_regressor
@@ -9,12 +13,20 @@ from sklearn.utils import check_random_state
 
 from skrnn._data.sequences import FIXED, split_sequences
 from skrnn._displays.plotting import (
+    Axes,
+    BarContainer,
+    Figure,
+    SubFigure,
     find_network,
     import_pyplot,
     make_axes,
     merge_style,
     use_integer_ticks,
 )
+from skrnn._typing import AnyArray, Estimator, SequencesLike, TargetsLike
+
+if TYPE_CHECKING:
+    from skrnn._base import BaseRecurrent
 
 
 class TimeStepDisplay:
@@ -94,16 +106,20 @@ class TimeStepDisplay:
     array([-4.,  0.])
     """
 
+    bars_: BarContainer
+    ax_: Axes
+    figure_: Figure | SubFigure
+
     def __init__(
         self,
         *,
-        steps,
-        importances,
-        deviations=None,
-        width=1,
-        importance_name=None,
-        name=None,
-    ):
+        steps: AnyArray,
+        importances: AnyArray,
+        deviations: AnyArray | None = None,
+        width: int = 1,
+        importance_name: str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.steps = steps
         self.importances = importances
         self.deviations = deviations
@@ -114,19 +130,19 @@ class TimeStepDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Estimator,
+        X: SequencesLike,
+        y: TargetsLike | None = None,
         *,
-        method="auto",
-        scoring=None,
-        n_repeats=5,
-        width=None,
-        random_state=None,
-        name=None,
-        ax=None,
-        bar_kwargs=None,
-    ):
+        method: Literal["auto", "attention", "permutation"] = "auto",
+        scoring: str | Callable[..., Any] | None = None,
+        n_repeats: int = 5,
+        width: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        name: str | None = None,
+        ax: Axes | None = None,
+        bar_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Compute and draw the importance of each time step.
 
         Parameters
@@ -236,7 +252,13 @@ class TimeStepDisplay:
         )
         return display.plot(ax, bar_kwargs=bar_kwargs)
 
-    def plot(self, ax=None, *, name=None, bar_kwargs=None):
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        name: str | None = None,
+        bar_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the importances.
 
         Parameters
@@ -277,7 +299,9 @@ class TimeStepDisplay:
         return self
 
 
-def mean_attention(network, X):
+def mean_attention(
+    network: BaseRecurrent, X: SequencesLike
+) -> tuple[AnyArray, AnyArray]:
     """Return the mean and the deviation of attention weights, oldest step first.
 
     Parameters
@@ -305,7 +329,15 @@ def mean_attention(network, X):
     return np.nanmean(table, axis=0), np.nanstd(table, axis=0)
 
 
-def permutation_decreases(network, X, y, scoring, n_repeats, width, random_state):
+def permutation_decreases(
+    network: BaseRecurrent,
+    X: SequencesLike,
+    y: TargetsLike,
+    scoring: str | Callable[..., Any] | None,
+    n_repeats: int,
+    width: int,
+    random_state: int | np.random.RandomState | None,
+) -> AnyArray:
     """Return the decrease of a score when steps are exchanged between sequences.
 
     Parameters
@@ -345,18 +377,17 @@ def permutation_decreases(network, X, y, scoring, n_repeats, width, random_state
 class _Steps:
     """The time steps of X end to end, and X with other values."""
 
-    def __init__(self, network, X):
+    def __init__(self, network: BaseRecurrent, X: SequencesLike) -> None:
         sequences = network._check_X(X)
         self.is_fixed = network._input_kind == FIXED
         self.lengths = sequences.n_steps()
-        self.padded = sequences.padded_steps  # of token ids
-        if self.padded is None:
-            self.padded = self.lengths
+        padded = sequences.padded_steps  # of token ids
+        self.padded = self.lengths if padded is None else padded
         self.is_rectangular = self.is_fixed or not sequences.ragged
         self.values = sequences.values.reshape(-1, sequences.n_features)
         self.ends = np.cumsum(self.lengths)
 
-    def permute(self, first, width, rng):
+    def permute(self, first: int, width: int, rng: np.random.RandomState) -> AnyArray:
         """Return values with some steps, counted from the end, exchanged."""
         values = self.values.copy()
         counts = np.clip(self.lengths - first, 0, width)
@@ -367,7 +398,7 @@ class _Steps:
             values[places] = self.values[places[rng.permutation(len(rows))]]
         return values
 
-    def as_X(self, values):
+    def as_X(self, values: AnyArray) -> AnyArray:
         """Return X with these values, in a form that the network accepts."""
         pieces = split_sequences(values, self.lengths)
         for i in np.flatnonzero(self.padded > self.lengths):
