@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from skrnn._data.sequences import CHUNK_BYTES, Sequences
+from skrnn._typing import AnyArray, DType, IntArray
 
 # Sequences of another dtype are converted as a whole up to this size, and otherwise a
 # few rows at a time, since data that is mapped from a file may not fit in memory.
@@ -97,12 +98,12 @@ class RowsInPlace:
         There is no limit to the rows of a call.
     """
 
-    most_rows = None
+    most_rows: int | None = None
 
-    def __init__(self, flat):
+    def __init__(self, flat: FlatSequences) -> None:
         self.flat = flat
 
-    def load(self, positions):
+    def load(self, positions: IntArray) -> None:
         """Do nothing: all rows are there."""
 
 
@@ -132,7 +133,9 @@ class ConvertedRows:
         How many rows may be loaded at a time, at least `n_rows`.
     """
 
-    def __init__(self, sequences, rows, dtype, n_rows):
+    def __init__(
+        self, sequences: Sequences, rows: IntArray, dtype: DType, n_rows: int
+    ) -> None:
         # Before normalisation, which compiled functions do.
         self.sequences = Sequences(sequences.values, sequences.lengths)
         self.rows = rows
@@ -150,7 +153,7 @@ class ConvertedRows:
             window_normalization(sequences),
         )
 
-    def load(self, positions):
+    def load(self, positions: IntArray) -> None:
         """Fill the buffer with the rows at some positions in `rows`."""
         batch, _ = self.sequences.take(self.rows[positions], self.flat.values.dtype)
         size = batch[0].size  # less than `row_size` if these rows are shorter
@@ -158,7 +161,9 @@ class ConvertedRows:
         self.flat.start[positions] = size * np.arange(len(batch))
 
 
-def read_rows(sequences, dtype, n_rows, rows=None):
+def read_rows(
+    sequences: Sequences, dtype: DType, n_rows: int, rows: IntArray | None = None
+) -> RowsInPlace | ConvertedRows:
     """Return rows for compiled functions, converted to a dtype.
 
     Parameters
@@ -186,7 +191,7 @@ def read_rows(sequences, dtype, n_rows, rows=None):
     return RowsInPlace(flat if rows is None else flat.select(rows))
 
 
-def window_normalization(sequences):
+def window_normalization(sequences: Sequences) -> WindowNormalization | None:
     """Return how batches of sequences are normalised, or None."""
     if sequences.window_norm is None:
         return None
@@ -197,7 +202,7 @@ def window_normalization(sequences):
     )
 
 
-def flatten_sequences(sequences, dtype):
+def flatten_sequences(sequences: Sequences, dtype: DType) -> FlatSequences:
     """Return `FlatSequences`, without a copy if X is of the given dtype.
 
     Parameters
@@ -221,10 +226,13 @@ def flatten_sequences(sequences, dtype):
     else:
         start = first + strides[0] * sequences.starts.astype(np.int64)
     normalization = window_normalization(sequences)
-    return FlatSequences(flat, start, *strides[-2:], n_steps, normalization)
+    step_stride, feature_stride = strides[-2:]
+    return FlatSequences(
+        flat, start, step_stride, feature_stride, n_steps, normalization
+    )
 
 
-def copied_bytes(values, dtype):
+def copied_bytes(values: AnyArray, dtype: DType) -> int:
     """Return the size of the copy that `flatten_array` makes, 0 if it makes none."""
     if values.size == 0 or (values.dtype == dtype and _is_regular(values)):
         return 0
@@ -234,13 +242,13 @@ def copied_bytes(values, dtype):
     return n_elements * np.dtype(dtype).itemsize
 
 
-def _is_regular(values):
+def _is_regular(values: AnyArray) -> bool:
     """Whether all elements are a multiple of their size apart, and aligned."""
     is_multiple = all(s % values.itemsize == 0 for s in values.strides)
     return values.flags.aligned and is_multiple
 
 
-def _reach(values):
+def _reach(values: AnyArray) -> list[int]:
     """Return the distance between the ends of each axis, in elements."""
     return [
         (n - 1) * abs(stride) // values.itemsize
@@ -248,7 +256,7 @@ def _reach(values):
     ]
 
 
-def flatten_array(values, dtype):
+def flatten_array(values: AnyArray, dtype: DType) -> tuple[AnyArray, int, list[int]]:
     """Return an array as a block of memory.
 
     Returns

@@ -8,8 +8,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from skrnn._data.memory import FlatSequences, read_rows, window_normalization
-from skrnn._data.memory import flatten_sequences
+from skrnn._data.memory import (
+    FlatSequences,
+    read_rows,
+    window_normalization,
+)
 from skrnn._data.sequences import Sequences
 from skrnn._devices import numpy_dtype
 from skrnn._kernels.calls import CallSplitter

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skrnn._data.memory import read_rows
+from skrnn._data.memory import ConvertedRows, RowsInPlace, read_rows
 from skrnn._data.step_targets import unwrap_target
 from skrnn._kernels.availability import compiled_kernels
 from skrnn._kernels.calls import CallSplitter
@@ -118,7 +118,9 @@ class CompiledEngine:
         self.training_rows = self._read_rows(net.training_)
         self.training = self._make_training()
         self.training.last_step = self.adam.n_steps
-        self.validation = self.validation_set = self.validation_rows = None
+        self.validation: Any = None
+        self.validation_set: SequenceDataset | None = None
+        self.validation_rows: Any = None
         self.calls, self.validation_calls = CallSplitter(), CallSplitter()
 
     def _options(self) -> list[Any]:
@@ -222,11 +224,17 @@ class CompiledEngine:
             programs, gradients, self.flat.gradient_array, update.compile()
         )
 
-    def _read_rows(self, dataset):
+    def _read_rows(self, dataset: SequenceDataset) -> RowsInPlace | ConvertedRows:
         n_rows = min(self.net.batch_size, len(dataset))
         return read_rows(dataset.sequences, dataset.input_dtype, n_rows, dataset.rows)
 
-    def _make_program(self, dataset, reader, gradients=None, update=None):
+    def _make_program(
+        self,
+        dataset: SequenceDataset,
+        reader: RowsInPlace | ConvertedRows,
+        gradients: dict[int, AnyArray] | None = None,
+        update: Any = None,
+    ) -> Any:
         """Return the program of the loss, the gradients, and the optimiser's step."""
         net, module, training = self.net, self.net.module_, gradients is not None
         n_rows, flat = min(net.batch_size, len(dataset)), reader.flat
