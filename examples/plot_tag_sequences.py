@@ -55,7 +55,7 @@ print("   ", words_train[0], *(f"{sound}/{mark}" for sound, mark in marked))
 # `TokenEncoder` turns phonemes into ids, `embedding_dim` adds an embedding layer, and
 # with `return_sequences=True` the network predicts a label at each step. Sequences of
 # different lengths need no padding. The baseline predicts the most frequent label of
-# each phoneme.
+# each phoneme, and none for one that it has not seen.
 
 shared = dict(
     cell_type="lstm",
@@ -75,7 +75,7 @@ usual = flat.groupby("sound")["mark"].agg(lambda marks: marks.mode()[0])
 
 answers = {
     "most frequent label of the phoneme": [
-        np.array([usual[sound] for sound in word]) for word in X_test
+        np.array([usual.get(sound, "-") for sound in word]) for word in X_test
     ],
     **{name: model.predict(X_test) for name, model in models.items()},
 }
