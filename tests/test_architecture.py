@@ -322,6 +322,7 @@ def test_optional_packages_can_be_hidden(package):
     assert f"ModuleNotFoundError: No module named '{package}'" in finished.stderr
 
 
+@pytest.mark.slow
 def test_fit_predict_and_pickling_need_no_optional_package():
     finished = run(HIDE_OPTIONAL + FIT_PREDICT_AND_PICKLE)
 

@@ -679,6 +679,7 @@ def test_importances_that_a_model_does_not_have_are_refused(arguments, message):
 # -- matplotlib
 
 
+@pytest.mark.slow
 def test_skrnn_imports_no_matplotlib():
     code = "import sys, skrnn; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -705,5 +706,6 @@ for draw, caller in (
 """
 
 
+@pytest.mark.slow
 def test_a_missing_matplotlib_is_an_error_that_names_the_extra():
     subprocess.run([sys.executable, "-c", HIDE_OPTIONAL + WITHOUT], check=True)
