@@ -10,8 +10,10 @@ Nothing is downloaded, and no page loads anything from another host.
 import inspect
 import os
 import sys
-import warnings
 from pathlib import Path
+
+# Examples are small: threads of matrix libraries would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib as mpl
 
@@ -47,8 +49,10 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_generated", "conftest.py"]
 # A name in single backquotes links to its entry in the reference, if it has one.
 default_role = "py:obj"
+smartquotes = False  # 'auto' is a value, not a quotation
 rst_prolog = ".. currentmodule:: skrnn\n"
-nitpick_ignore: list = []
+# Functions among the settings are no reason to build all pages again.
+suppress_warnings = ["config.cache"]
 
 # -- Pages written by the build: examples, diagrams, and parts of the README
 
@@ -61,6 +65,7 @@ diagrams.draw_all(DOCS / "_static" / "diagrams")
 
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template lists them
 
 
@@ -85,7 +90,6 @@ autosummary_context = {"public_methods": public_methods}
 
 # -- The gallery
 
-os.environ.setdefault("MPLBACKEND", "Agg")
 sphinx_gallery_conf = {
     "examples_dirs": str(GENERATED / "examples"),
     "gallery_dirs": "auto_examples",
@@ -99,14 +103,13 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # that page loads scripts from other hosts
     "show_signature": False,
     "download_all_examples": False,
     "plot_gallery": True,
     "abort_on_example_error": True,
     "min_reported_time": 10_000,
 }
-# skorch reads its arguments with numpydoc's older names.
-warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")
 
 # -- Formulas: KaTeX, with the style sheet and the fonts in _static
 
@@ -127,7 +130,7 @@ html_theme_options = {
     "logo": {"text": "skrnn", "alt_text": "skrnn, home"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 4,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "show_nav_level": 1,

@@ -452,7 +452,7 @@ class RNNClassifier(BaseClassifier):
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X was a DataFrame whose column names are strings.
 
     See Also
@@ -814,7 +814,7 @@ class BiRNNClassifier(BaseClassifier):
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X was a DataFrame whose column names are strings.
 
     See Also

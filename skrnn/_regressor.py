@@ -364,7 +364,7 @@ default='squared_error'
         Number of time steps for 2-D X; number of features per time step for 3-D and
         ragged X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X was a DataFrame whose column names are strings.
 
     See Also

@@ -78,7 +78,7 @@ class EachStep(  # type: ignore[call-arg]
     n_features_in_ : int
         Number of features of a time step; number of time steps if X is 2-D.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X is a list of DataFrames with string columns; names
         of the time steps, if X is one such DataFrame.
 

@@ -53,7 +53,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X was a DataFrame with string columns.
 
     See Also
@@ -164,7 +164,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        sequences : ndarray of shape (n_samples, n_timesteps_, n_features + n_static)
+        sequences : ndarray of shape (n_samples, `n_timesteps_`, n_features + n_static)
             Oldest step first.
         """
         return self._sequences(self._fit(X))
@@ -179,7 +179,7 @@ class ToSequences(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        sequences : ndarray of shape (n_samples, n_timesteps_, n_features + n_static)
+        sequences : ndarray of shape (n_samples, `n_timesteps_`, n_features + n_static)
             Oldest step first.
         """
         check_is_fitted(self)

@@ -51,7 +51,7 @@ class SlidingWindow(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X was a DataFrame with string columns.
 
     See Also

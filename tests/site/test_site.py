@@ -64,7 +64,7 @@ class Page(HTMLParser):
         for key in LOADED & attrs.keys():
             for candidate in attrs[key].split(","):
                 self.loads.append(candidate.split()[0])
-        if tag == "img" and not attrs.get("alt"):
+        if tag == "img" and attrs.get("alt") is None:
             self.missing_texts.append(attrs.get("src"))
 
     def handle_data(self, data):
