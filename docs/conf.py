@@ -46,7 +46,8 @@ extensions = [
     "sphinxcontrib.katex",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_generated", "conftest.py"]
+# The times of examples load scripts from other hosts.
+exclude_patterns = ["_build", "_generated", "**/sg_execution_times.rst"]
 # A name in single backquotes links to its entry in the reference, if it has one.
 default_role = "py:obj"
 smartquotes = False  # 'auto' is a value, not a quotation
@@ -103,7 +104,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "remove_config_comments": True,
     "show_memory": False,
-    "write_computation_times": False,  # that page loads scripts from other hosts
+    "write_computation_times": False,
     "show_signature": False,
     "download_all_examples": False,
     "plot_gallery": True,
@@ -126,6 +127,7 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_copy_source = False
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark, as the browser prefers
 html_theme_options = {
     "logo": {"text": "skrnn", "alt_text": "skrnn, home"},
     "navbar_align": "left",

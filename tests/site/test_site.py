@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
@@ -48,8 +49,8 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.links, self.loads, self.ids, self.words = [], [], set(), []
-        self.missing_texts = []
+        self.links, self.loads, self.words, self.missing_texts = [], [], [], []
+        self.ids = set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -217,8 +218,19 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+class Visit(NamedTuple):
+    """What happened when a page was opened."""
+
+    requested: list
+    failed: list  # requests that were answered by an error
+    errors: list  # of the console
+    undrawn: list  # images that were not drawn
+    formulas: int  # number of those that were rendered
+    unrendered: list  # formulas that were not, or not without an error
+
+
 def visit(browser, address):
-    """Open a page; return its requests, its failed responses and console errors."""
+    """Open a page and watch what it does."""
     browser.get_log("performance")
     browser.get_log("browser")
     browser.get(address)
@@ -234,47 +246,53 @@ def visit(browser, address):
     errors = [
         e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"
     ]
-    return requested, failed, errors
-
-
-def test_all_pages_load_without_errors_and_only_from_localhost(browser, address):
-    found = {}
-    for name in pages():
-        requested, failed, errors = visit(browser, f"{address}/{name}")
-        assert requested, name  # the log is read
-        remote = [
-            url
-            for url in requested
-            if not url.startswith((f"{address}/", "data:", "blob:", "chrome"))
-        ]
-        if remote or failed or errors:
-            found[name] = (remote, failed, errors)
-    assert found == {}
-
-
-def images_that_failed(browser):
-    return browser.execute_script(
+    undrawn = browser.execute_script(
         "return [...document.images].filter(i => i.complete && !i.naturalWidth)"
         ".map(i => i.src)"
     )
+    formulas = browser.execute_script(
+        "return document.querySelectorAll('.katex').length"
+    )
+    unrendered = browser.execute_script(
+        "return [...document.querySelectorAll('.math')]"
+        ".filter(m => !m.querySelector('.katex') || m.querySelector('.katex-error'))"
+        ".map(m => m.textContent)"
+    )
+    return Visit(requested, failed, errors, undrawn, formulas, unrendered)
 
 
-def test_images_of_the_guide_and_the_gallery_are_drawn(browser, address):
-    for name, page in pages().items():
-        if page.loads and name.startswith(("index", "guide/", "auto_examples/")):
-            browser.get(f"{address}/{name}")
-            assert images_that_failed(browser) == [], name
+@pytest.fixture(scope="module")
+def visits(browser, address):
+    """Return the visits of all pages by name."""
+    return {name: visit(browser, f"{address}/{name}") for name in pages()}
 
 
-def test_formulas_are_rendered(browser, address):
-    browser.get(f"{address}/guide/cells.html")
-    count = "return document.querySelectorAll('{}').length".format
+def test_all_pages_load_without_errors_in_the_console(visits):
+    found = {name: v.failed + v.errors for name, v in visits.items()}
 
-    assert browser.execute_script(count(".katex-display")) >= 4
-    assert browser.execute_script(count(".katex-error")) == 0
-    # The fonts of the formulas are those of the site.
-    loaded = "return document.fonts.check('12px KaTeX_Math')"
-    assert browser.execute_script(loaded)
+    assert len(found) > 60
+    assert {name: errors for name, errors in found.items() if errors} == {}
+
+
+def test_no_page_requests_anything_from_another_host(visits, address):
+    local = (f"{address}/", "data:", "blob:", "chrome")
+    requested = {(name, url) for name, v in visits.items() for url in v.requested}
+
+    assert len(requested) > 10 * len(visits)  # the log is read
+    assert {(n, url) for n, url in requested if not url.startswith(local)} == set()
+
+
+def test_all_images_are_drawn(visits):
+    found = {name: v.undrawn for name, v in visits.items()}
+
+    assert {name: images for name, images in found.items() if images} == {}
+
+
+def test_all_formulas_are_rendered(visits):
+    found = {name: v.unrendered for name, v in visits.items()}
+
+    assert visits["guide/cells.html"].formulas > 20
+    assert {name: left for name, left in found.items() if left} == {}
 
 
 @pytest.mark.parametrize(
