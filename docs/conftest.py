@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 # Written by the build, or Sphinx's own.
-collect_ignore = ["conf.py", "diagrams.py", "sources.py"]
+collect_ignore = ["conf.py", "conftest.py", "diagrams.py", "sources.py"]
 collect_ignore_glob = ["_*", "auto_examples", "generated"]
 DOCS = Path(__file__).parent
 

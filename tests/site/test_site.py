@@ -155,7 +155,9 @@ def public_items():
             yield f"skrnn.{name}", item
 
 
-@pytest.mark.parametrize(("name", "item"), public_items(), ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(
+    ("name", "item"), [pytest.param(*pair, id=pair[0]) for pair in public_items()]
+)
 def test_a_public_name_has_a_page_with_every_parameter_and_method(name, item):
     page = pages()[f"generated/{name}.html"]
     methods = {
