@@ -22,6 +22,7 @@ TOPICS = {
             "plot_sine_free_running",
             "plot_ensemble_uncertainty",
             "plot_stream_sensor",
+            "plot_panel_sales",
         ],
     ),
     "classification": (
