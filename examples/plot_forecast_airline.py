@@ -203,7 +203,7 @@ for (name, model), color in zip(trained.items(), ("C0", "C2"), strict=True):
         best_epoch_kwargs={"color": color, "linestyle": ":"},
     )
 below.set(title="Learning curves", yscale="log")
-below.legend(ncols=2)
+below.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)
 print("Figure:", path)
