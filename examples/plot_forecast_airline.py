@@ -202,8 +202,8 @@ for (name, model), color in zip(trained.items(), ("C0", "C2"), strict=True):
         validation_kwargs={"color": color, "linestyle": "--"},
         best_epoch_kwargs={"color": color, "linestyle": ":"},
     )
-below.set(title="Learning curves", yscale="log")
-below.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+below.set(title="Learning curves", yscale="log", ylim=(None, 100))
+below.legend(loc="upper center", ncols=3)
 path = Path(__file__).with_suffix(".png")
 figure.savefig(path, dpi=120)
 print("Figure:", path)
