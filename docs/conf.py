@@ -10,6 +10,7 @@ Nothing is downloaded, and no page loads anything from another host.
 import inspect
 import os
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 # Examples are small: threads of matrix libraries would only wait for each other.
@@ -60,6 +61,8 @@ suppress_warnings = ["config.cache"]
 GENERATED = DOCS / "_generated"
 sources.write_examples(ROOT / "examples", GENERATED / "examples")
 sources.write_sections(ROOT, GENERATED)
+size = os.environ.get("SKRNN_EXAMPLES_SMALL", "")
+sources.forget_other_size(size, GENERATED, DOCS / "auto_examples")
 diagrams.draw_all(DOCS / "_static" / "diagrams")
 
 # -- The reference
@@ -75,7 +78,7 @@ def public_methods(fullname):
 
     Those of this library, and of scikit-learn `get_params` and `set_params`.
     """
-    cls = getattr(skrnn, fullname.removeprefix("skrnn."))
+    cls = attrgetter(fullname.removeprefix("skrnn."))(skrnn)
     return [
         name
         for name, method in inspect.getmembers(cls, inspect.isfunction)

@@ -46,12 +46,6 @@ TOPICS = {
     ),
     "more": ("More examples", "What else the library can do.", []),
 }
-# The last lines of an example, which save and show its figure.
-SAVING = re.compile(
-    r"""^path = Path\(__file__\).*?
-(?:^print\(.*?path\)\n)?(?:^if plt\.get_backend\(\).*?\n^    plt\.show\(\)\n)?""",
-    re.MULTILINE | re.DOTALL | re.VERBOSE,
-)
 INTRODUCTION = """\
 Gallery
 =======
@@ -60,6 +54,18 @@ Each example runs in seconds, downloads nothing, and stands beside a simple base
 Download one at the end of its page, or run it from the folder `examples` of the
 repository.
 """
+
+
+def forget_other_size(size, folder, generated):
+    """Let all examples run again if those of the last build had another size.
+
+    Sphinx-Gallery runs an example again only if its source has changed.
+    """
+    stamp = folder / "size.txt"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != size:
+        for path in generated.rglob("*.md5"):
+            path.unlink()
+        write_files(folder, {Path(stamp.name): size}, prune=False)
 
 
 def topic_of(name):
