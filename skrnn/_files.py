@@ -44,8 +44,18 @@ def replace_file(path: FilePath, content: bytes) -> None:
         Where to. An existing file is replaced; a link stays a link.
 
     content : bytes
+
+    Raises
+    ------
+    FileNotFoundError
+        If its folder does not exist.
     """
     path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"path must be in a folder that exists. Got {str(path)!r}. Create the "
+            "folder first."
+        )
     partial = path.with_name(f".skrnn-{secrets.token_hex(8)}.tmp")
     with written_file(partial, content):
         os.replace(partial, path)

@@ -429,9 +429,14 @@ def test_saving_replaces_an_existing_file_and_follows_links(path, tmp_path):
     assert_same_model(load_model(path), model)
 
 
-def test_saving_into_a_missing_folder_raises_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        tiny().fit(X, y).save_model(tmp_path / "missing" / "model")
+def test_a_missing_folder_is_named_before_anything_is_written(tmp_path):
+    path = tmp_path / "missing" / "model"
+    message = (
+        f"path must be in a folder that exists. Got {str(path)!r}. Create the folder "
+        "first."
+    )
+    with raises(FileNotFoundError, message):
+        tiny().fit(X, y).save_model(path)
 
 
 def test_loading_a_missing_file_raises_an_os_error(path):
