@@ -133,18 +133,22 @@ def is_sequence_of(is_item: Check, kind: Any = list) -> Check:
 
 
 def is_none_or(is_valid: Check) -> Check:
+    """Return a check for None and for what `is_valid` accepts."""
     return lambda value: value is None or is_valid(value)
 
 
 def is_named(*names: str) -> Check:
+    """Return a check for one of some strings."""
     return lambda value: is_string(value) and value in names
 
 
 def is_optimizer(value: Any) -> bool:
+    """Whether a value is the name of an optimizer, or a class."""
     return isinstance(value, type) or (is_string(value) and value in OPTIMIZERS)
 
 
 def is_dict(value: Any) -> bool:
+    """Whether a value is a dict whose keys are strings."""
     return type(value) is dict and all(map(is_string, value))
 
 
