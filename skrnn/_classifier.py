@@ -14,7 +14,8 @@ from skrnn._base import BaseRecurrent
 from skrnn._compat import StrOptions
 from skrnn._data.samples import SampleEncoder, Samples
 from skrnn._data.sequences import Sequences
-from skrnn._data.targets import ClassTarget, check_labels, class_target
+from skrnn._data.target_validation import check_labels
+from skrnn._data.targets import ClassTarget, class_target
 from skrnn._training.net import RecurrentNet
 from skrnn._training.plan import FitPlan
 from skrnn._typing import AnyArray, ArrayLike, SequencesLike, Target, TargetsLike

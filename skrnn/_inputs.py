@@ -13,7 +13,7 @@ from skrnn._data.samples import Samples
 from skrnn._data.sequences import UNKNOWN, Sequences
 from skrnn._data.splits import check_groups
 from skrnn._data.step_targets import StepValues, check_step_targets, check_step_weights
-from skrnn._data.targets import check_weights
+from skrnn._data.target_validation import check_weights
 from skrnn._data.validation import check_sequences, compute_dtype, read_token_ids
 from skrnn._nn.config import ModuleConfig
 from skrnn._parameters import check_parameters

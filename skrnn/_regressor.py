@@ -21,11 +21,11 @@ from skrnn._data.scaling import standard_deviation
 from skrnn._data.sequences import Sequences, split_sequences
 from skrnn._data.step_targets import unwrap_target
 from skrnn._data.suspicion import warn_copied_target
+from skrnn._data.target_validation import check_real_targets
 from skrnn._data.targets import (
     ROW_LOSSES,
     QuantileTarget,
     RegressionTarget,
-    check_real_targets,
 )
 from skrnn._inference.forecasting import forecast
 from skrnn._training.judging import FOLD_FRACTION

@@ -54,6 +54,7 @@ WITHOUT_TORCH = [
     "_data.samples",
     "_data.splits",
     "_data.step_targets",
+    "_data.target_validation",
     "_model_selection",
     "_preprocessing",
     "datasets",

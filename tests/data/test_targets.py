@@ -13,12 +13,12 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 from skrnn import RNNRegressor
+from skrnn._data.target_validation import check_weights
 from skrnn._data.targets import (
     ClassTarget,
     MultilabelTarget,
     QuantileTarget,
     RegressionTarget,
-    check_weights,
     class_target,
 )
 
