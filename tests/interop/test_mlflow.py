@@ -11,6 +11,8 @@ from skorch.callbacks import MlflowLogger
 from skrnn import TRUSTED_TYPES, EachStep, RNNClassifier
 
 # mlflow warns of its own type hints, and of deprecated functions that it calls.
+# mlflow and the packages that it imports warn of each other, more with each version;
+# no test here is about a warning of ours.
 pytestmark = [pytest.mark.interop, pytest.mark.filterwarnings("ignore")]
 
 IMAGES, DIGITS = (part[:200] for part in load_digits(return_X_y=True))
